@@ -1,0 +1,150 @@
+# The whole pipeline: records -> folds -> first_level -> stacking -> distill -> export -> table.
+#
+# One real file per rule, renamed into place when it is complete: there are no stamps, and deleting
+# a file rebuilds just it and what depends on it. Configurations and settings enter through snapshots
+# that are rewritten only when their content changes; code is no prerequisite.
+
+# ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB JOBS THREADS RECORDS EXPORT OUT PYTHON RUN
+override origin_of = $(origin $1)
+$(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
+  $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
+
+PLAN        := demo
+ARTIFACTS   := artifacts
+HOLDOUT     := 0.1
+BUDGET_MB   := 1000
+JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
+THREADS     := 1
+PYTHON      := .venv/bin/python
+RUN         :=
+DESCRIPTION :=
+A           := $(ARTIFACTS)/$(PLAN)
+STORE       := $(A)/store
+EXPORT      := $(A)/export
+# DATA is remembered, so that a single stage can be run again without naming it.
+DATA        := $(if $(filter demo,$(PLAN)),$(A)/records,$(shell sed -n 1p $(A)/data.txt 2>/dev/null))
+RECORDS     := $(DATA)
+OUT         := $(A)/submission.csv
+
+SHELL         := /bin/sh
+MAKEFLAGS     += --no-builtin-rules --no-print-directory -j$(JOBS)
+.DELETE_ON_ERROR:
+.SUFFIXES:
+.DEFAULT_GOAL := help
+# Threads of one job; jobs x threads beyond the cores make everything crawl.
+export OMP_NUM_THREADS := $(THREADS)
+export PYTHONUNBUFFERED := 1
+
+MODELS := $(notdir $(basename $(wildcard first_level/configs/$(PLAN)/*.toml)))
+FOLDS  := 0 1 2 3 4
+PARTS  := e f a b c d
+VENV   := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
+# Runs alone at the end of a chain, so it may have all cores.
+ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
+
+.PHONY: help all demo test lint format venv folds first_level stacking distill export evaluate \
+        submission table clean FORCE
+FORCE:
+
+help: ## this list
+	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@echo "settings: $(SETTINGS)"
+
+# ---- for everyone ----------------------------------------------------------------------------------
+all: $(A)/summary.json ## everything, ending with the table: make all PLAN=small DATA=folder
+	@cat $(A)/summary.txt
+
+demo: ## the whole pipeline on generated records, in a few minutes
+	@$(MAKE) all PLAN=demo
+	@$(RUN) $(PYTHON) -m report.denoising $(ARTIFACTS)/demo
+
+test: | $(VENV) ## the tests
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile
+
+lint: | $(VENV) ## ruff and the format check
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m ruff format --check .
+
+format: | $(VENV) ## writes the format
+	$(PYTHON) -m ruff check --fix .
+	$(PYTHON) -m ruff format .
+
+venv: .venv/requirements.lock ## the environment, from requirements.lock
+.venv/requirements.lock: requirements.lock
+	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+	  { echo "error: python3 is older than 3.11; install a newer one" >&2; exit 2; }
+	python3 -m venv .venv
+	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
+	cp requirements.lock $@.tmp && mv $@.tmp $@
+
+clean: ## removes the results of PLAN
+	rm -rf $(A)
+
+# ---- snapshots of settings: rewritten only when they say something else ------------------------------
+define keep # $(call keep,command that prints it)
+@mkdir -p $(@D); { $1; } > $@.tmp; if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
+endef
+$(A)/data.txt: FORCE $(if $(filter $(A)/records,$(DATA)),$(A)/records/dataset.toml)
+	@test -n "$(DATA)" || { echo "error: make: DATA is not given; say DATA=<folder of records>" >&2; exit 2; }
+	$(call keep,echo '$(DATA)'; echo '$(DESCRIPTION)'; \
+	  find -L '$(DATA)' -name '*.tfrecord*' -exec ls -Lnl --time-style=+%s {} + 2>/dev/null | sort)
+$(A)/holdout.txt: FORCE
+	$(call keep,echo '$(HOLDOUT)')
+$(A)/budget.txt: FORCE
+	$(call keep,echo '$(BUDGET_MB)')
+
+# ---- 1. folds --------------------------------------------------------------------------------------
+folds: $(A)/folds.npz ## records -> store, holdout and five folds
+$(A)/records/dataset.toml: | $(VENV)
+	$(RUN) $(PYTHON) -m yt8m.synthetic $(@D) --frames
+$(STORE)/manifest.json: $(A)/data.txt | $(VENV)
+	$(RUN) $(PYTHON) -m folds.decode '$(DATA)' $(STORE) $(if $(DESCRIPTION),--description '$(DESCRIPTION)') --jobs $(JOBS)
+$(A)/folds.npz: $(STORE)/manifest.json $(A)/holdout.txt
+	$(RUN) $(PYTHON) -m folds.assign $(STORE) $@ --holdout $(HOLDOUT)
+
+# ---- 2. first_level: one job per (model, fold) -------------------------------------------------------
+$(A)/first_level/models.txt: FORCE | $(VENV)
+	@$(PYTHON) -m first_level.config first_level/configs/$(PLAN) $(@D)
+$(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
+
+PREDICTIONS :=
+define first_level_job
+$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz
+	$$(RUN) $$(PYTHON) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
+PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
+endef
+$(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k))))
+first_level: $(PREDICTIONS) ## every model of PLAN on every fold
+
+# ---- 3. stacking -------------------------------------------------------------------------------------
+S := $(A)/stacking
+$(S)/config.json: FORCE | $(VENV)
+	@$(PYTHON) -m stacking.config stacking/configs/$(PLAN).toml $@
+ROWS := $(foreach k,$(FOLDS),$(S)/fold$k/rows/rows.json)
+define stacking_rows
+$(S)/fold$1/rows/rows.json: $(S)/config.json $(A)/first_level/models.txt $(A)/folds.npz $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/predictions.npz)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1
+endef
+$(foreach k,$(FOLDS),$(eval $(call stacking_rows,$k)))
+$(foreach k,$(FOLDS),$(S)/fold$k/model.txt): $(S)/fold%/model.txt: $(S)/config.json $(ROWS)
+	$(RUN) $(PYTHON) -m stacking.train $< $(S) $@ --fold $* --threads $(THREADS)
+$(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz): $(S)/fold%/predictions.npz: $(S)/fold%/model.txt
+	$(RUN) $(PYTHON) -m stacking.predict $(S)/config.json $(@D)/rows $< $@ --fold $* --threads $(THREADS)
+$(S)/soft_labels.npz: $(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz)
+	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@
+$(S)/report.json: $(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz)
+	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $@
+stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions; soft labels
+
+# ---- 4. distill --------------------------------------------------------------------------------------
+D := $(A)/distill
+$(D)/config.json: FORCE | $(VENV)
+	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
+$(PARTS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
+	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)
+$(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
+	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)
+$(D)/student/weights.safetensors: $(D)/config.json $(PARTS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
+	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))
+distill: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors ## the students, on soft labels

@@ -1,0 +1,87 @@
+"""Settings of the stage; configs/<plan>.toml states differences from these defaults only.
+
+    python -m distill.config distill/configs/small.toml artifacts/small/distill/config.json
+
+writes the plan's settings with all defaults resolved, the file that make watches: it is rewritten
+only when a value changes, so that a comment retrains nothing.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from yt8m import cli
+from yt8m.config import Config, read_toml, write_snapshot
+from yt8m.dataset import Inputs
+from yt8m.training import Training
+
+
+class SoftLabels(Config):
+    """What the student learns: the ensemble's probabilities, the labels, or a mix of both.
+
+    mix:  target = (1 - hard_weight) * soft + hard_weight * hard. A true label that the ensemble
+          never proposed has soft = 0 there, so it counts with hard_weight.
+    fill: a true label stays 1; every other candidate gets soft_weight * soft.
+    """
+
+    how: Literal["mix", "fill"] = "mix"
+    hard_weight: float = Field(0.3, ge=0, le=1)
+    soft_weight: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
+    candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
+    outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
+
+
+class ResnetTraining(Training):
+    epochs: int = Field(15, ge=0)
+    mixup: float = Field(0.4, ge=0)
+
+
+class FineTuning(Training):
+    epochs: int = Field(0, ge=0)  # off
+    lr: float = Field(1e-4, gt=0)
+
+
+class ResnetModel(Config):
+    """Arguments of first_level/models/resnet.py."""
+
+    width: int = Field(1024, ge=4)
+    tower_blocks: int = Field(1, ge=0)
+    concat_blocks: int = Field(1, ge=0)
+    dropout: float = Field(0.4, ge=0, lt=1)
+
+
+class Resnet(Config):
+    """The second student: one ResNetLike on the same targets (paper, table 1, row 2)."""
+
+    model: ResnetModel = ResnetModel()
+    training: ResnetTraining = ResnetTraining()
+
+
+class DistillConfig(Config):
+    """Everything that decides what the stage builds."""
+
+    scale: float = Field(1.0, gt=0, le=4)  # of every hidden width of the paper
+    inputs: Inputs = Inputs()
+    targets: SoftLabels = SoftLabels()
+    # "all": every training video trains both; "split": folds 0-2 the extractors, 3-4 the rest.
+    extractor_videos: Literal["all", "split"] = "all"
+    extractors: Training = Training()
+    extractor_dropout: float = Field(0.3, ge=0, lt=1)  # before the classifier left behind
+    last_layers: Training = Training()
+    dropout: float = Field(0.3, ge=0, lt=1)  # in the last layers
+    fine_tune: FineTuning = FineTuning()  # everything, at the end
+    resnet: Resnet = Resnet()
+    # What is handed over; "both" is the mean of the two students' logits. Never chosen by a score.
+    export: Literal["student", "resnet", "both"] = "student"
+    seed: int = 0
+
+
+def main(toml: Path, out: Path) -> None:
+    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does."""
+    write_snapshot(out, read_toml(toml, DistillConfig))
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,106 @@
+"""An export, loaded: one folder with all that predicting needs, wherever it was copied.
+
+model.json (what the network is, its inputs, class names), model.safetensors (its weights),
+model.onnx (the same as a graph, not read here). Letters: N videos, R rgb, A audio, C classes.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors.torch import load_file
+
+from distill.build import Member, Network, build_network
+from yt8m.cli import InputError
+from yt8m.config import Config, validated
+from yt8m.dataset import Inputs
+from yt8m.files import read_json
+from yt8m.store import Dims
+
+FORMAT = 1
+WEIGHTS, GRAPH, MANIFEST = "model.safetensors", "model.onnx", "model.json"
+
+
+class Manifest(Config):
+    """model.json."""
+
+    format: int
+    plan: str
+    revision: str | None  # of the code that wrote it
+    rgb: int  # width of the raw features; 0: absent
+    audio: int
+    classes: int
+    class_names: tuple[str, ...]
+    inputs: Inputs
+    members: tuple[Member, ...]
+    dtype: str
+    values: int
+
+    @property
+    def dims(self) -> Dims:
+        return Dims(self.rgb, self.audio, self.classes, 0)
+
+    def network(self) -> Network:
+        """The network, untrained."""
+        return build_network(list(self.members), self.inputs, self.dims)
+
+
+class Exported:
+    """The network of an export folder, in float32. InputError when the folder is not one."""
+
+    def __init__(self, folder: Path):
+        self.folder = Path(folder)
+        if not (self.folder / MANIFEST).is_file():
+            raise InputError(f"{folder}: not an export (no {MANIFEST}); `make export` writes one")
+        values = read_json(self.folder / MANIFEST)
+        if not isinstance(values, dict) or values.get("format") != FORMAT:
+            raise InputError(
+                f"{folder}: not an export of format {FORMAT}; export again with this code"
+            )
+        self.manifest = validated(values, Manifest, self.folder / MANIFEST)
+        self.network = self.manifest.network()
+        load_rounded(self.network, self.folder / WEIGHTS)
+
+    @torch.inference_mode()
+    def logits(self, rgb: np.ndarray, audio: np.ndarray) -> torch.Tensor:
+        """Raw features (N, R) and (N, A) -> (N, C) float32."""
+        self._check("rgb", rgb.shape[1], self.manifest.rgb)
+        self._check("audio", audio.shape[1], self.manifest.audio)
+        rgb, audio = (torch.from_numpy(np.ascontiguousarray(x, np.float32)) for x in (rgb, audio))
+        return self.network(rgb, audio)
+
+    def top(self, rgb: np.ndarray, audio: np.ndarray, k: int = 20):
+        """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
+
+        In float64 scores near 1 stay apart.
+        """
+        logits = self.logits(rgb, audio)
+        best, classes = logits.topk(min(k, logits.shape[1]), dim=1)
+        return classes.numpy(), best.double().sigmoid().numpy()
+
+    def _check(self, name: str, width: int, expected: int) -> None:
+        if width != expected:
+            raise InputError(f"{self.folder}: takes {name} of {expected} values, not {width}")
+
+
+def rounded_state(network: torch.nn.Module, dtype: torch.dtype) -> dict[str, torch.Tensor]:
+    """Its values as `dtype`; BatchNorm's step counters are left out: nothing reads them."""
+    state = {k: v for k, v in network.state_dict().items() if v.is_floating_point()}
+    rounded = {k: v.detach().cpu().to(dtype).contiguous() for k, v in state.items()}
+    for name, value in rounded.items():
+        assert torch.isfinite(value).all(), f"{name} does not fit {dtype}; export with float32"
+    return rounded
+
+
+def load_rounded(network: torch.nn.Module, path: Path) -> None:
+    """Loads what `rounded_state` gave. InputError when it does not fit the network."""
+    try:
+        state = {name: value.float() for name, value in load_file(path).items()}
+        missing, unexpected = network.load_state_dict(state, strict=False)
+    except (OSError, RuntimeError, ValueError) as error:
+        text = str(error).splitlines()[0]
+        raise InputError(f"{path}: cannot be read ({text}); export again") from error
+    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        name = [*missing, *unexpected][0]
+        raise InputError(f"{path}: does not fit {MANIFEST} ({name}); export again")

@@ -1,0 +1,88 @@
+"""The ONNX form of a network: float16 weights in the file, float32 arithmetic in the graph.
+
+Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
+input. Outputs scores (N, C) and logits (N, C). N is free. Needs onnx, onnxscript, onnxruntime.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnxruntime
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from distill.build import Network
+from yt8m.store import Dims
+
+SMALL = 1024  # weights with fewer values stay float32
+
+
+class _Graph(nn.Module):
+    """A network over the modalities that the data has, with scores beside the logits."""
+
+    def __init__(self, network: Network, names: list[str]):
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
+        given = dict(zip(self.names, features, strict=True))
+        absent = features[0][:, :0]
+        logits = self.network(given.get("rgb", absent), given.get("audio", absent))
+        return logits.sigmoid(), logits
+
+
+def input_names(dims: Dims) -> list[str]:
+    """The graph's inputs."""
+    return [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
+
+
+def write_onnx(network: Network, dims: Dims, path: Path, half: bool) -> None:
+    """Writes the graph. half: matrices as float16, widened by a Cast."""
+    names = input_names(dims)
+    example = tuple(torch.zeros(3, getattr(dims, name)) for name in names)
+    free = torch.export.Dim("videos", min=1)
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Graph(network, names).eval(),
+            example,
+            input_names=names,
+            output_names=["scores", "logits"],
+            dynamic_shapes=(tuple({0: free} for _ in names),),
+            dynamo=True,
+            verbose=False,
+        )
+    model = program.model_proto
+    if half:
+        _halve(model.graph)
+    onnx.save_model(model, path)
+
+
+def _halve(graph: onnx.GraphProto) -> None:
+    """Stores large float32 weights as float16 and casts them back where they are used."""
+    casts = []
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if weight.data_type != TensorProto.FLOAT or values.size < SMALL:
+            continue
+        name = weight.name
+        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
+        casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    nodes = [*casts, *graph.node]
+    del graph.node[:]
+    graph.node.extend(nodes)
+
+
+def run_onnx(path: Path, rgb: np.ndarray, audio: np.ndarray, threads: int = 1) -> np.ndarray:
+    """Logits (N, C) of the graph in a file, by onnxruntime on the CPU."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    given = {"rgb": rgb, "audio": audio}
+    feed = {node.name: given[node.name].astype(np.float32) for node in session.get_inputs()}
+    return session.run(["logits"], feed)[0]

@@ -1,0 +1,117 @@
+"""An export and any records -> the challenge's file, 20 classes a video.
+
+    python -m distill.predict EXPORT RECORDS [RECORDS ...] OUT.csv
+
+RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read);
+plain or gzip, with or without labels; of frame-level records the mean is taken. OUT.csv has the
+header `VideoId,LabelConfidencePairs` and lines `id,class confidence class confidence ...`, best
+first (spec/record-format.txt). It appears when complete: after an error nothing has changed.
+"""
+
+import time
+from collections.abc import Iterator
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+
+from distill.exported import Exported
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.files import writing
+from yt8m.records import Video, describe, find_shards, stream, video_level
+
+HEADER = "VideoId,LabelConfidencePairs"
+PAIRS = 20
+
+
+def main(
+    export: Path,
+    records: list[Path],
+    out: Path,
+    *,
+    batch: int = 512,
+    threads: int = 1,
+    description: str = "",
+) -> None:
+    """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
+    if batch < 1:
+        raise InputError(f"--batch {batch}: at least 1")
+    cli.set_threads(threads)
+    exported = Exported(export)
+    _check_output(out)
+    started, count = time.monotonic(), 0
+    videos = features(records, exported, Path(description) if description else None)
+    with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
+        file.write(HEADER + "\n")
+        while chunk := list(islice(videos, batch)):
+            ids, rgb, audio = zip(*chunk, strict=True)
+            classes, scores = exported.top(np.stack(rgb), np.stack(audio), PAIRS)
+            file.writelines(lines(ids, classes, scores))
+            count += len(ids)
+    seconds = time.monotonic() - started
+    log(
+        f"{out}: {count:,} videos, {count / seconds:,.0f} videos/s, "
+        f"peak memory {cli.peak_memory_mb():,.0f} MB"
+    )
+
+
+def features(
+    records: list[Path], exported: Exported, description: Path | None
+) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
+    """(id, rgb (R,), audio (A,)) of every video. InputError names the record that does not fit."""
+    for data in records:
+        found = find_shards(data)
+        shards = found.get("video") or found["frame"]
+        names, _ = describe(data, {"video": shards}, description)
+        names = names.model_copy(update={"classes": None})  # labels are not looked at
+        for shard in shards:
+            for number, video in enumerate(stream([shard], names)):
+                rgb, audio = video_level(video)
+                if not number:  # the shard's other records agree with its first
+                    _check_widths(rgb, audio, exported, f"{shard}: record 0")
+                yield _text(video, f"{shard}: record {number}"), rgb, audio
+
+
+def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+    """Lines of the file. Ten digits keep scores near 1 apart."""
+    for video, row, confidences in zip(ids, classes.tolist(), scores.tolist(), strict=True):
+        pairs = zip(row, confidences, strict=True)
+        yield f"{video},{' '.join(f'{label} {score:.10g}' for label, score in pairs)}\n"
+
+
+def _text(video: Video, where: str) -> str:
+    try:
+        text = video.id.decode()
+    except UnicodeDecodeError as error:
+        raise InputError(f"{where}: id {video.id!r} is not text") from error
+    if "," in text or "\n" in text or "\r" in text:
+        raise InputError(f"{where}: id {text!r} has a comma or a line end")
+    return text
+
+
+def _check_widths(rgb: np.ndarray, audio: np.ndarray, exported: Exported, where: str) -> None:
+    for name, values, expected in (
+        ("rgb", rgb, exported.manifest.rgb),
+        ("audio", audio, exported.manifest.audio),
+    ):
+        if len(values) != expected:
+            raise InputError(
+                f"{where}: {name} has {len(values)} values; the export takes {expected} "
+                f"({exported.folder}); give records of the data set that it was trained on, or "
+                "name their features with --description"
+            )
+
+
+def _check_output(out: Path) -> None:
+    """Nothing but an older result is ever replaced: a forgotten OUT.csv would name a shard."""
+    if out.is_dir():
+        raise InputError(f"{out}: is a folder; the last argument is the file to write, OUT.csv")
+    if out.is_file() and out.stat().st_size:
+        with open(out, "rb") as file:
+            if file.read(len(HEADER)) != HEADER.encode():
+                raise InputError(f"{out}: is there and is no older result; give another name")
+
+
+if __name__ == "__main__":
+    cli.run(main)

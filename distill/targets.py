@@ -1,0 +1,84 @@
+"""What the students learn: soft labels of the ensemble mixed with the labels of the records.
+
+Paper, section 3: out-of-fold predictions of the ensemble as soft labels. See config.SoftLabels for
+the ways of mixing. Letters: B batch, C classes, K candidates of a video, N training videos.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill.config import SoftLabels
+from yt8m.dataset import Targets
+from yt8m.labels import Labels
+from yt8m.predictions import Predictions, sigmoid
+
+
+class SoftTargets:
+    """A dataset.TargetSource: store rows -> sparse targets, no loop over videos.
+
+    `rows`: the store rows (int64 (N,), unique) that targets will be asked for. The soft labels
+    may hold more videos; one that is absent or doubled is an InputError.
+    """
+
+    def __init__(
+        self,
+        soft_labels: Path,
+        ids: np.ndarray,
+        labels: Labels,
+        rows: np.ndarray,
+        num_classes: int,
+        settings: SoftLabels,
+    ):
+        soft = Predictions.read(soft_labels).align(ids[rows])
+        kept = settings.candidates or soft.classes.shape[1]
+        self.classes = soft.classes[:, :kept]  # (N, K)
+        self.logits = soft.logits[:, :kept]  # (N, K), -inf where a video has fewer candidates
+        self.labels, self.num_classes, self.settings = labels, num_classes, settings
+        self.position = np.full(len(ids), -1, np.int64)
+        self.position[rows] = np.arange(len(rows))
+
+    def __call__(self, rows: np.ndarray) -> Targets:
+        """Targets of store rows (B,)."""
+        at = self.position[rows]
+        assert (at >= 0).all(), "a video without soft labels was asked for"
+        classes, labels = self.classes[at], self.labels.take(rows)  # (B, K)
+        logits = self.logits[at].astype(np.float32)
+        proposed = np.isfinite(logits)
+        soft = self._mixed(logits, labels.contains(classes))
+        outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
+        in_rows, in_columns = np.nonzero(proposed)
+        values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
+        return Targets(
+            torch.from_numpy(np.concatenate([in_rows, labels.rows()[outside]])),
+            torch.from_numpy(_int64([classes[in_rows, in_columns], labels.indices[outside]])),
+            torch.from_numpy(np.concatenate(values)),
+            (len(rows), self.num_classes),
+        )
+
+    def _mixed(self, logits: np.ndarray, hard: np.ndarray) -> np.ndarray:
+        """Targets of the candidates: float32 (B, K)."""
+        settings = self.settings
+        soft = sigmoid(logits / settings.temperature)
+        if settings.how == "fill":
+            return np.where(hard, np.float32(1), np.float32(settings.soft_weight) * soft)
+        weight = np.float32(settings.hard_weight)
+        return (1 - weight) * soft + weight * hard
+
+    def _outside(self) -> float:
+        """Target of a true label that is no candidate."""
+        if self.settings.outside is not None:
+            return self.settings.outside
+        return 1.0 if self.settings.how == "fill" else self.settings.hard_weight
+
+
+def _among(labels: Labels, classes: np.ndarray, proposed: np.ndarray) -> np.ndarray:
+    """Whether each label of each video is one of its candidates: bool (labels,)."""
+    width = 1 << 16  # classes are uint16
+    candidates = np.arange(len(classes))[:, None] * width + classes.astype(np.int64)
+    return np.isin(labels.rows() * width + labels.indices, candidates[proposed])
+
+
+def _int64(parts: list[np.ndarray]) -> np.ndarray:
+    return np.concatenate(parts).astype(np.int64)

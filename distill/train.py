@@ -1,0 +1,187 @@
+"""Trains one part of the students on soft labels; each part is one process and one make target.
+
+    python -m distill.train CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT --part a --threads 1
+
+Paper section 3. Parts: a..f, the extractors (OUT is extractor_<letter>); last, the layers over the
+six frozen extractors, read from OUT's siblings; resnet, the single ResNetLike student.
+OUT gets report.json, then weights.safetensors. The holdout is scored, and decides nothing.
+"""
+
+import subprocess
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from distill.build import build_member, member_of
+from distill.config import DistillConfig
+from distill.extractors import LAYOUTS, Extractor, WithHead
+from distill.student import Student, num_values
+from distill.targets import SoftTargets
+from yt8m import cli, metrics
+from yt8m.cli import InputError, log
+from yt8m.config import read_snapshot
+from yt8m.files import fingerprint, remove, working_in, write_json
+from yt8m.splits import Splits, seed_of, uniform
+from yt8m.store import Store
+from yt8m.training import Training, fit, load_weights, predict, save_weights
+
+PARTS = (*LAYOUTS, "last", "resnet")
+EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2), (3, 4)  # with extractor_videos = "split"
+FINE_TUNE = "fine_tune"  # folder of that phase's checkpoint
+
+
+def main(
+    config: Path,
+    store: Path,
+    folds: Path,
+    soft_labels: Path,
+    out: Path,
+    *,
+    part: str = "last",
+    threads: int = 1,
+) -> None:
+    """Trains --part a, b, c, d, e, f, last or resnet of the students into the folder OUT."""
+    if part not in PARTS:
+        raise InputError(f"--part {part}: no such part; allowed: {', '.join(PARTS)}")
+    cli.set_threads(threads)
+    started = time.monotonic()
+    settings = read_snapshot(config, DistillConfig)
+    with working_in(out):
+        data = Store(store)
+        splits = Splits.read(folds, data.ids)
+        rows = rows_of(part, settings, splits)
+        targets = SoftTargets(
+            soft_labels, data.ids, data.labels, rows, data.dims.classes, settings.targets
+        )
+        made_from = [config, store / "manifest.json", folds, soft_labels]
+        source = fingerprint(*made_from, *_extractor_files(out, part), part)
+        job = Job(settings, data, rows, targets, out, f"distill {part}", source)
+        model, history = job.train(part)
+        _report(job, model, history, splits.holdout, part, time.monotonic() - started)
+        kept = model.extractor if isinstance(model, WithHead) else model
+        save_weights(kept, out / "weights.safetensors", {"source": source})
+        remove(out / "checkpoint.pt")
+        remove(out / FINE_TUNE)
+
+
+def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
+    """The training videos of a part, as store rows. InputError when there are none."""
+    rows = splits.training
+    if settings.extractor_videos == "split" and part != "resnet":
+        taken = LAST_FOLDS if part == "last" else EXTRACTOR_FOLDS
+        rows = np.flatnonzero(np.isin(splits.fold, taken))
+    if len(rows) < 2:
+        raise InputError(f"--part {part}: {len(rows)} training videos; give more records")
+    return rows
+
+
+@dataclass(frozen=True)
+class Job:
+    """What training a part needs."""
+
+    settings: DistillConfig
+    store: Store
+    rows: np.ndarray
+    targets: SoftTargets
+    out: Path
+    name: str
+    source: str  # fingerprint of all inputs: no checkpoint of others is gone on from
+
+    def train(self, part: str) -> tuple[nn.Module, list[dict]]:
+        """(the trained model, a line for each epoch)."""
+        settings, dims = self.settings, self.settings.inputs.dims(self.store.dims)
+        torch.manual_seed(seed_of(settings.seed, "distill", part))
+        if part in LAYOUTS:
+            extractor = Extractor(part, dims, settings.scale)
+            model = WithHead(extractor, dims.classes, settings.extractor_dropout)
+            return model, self.fit(model, settings.extractors, self.out)
+        if part == "resnet":
+            model = build_member(member_of("resnet", settings), dims)
+            return model, self.fit(model, settings.resnet.training, self.out)
+        model = build_member(member_of("student", settings), dims, settings.dropout)
+        return model, self._train_last(model)
+
+    def _train_last(self, model: Student) -> list[dict]:
+        for letter, path in zip(LAYOUTS, _extractor_files(self.out, "last"), strict=True):
+            load_weights(model.extractors[letter], path)
+        history = self.fit(model, self.settings.last_layers, self.out)
+        if self.settings.fine_tune.epochs:
+            model.freeze(False)
+            history += self.fit(model, self.settings.fine_tune, self.out / FINE_TUNE)
+            model.freeze(True)
+        return history
+
+    def fit(self, model: nn.Module, training: Training, folder: Path) -> list[dict]:
+        """training.fit on the video level; with patience, on an inner split of these videos."""
+        seed = seed_of(self.settings.seed, self.name, training.seed)
+        training = training.model_copy(update={"seed": seed})
+        folder.mkdir(exist_ok=True)
+        rows, watched = self.rows, None
+        if training.patience:
+            inner = uniform(self.store.ids[rows], "distill inner") < training.inner
+            rows, watched = rows[~inner], rows[inner]
+        inputs = self.settings.inputs
+        return fit(
+            model, "video", inputs, self.store, rows, self.targets, training, folder, self.name,
+            watched, self.source,
+        )  # fmt: skip
+
+
+def holdout_figures(model: nn.Module, settings: DistillConfig, store: Store, rows) -> dict:
+    """All six figures of a model on store rows; None each when there are no rows."""
+    found = predict(model, "video", settings.inputs, store, rows, 20)
+    return metrics.evaluate(
+        found.classes, found.logits, store.labels.take(rows), store.dims.classes
+    )
+
+
+def revision() -> str | None:
+    """The git revision of this code, "+" added if files differ from it; None outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+def _report(job: Job, model, history, holdout, part: str, seconds: float) -> None:
+    """Writes report.json and logs the result."""
+    figures = holdout_figures(model, job.settings, job.store, holdout)
+    values = num_values(model.extractor if isinstance(model, WithHead) else model)
+    report = {
+        "part": part,
+        "gap_holdout": figures["gap20"],
+        "holdout": figures,
+        "training_videos": len(job.rows),
+        "parameters": sum(p.numel() for p in model.parameters()),
+        "values": values,
+        "megabytes": values * 4 / 1e6,
+        "seconds": round(seconds, 1),
+        "peak_memory_mb": round(cli.peak_memory_mb()),
+        "history": history,
+        "config": job.settings.model_dump(mode="json"),
+        "revision": revision(),
+    }
+    write_json(job.out / "report.json", report)
+    gap = "no holdout" if figures["gap20"] is None else f"GAP@20 {figures['gap20']:.4f} (holdout)"
+    log(f"[{job.name}] {gap}, {values:,} values, {seconds:.1f} s")
+
+
+def _extractor_files(out: Path, part: str) -> list[Path]:
+    """The weights that the last layers build on; InputError when one is missing."""
+    if part != "last":
+        return []
+    paths = [out.parent / f"extractor_{letter}" / "weights.safetensors" for letter in LAYOUTS]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run `make distill` to train the extractors")
+    return paths
+
+
+if __name__ == "__main__":
+    cli.run(main)

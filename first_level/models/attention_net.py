@@ -1,0 +1,57 @@
+"""AttentionNet: stacked attention over frames (main paper, "Attention-based", model 2).
+
+Each layer: v = ReLU(Linear(x)) per frame, weights = softmax over time of Linear(v), their sum is
+appended to every frame. Then the mean over time, BatchNorm, two hidden layers.
+(B, T, D) -> (B, C); H: width of a layer.
+"""
+
+import torch
+from torch import Tensor, nn
+
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Model(nn.Module):
+    level = "frame"
+
+    def __init__(
+        self,
+        dims: Dims,
+        width: int = 1024,
+        layers: int = 3,
+        hidden: int = 4096,
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        size = dims.rgb + dims.audio
+        sizes = [size + width * number for number in range(layers)]
+        self.values = nn.ModuleList(nn.Linear(inputs, width) for inputs in sizes)
+        self.scores = nn.ModuleList(nn.Linear(width, 1) for _ in sizes)
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(size + width * layers),
+            nn.Linear(size + width * layers, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, hidden),
+            nn.ReLU(),
+            nn.Dropout(dropout),
+            nn.Linear(hidden, dims.classes),
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        x, mask = batch.features, batch.mask
+        summaries: list[Tensor] = []
+        for value, score in zip(self.values, self.scores, strict=True):
+            # The appended vectors are the same for all frames: project them once, not T times.
+            own = value.weight[:, : x.shape[2]]
+            v = nn.functional.linear(x, own, value.bias)  # (B, T, H)
+            if summaries:
+                rest = value.weight[:, x.shape[2] :]
+                v = v + nn.functional.linear(torch.cat(summaries, 1), rest)[:, None]
+            v = v.relu()
+            logits = score(v)[..., 0].float().masked_fill(~mask, -torch.inf)  # (B, T)
+            summaries.append(torch.einsum("bt,bth->bh", logits.softmax(1).to(v.dtype), v))
+        share = mask / mask.sum(1, keepdim=True)
+        mean = torch.einsum("bt,btd->bd", share.to(x.dtype), x)
+        return self.head(torch.cat([mean, *(s.to(mean.dtype) for s in summaries)], 1))

@@ -1,0 +1,20 @@
+"""Logistic regression on the mean features (benchmark paper, table 3: mAP 28.1). (B, D) -> (B, C).
+
+The L2 penalty is `training.weight_decay`.
+"""
+
+from torch import Tensor, nn
+
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Model(nn.Module):
+    level = "video"
+
+    def __init__(self, dims: Dims):
+        super().__init__()
+        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.classifier(batch.features)

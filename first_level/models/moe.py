@@ -1,0 +1,33 @@
+"""Mixture of experts per class, with a dummy expert that says "absent" (benchmark paper, 4.2).
+
+p(c) = sum_e softmax(gates)_ce sigmoid(experts)_ce over E experts; the dummy gate's share adds 0.
+Returned as logits, computed in log space. (B, D) -> (B, C).
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Model(nn.Module):
+    level = "video"
+
+    def __init__(self, dims: Dims, experts: int = 2, dropout: float = 0.0):
+        super().__init__()
+        width = dims.rgb + dims.audio
+        self.num_experts = experts
+        self.dropout = nn.Dropout(dropout)
+        self.gates = nn.Linear(width, dims.classes * (experts + 1))
+        self.experts = nn.Linear(width, dims.classes * experts)
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = self.dropout(batch.features)
+        gates = self.gates(x).float().unflatten(1, (self.num_experts + 1, -1))  # (B, E + 1, C)
+        experts = self.experts(x).float().unflatten(1, (self.num_experts, -1))  # (B, E, C)
+        shares = F.log_softmax(gates, dim=1)
+        present = torch.logsumexp(shares[:, :-1] + F.logsigmoid(experts), dim=1)
+        absent = torch.cat([shares[:, :-1] + F.logsigmoid(-experts), shares[:, -1:]], dim=1)
+        return present - torch.logsumexp(absent, dim=1)

@@ -1,0 +1,65 @@
+"""VLAD bag of words with a learnable power (main paper, "Recurrent frame-level models").
+
+y_i = relu(W x_i + b)^p; BOW(k) = sum over frames of softmax_k(y_i), per modality -> ResNetLike.
+The published p ends at 0.628. (B, T, D) -> (B, C); K: words of each modality.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from first_level.models.resnet import ResNetLike
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Words(nn.Module):
+    """(B, T, D) -> (B, K): how many frames show each word."""
+
+    def __init__(self, inputs: int, words: int, power: float):
+        super().__init__()
+        self.project = nn.Linear(inputs, words)
+        self.raw_power = nn.Parameter(torch.tensor(math.log(math.expm1(power))))
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        power = F.softplus(self.raw_power)  # stays above 0
+        # The small term keeps the gradient of p and of y finite where relu is 0.
+        y = (self.project(frames).float().relu() + 1e-6) ** power
+        return (y.softmax(dim=-1) * mask[..., None]).sum(dim=1)
+
+
+class Model(nn.Module):
+    level = "frame"
+
+    def __init__(
+        self,
+        dims: Dims,
+        words: int = 4096,
+        power: float = 1.0,
+        width: int = 1024,
+        tower_blocks: int = 1,
+        concat_blocks: int = 1,
+        dropout: float = 0.1,
+    ):
+        super().__init__()
+        self.rgb = Words(dims.rgb, words, power) if dims.rgb else None
+        self.audio = Words(dims.audio, words, power) if dims.audio else None
+        self.dropout = nn.Dropout(dropout)
+        self.trunk = ResNetLike(
+            words * bool(dims.rgb),
+            words * bool(dims.audio),
+            dims.classes,
+            width,
+            tower_blocks,
+            concat_blocks,
+            dropout,
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        bags = [
+            frames[:, 0] if words is None else self.dropout(words(frames, batch.mask))
+            for words, frames in ((self.rgb, batch.rgb), (self.audio, batch.audio))
+        ]
+        return self.trunk(*bags)

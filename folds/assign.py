@@ -1,0 +1,80 @@
+"""Which video is in which fold: a holdout aside first, then five folds, by hashes of the id.
+
+    python -m folds.assign STORE FOLDS.npz [--holdout 0.1]
+
+No stage trains, tunes or stops on the holdout. The fold of a video does not depend on how much is
+held out. Videos without a labels field (the test partition) are in no fold.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.labels import Labels
+from yt8m.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
+from yt8m.store import Store
+
+SHOWN = 5  # class names in the log
+
+
+def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
+    """Writes FOLDS.npz for the videos of STORE and prints the balance.
+
+    --holdout: fraction of the videos that no stage trains on; 0 is allowed, below 1.
+    """
+    if not 0 <= holdout < 1:
+        raise InputError(f"--holdout {holdout}: at least 0 and less than 1 is allowed")
+    data = Store(store)
+    splits = assign(data.ids, data.labelled, holdout)
+    empty = [k for k in range(NUM_FOLDS) if not len(splits.rows(k))]
+    if empty:
+        raise InputError(
+            f"{store}: fold {empty[0]} has no videos: {int(data.labelled.sum()):,} of "
+            f"{len(data.ids):,} videos have labels; give more records or a smaller --holdout"
+        )
+    log(balance(splits, data.labels))
+    log(without_positives(splits, data.labels, data.class_names))
+    splits.write(folds, data.ids)
+
+
+def assign(ids: np.ndarray, labelled: np.ndarray, holdout: float) -> Splits:
+    """ids (N,) bytes, labelled bool (N,) -> Splits. Two salts: two independent numbers a video."""
+    fold = (uniform(ids, "fold") * NUM_FOLDS).astype(np.int8)
+    fold[uniform(ids, "holdout") < holdout] = HOLDOUT
+    fold[~np.asarray(labelled)] = UNUSED
+    return Splits(fold)
+
+
+def balance(splits: Splits, labels: Labels) -> str:
+    """Videos and labels per video of each fold and of the holdout, one line each."""
+    sets = {f"fold {k}": splits.rows(k) for k in range(NUM_FOLDS)}
+    sets["holdout"] = splits.holdout
+    lines = []
+    for name, rows in sets.items():
+        mean = labels.take(rows).counts().mean() if len(rows) else 0.0
+        lines.append(f"{name:8} {len(rows):>9,} videos {mean:6.2f} labels a video")
+    unused = int((splits.fold == UNUSED).sum())
+    if unused:
+        lines.append(f"{'unused':8} {unused:>9,} videos without a labels field")
+    return "\n".join(lines)
+
+
+def without_positives(splits: Splits, labels: Labels, names: list[str]) -> str:
+    """How many classes have no positive video, in all folds and in each training split."""
+    lines = [_line("all folds", labels.take(splits.training), names)]
+    for k in range(NUM_FOLDS):
+        lines.append(_line(f"training without fold {k}", labels.take(splits.others(k)), names))
+    return "\n".join(lines)
+
+
+def _line(where: str, labels: Labels, names: list[str]) -> str:
+    absent = np.flatnonzero(labels.class_counts(len(names)) == 0)
+    shown = ", ".join(names[c] for c in absent[:SHOWN])
+    examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
+    return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"
+
+
+if __name__ == "__main__":
+    cli.run(main)

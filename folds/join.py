@@ -1,0 +1,88 @@
+"""The rows of a store: all parts' ids and labels in one table, video and frame records joined."""
+
+from pathlib import Path
+
+import numpy as np
+
+from folds.parts import Part, load_rows
+from yt8m.cli import InputError, log
+from yt8m.files import writing
+from yt8m.labels import Labels
+
+
+def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path) -> dict:
+    """Writes the arrays that Store opens into `folder`; returns what the manifest says of them.
+
+    parts: by kind, all decoded. InputError on an id that is there twice, or when video and frame
+    records have no video in common.
+    """
+    tables = {kind: _table(members, store) for kind, members in parts.items()}
+    located = _common(tables)
+    first = next(iter(tables))  # "video" before "frame"
+    rows = located[first]
+    labels = tables[first]["labels"].take(rows)
+    arrays = {
+        "ids": tables[first]["ids"][rows],
+        "labelled": tables[first]["labelled"][rows],
+        "indptr": labels.indptr,
+        "indices": labels.indices,
+        "num_frames": np.zeros(len(rows), np.int32),
+    }
+    if "frame" in tables:
+        arrays["num_frames"] = tables["frame"]["lengths"][located["frame"]]
+    for kind, places in located.items():
+        arrays[f"{kind}_rows"] = places.astype(np.int64)
+    with writing(folder) as temporary:
+        temporary.mkdir()
+        for name, values in arrays.items():
+            np.save(temporary / f"{name}.npy", values, allow_pickle=False)
+    videos = {kind: table["videos"] for kind, table in tables.items()}
+    return {"videos": len(rows), "max_frames": int(arrays["num_frames"].max()), "parts": videos}
+
+
+def _table(parts: list[Part], store: Path) -> dict:
+    """The rows of all parts of one kind, in order, each id once."""
+    loaded = [load_rows(part, store) for part in parts]
+    names = [name for name in ("ids", "labelled", "lengths") if name in loaded[0]]
+    table = {name: np.concatenate([rows[name] for rows in loaded]) for name in names}
+    table["labels"] = Labels.concatenate([rows["labels"] for rows in loaded])
+    table["videos"] = [rows["videos"] for rows in loaded]
+    counts = np.concatenate([rows["counts"] for rows in loaded])
+    shards = [shard.path for part in parts for shard in part.shards]
+    _reject_doubled(table["ids"], np.cumsum(counts), shards)
+    return table
+
+
+def _reject_doubled(ids: np.ndarray, shard_ends: np.ndarray, shards: list[Path]) -> None:
+    order = np.argsort(ids, kind="stable")
+    same = np.flatnonzero(ids[order][1:] == ids[order][:-1])
+    if not len(same):
+        return
+    pair = order[same[0] : same[0] + 2]
+    first, second = (shards[i] for i in np.searchsorted(shard_ends, pair, side="right"))
+    also = f" ({len(same):,} ids are doubled)" if len(same) > 1 else ""
+    raise InputError(
+        f"{first}: id {ids[pair[0]].decode(errors='replace')} is there twice, again in "
+        f"{second}{also}; each video may be there once; leave one shard out"
+    )
+
+
+def _common(tables: dict) -> dict[str, np.ndarray]:
+    """By kind, the places of the videos that all kinds have, in the first kind's order."""
+    if len(tables) == 1:
+        return {kind: np.arange(len(table["ids"])) for kind, table in tables.items()}
+    ids = {kind: table["ids"] for kind, table in tables.items()}
+    _, video, frame = np.intersect1d(
+        ids["video"], ids["frame"], assume_unique=True, return_indices=True
+    )
+    if not len(video):
+        raise InputError(
+            "video/ and frame/ have no video in common; give shards of the same videos, or only "
+            "one of the folders as DATA"
+        )
+    dropped = {"video": len(ids["video"]) - len(video), "frame": len(ids["frame"]) - len(frame)}
+    for kind, count in dropped.items():
+        if count:
+            log(f"[decode] {count:,} videos are only in {kind}/ and are left out")
+    order = np.argsort(video)
+    return {"video": video[order], "frame": frame[order]}

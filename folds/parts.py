@@ -1,0 +1,221 @@
+"""Parts of a store: groups of shards decoded into one folder of .npy files each.
+
+A part is written shard by shard under a temporary name (bounded memory) and renamed when complete,
+so that it is there in full or not at all. Its name is a hash of what it depends on, so that parts
+of unchanged shards are found again and the others are not.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.cli import InputError
+from yt8m.description import Description, Dims
+from yt8m.files import read_json, write_json, writing
+from yt8m.labels import Labels
+from yt8m.records import Video, stream, video_level
+from yt8m.store import SEGMENT_TYPES, VERSION
+
+SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
+MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
+CHUNK = 256  # videos gathered before they are written
+MANIFEST = "part.json"
+
+
+@dataclass(frozen=True)
+class Shard:
+    """A file of records and what tells whether it changed."""
+
+    path: Path
+    size: int
+    mtime: int  # nanoseconds
+
+    @classmethod
+    def of(cls, path: Path) -> "Shard":
+        status = path.stat()
+        return cls(path, status.st_size, status.st_mtime_ns)
+
+    @property
+    def key(self) -> list:
+        return [self.path.name, self.size, self.mtime]
+
+
+@dataclass(frozen=True)
+class Part:
+    """A group of shards of one kind. means: store video-level means of the frames."""
+
+    kind: str
+    shards: tuple[Shard, ...]
+    description: Description
+    dims: Dims  # what every record must have
+    means: bool
+
+    @property
+    def name(self) -> str:
+        parts = [shard.key for shard in self.shards]
+        what = [VERSION, self.kind, parts, self.description.model_dump(), asdict(self.dims)]
+        text = json.dumps([*what, self.means], sort_keys=True)
+        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+    @property
+    def size(self) -> int:
+        """Bytes of its shards."""
+        return sum(shard.size for shard in self.shards)
+
+    def folder(self, store: Path) -> Path:
+        return store / self.kind / self.name
+
+    def is_done(self, store: Path) -> bool:
+        return (self.folder(store) / MANIFEST).is_file()
+
+
+def group(shards: list[Shard]) -> list[tuple[Shard, ...]]:
+    """Consecutive shards in groups of at least 16 MiB, and at most 512 groups."""
+    target = max(SMALLEST, sum(shard.size for shard in shards) / MOST_PARTS)
+    groups, current, size = [], [], 0
+    for shard in shards:
+        current.append(shard)
+        size += shard.size
+        if size >= target:
+            groups.append(tuple(current))
+            current, size = [], 0
+    return [*groups, tuple(current)] if current else groups
+
+
+def write_part(part: Part, folder: Path) -> dict:
+    """Decodes a part into `folder`; returns its manifest (videos of each shard, longest video).
+
+    InputError for what is wrong in a record: see records.stream.
+    """
+    with writing(folder) as temporary:
+        temporary.mkdir(parents=True)
+        writer = _PartWriter(temporary, part)
+        counts = []
+        for shard in part.shards:
+            before = writer.videos
+            for number, video in enumerate(stream([shard.path], part.description, part.dims)):
+                writer.add(video, f"{shard.path}: record {number}")
+            counts.append(writer.videos - before)
+        writer.close()
+        names = [shard.path.name for shard in part.shards]
+        manifest = {"videos": writer.videos, "shards": names, "counts": counts}
+        write_json(temporary / MANIFEST, manifest)
+    return manifest
+
+
+class _PartWriter:
+    """Appends videos to the arrays of one part."""
+
+    def __init__(self, folder: Path, part: Part):
+        self.folder, self.part = folder, part
+        self.videos = 0
+        self.pending: list[tuple[Video, str]] = []
+        self.ids: list[bytes] = []
+        self.labels: list[np.ndarray] = []
+        self.labelled: list[bool] = []
+        self.lengths: list[int] = []
+        self.segments: list[tuple | None] = []
+        widths = {"rgb": part.dims.rgb, "audio": part.dims.audio}
+        widths = {name: width for name, width in widths.items() if width}
+        self.columns = {}
+        if part.kind == "video" or part.means:
+            self.columns = {n: Column(folder / f"{n}.npy", w, "<f2") for n, w in widths.items()}
+        if part.kind == "frame":
+            for name, width in widths.items():
+                self.columns[f"{name}_frames"] = Column(folder / f"{name}_frames.npy", width, "u1")
+
+    def add(self, video: Video, where: str) -> None:
+        if self.part.kind == "frame" and not video.num_frames:
+            raise InputError(f"{where}: has no frames, others have; keep both kinds apart")
+        self.videos += 1
+        self.ids.append(video.id)
+        self.labelled.append(video.labels is not None)
+        self.labels.append(video.labels if video.labels is not None else np.zeros(0, np.uint16))
+        self.lengths.append(video.num_frames)
+        self.segments.append(video.segments)
+        self.pending.append((video, where))
+        if len(self.pending) == CHUNK:
+            self._flush()
+
+    def _flush(self) -> None:
+        videos = [video for video, _ in self.pending]
+        if "rgb" in self.columns or "audio" in self.columns:
+            pairs = [video_level(video) for video in videos]
+            for name, values in zip(("rgb", "audio"), zip(*pairs, strict=True), strict=True):
+                if name in self.columns:
+                    self.columns[name].append(self._finite(np.stack(values)))
+        for name in ("rgb_frames", "audio_frames"):
+            if name in self.columns:
+                for video in videos:
+                    self.columns[name].append(getattr(video, name))
+        self.pending = []
+
+    def _finite(self, values: np.ndarray) -> np.ndarray:
+        """float16 (n, W); InputError for NaN, infinity or what float16 cannot hold."""
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        finite = np.isfinite(halves).all(axis=1)
+        if not finite.all():
+            where = self.pending[int(np.argmin(finite))][1]
+            raise InputError(f"{where}: a feature is not finite or beyond 65504; leave it out")
+        return halves
+
+    def close(self) -> None:
+        if self.pending:
+            self._flush()
+        for column in self.columns.values():
+            column.close()
+        self._save("ids", np.array(self.ids, "S"))
+        self._save("labelled", np.array(self.labelled, bool))
+        counts = np.array([len(row) for row in self.labels], np.int64)
+        self._save("indptr", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
+        self._save("indices", np.concatenate([np.zeros(0, np.uint16), *self.labels]))
+        if self.part.kind == "frame":
+            self._save("lengths", np.array(self.lengths, np.int32))
+            rated = [segments for segments in self.segments if segments is not None]
+            counts = [0 if s is None else len(s[0]) for s in self.segments]
+            self._save("segments", np.array(counts, np.int32))
+            for column, (name, kind) in enumerate(SEGMENT_TYPES.items()):
+                values = [segments[column] for segments in rated]
+                self._save(f"segment_{name}", np.concatenate([np.zeros(0, kind), *values]))
+
+    def _save(self, name: str, values: np.ndarray) -> None:
+        np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
+
+
+class Column:
+    """A two-dimensional .npy file that grows by rows; its header is written again at the end."""
+
+    def __init__(self, path: Path, width: int, dtype: str):
+        self.width, self.dtype, self.rows = int(width), np.dtype(dtype), 0
+        self.file = open(path, "wb")  # noqa: SIM115
+        self._header()
+
+    def append(self, rows: np.ndarray) -> None:
+        """rows: (n, W)."""
+        self.file.write(np.ascontiguousarray(rows, self.dtype).data)
+        self.rows += len(rows)
+
+    def close(self) -> None:
+        self.file.seek(0)
+        self._header()
+        self.file.close()
+
+    def _header(self) -> None:
+        # numpy leaves room in the header for a first axis of any length.
+        shape = (int(self.rows), self.width)
+        described = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
+        np.lib.format.write_array_header_1_0(self.file, described)
+
+
+def load_rows(part: Part, store: Path) -> dict:
+    """What the table of rows needs of a part: ids, labelled, Labels, lengths, and its manifest."""
+    folder = part.folder(store)
+    arrays = {name: np.load(folder / f"{name}.npy") for name in ("ids", "labelled")}
+    arrays["labels"] = Labels(np.load(folder / "indptr.npy"), np.load(folder / "indices.npy"))
+    if part.kind == "frame":
+        arrays["lengths"] = np.load(folder / "lengths.npy")
+    return {**arrays, **read_json(folder / MANIFEST)}

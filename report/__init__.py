@@ -1,0 +1,1 @@
+"""What a person looks at in the end: a run's summary, its table, the check of the denoising."""

@@ -1,0 +1,87 @@
+"""One line for each system of a run, from single models to the export.
+
+    python -m report.summary artifacts/small artifacts/small/summary.json
+
+Gathers what the stages reported; computes nothing anew. GAP@20: `gap_oof` pools the training
+videos, each predicted by a model that never saw its fold; `gap_single` and `gap_five` are on the
+holdout, which no stage saw: the mean over five fold models, and the five models' average. A student
+is one model, trained on all folds' soft labels: it has no out-of-fold figure.
+"""
+
+from pathlib import Path
+
+from yt8m import cli
+from yt8m.files import read_json, write_json
+from yt8m.splits import NUM_FOLDS
+
+FOLDS = range(NUM_FOLDS)
+STUDENTS = {"student": "six extractors", "resnet": "ResNetLike"}
+
+
+def main(run: Path, out: Path) -> None:
+    """Writes OUT from the reports in the folder RUN."""
+    stack = read_json(run / "stacking" / "report.json")
+    systems = [_member(run, name, figures) for name, figures in stack["members"].items()]
+    systems.sort(key=lambda line: line["gap_oof"] or 0)
+    for name, text in (("mean", "mean of models"), ("weighted_mean", "weighted mean")):
+        systems.append(_line(text, "ensemble", stack[name]))
+    megabytes = (
+        sum((run / "stacking" / f"fold{k}" / "model.txt").stat().st_size for k in FOLDS) / 1e6
+    )
+    seconds = stack["seconds_rows"] + stack["seconds_train"]
+    systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
+    systems += [_student(run, part, text) for part, text in STUDENTS.items()]
+    systems.append(_export(run))
+    write_json(
+        out,
+        {
+            "run": str(run),
+            "videos": stack["videos"],
+            "holdout_videos": stack["holdout_videos"],
+            "revision": read_json(run / "distill" / "student" / "report.json")["revision"],
+            "systems": systems,
+        },
+    )
+
+
+def _line(system, level, figures: dict, megabytes=None, seconds=None) -> dict:
+    return {
+        "system": system,
+        "level": level,
+        "gap_oof": figures.get("gap_oof"),
+        "gap_single": figures.get("gap_holdout_single"),
+        "gap_five": figures.get("gap_holdout"),
+        "megabytes": megabytes,
+        "seconds": seconds,
+    }
+
+
+def _member(run: Path, name: str, figures: dict) -> dict:
+    """A first-level model: megabytes of one, seconds of all five on their threads."""
+    reports = [read_json(run / "first_level" / name / f"fold{k}" / "report.json") for k in FOLDS]
+    seconds = sum(report["seconds"] for report in reports)
+    return _line(name, reports[0]["level"], figures, reports[0]["megabytes"], seconds)
+
+
+def _student(run: Path, part: str, text: str) -> dict:
+    """A student as trained (float32); the seconds of the six extractors are the student's own."""
+    report = read_json(run / "distill" / part / "report.json")
+    seconds = report["seconds"]
+    if part == "student":
+        letters = "abcdef"
+        parts = [run / "distill" / f"extractor_{x}" / "report.json" for x in letters]
+        seconds += sum(read_json(path)["seconds"] for path in parts)
+    line = _line(f"student: {text}", "video", {}, report["megabytes"], seconds)
+    return line | {"gap_single": report["gap_holdout"]}
+
+
+def _export(run: Path) -> dict:
+    """What is handed over, as it is on disk."""
+    scores = read_json(run / "evaluation.json")
+    weights = run / "export" / "model.safetensors"
+    line = _line("export", "video", {}, weights.stat().st_size / 1e6)
+    return line | {"gap_single": scores["gap20"]}
+
+
+if __name__ == "__main__":
+    cli.run(main)

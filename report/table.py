@@ -1,0 +1,45 @@
+"""Prints the table that ends `make all`.
+
+python -m report.table artifacts/small/summary.json
+"""
+
+from pathlib import Path
+
+from yt8m import cli
+from yt8m.files import read_json
+
+COLUMNS = {
+    "system": ("system", "{}"),
+    "level": ("level", "{}"),
+    "gap_oof": ("out of fold", "{:.4f}"),
+    "gap_single": ("holdout", "{:.4f}"),
+    "gap_five": ("holdout, 5 averaged", "{:.4f}"),
+    "megabytes": ("MB", "{:.1f}"),
+    "seconds": ("seconds", "{:.0f}"),
+}
+
+
+def main(summary: Path) -> None:
+    """Prints a summary as a Markdown table, so that it can be pasted as it is."""
+    found = read_json(summary)
+    cli.log(
+        f"\n{found['run']}: GAP@20, {found['videos']:,} training videos, "
+        f"{found['holdout_videos']:,} in the holdout, code {found['revision'] or 'unknown'}"
+    )
+    cli.log("\n".join(lines(found["systems"])))
+
+
+def lines(systems: list[dict]) -> list[str]:
+    """The table's lines, columns aligned; a figure that does not exist is a dash."""
+    cells = [[title for title, _ in COLUMNS.values()]]
+    for system in systems:
+        values = [(system[key], form) for key, (_, form) in COLUMNS.items()]
+        cells.append(["-" if value is None else form.format(value) for value, form in values])
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    rows = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
+    rows.insert(1, ["-" * width for width in widths])
+    return ["| " + " | ".join(row) + " |" for row in rows]
+
+
+if __name__ == "__main__":
+    cli.run(main)

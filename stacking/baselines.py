@@ -1,0 +1,54 @@
+"""What the stack must beat: the mean and the best non-negative weighted mean of the models.
+
+Both act on logits at the stack's candidates. The weights for fold k are fitted by log-loss to the
+out-of-fold rows of the other folds, so they know as much as booster k does.
+
+m models, M candidates, n videos.
+"""
+
+import numpy as np
+from scipy.optimize import minimize
+
+from stacking.candidates import ranked
+from stacking.rows import Rows
+from yt8m.predictions import sigmoid
+from yt8m.splits import uniform
+
+FIT_VIDEOS = 4000  # a fold; m + 1 numbers are fitted
+
+
+def logits_of_mean(rows: Rows, weights: np.ndarray, bias: float, chunk_videos: int):
+    """Candidates ordered by the weighted mean: classes uint16 (n, M), logits float32 (n, M)."""
+    classes = np.array(rows.classes)
+    logits = np.zeros(classes.shape, np.float32)
+    for start in range(0, len(classes), chunk_videos):
+        chunk = slice(start, start + chunk_videos)
+        mean = rows.features[chunk][:, :, : len(weights)] @ weights + np.float32(bias)
+        classes[chunk], logits[chunk] = ranked(classes[chunk], mean)
+    return classes, logits
+
+
+def sample(rows: Rows, num_models: int, salt: str):
+    """Logits (r, m) and labels (r,) of at most FIT_VIDEOS videos, chosen by their ids."""
+    order = np.argsort(uniform(rows.ids, salt), kind="stable")[:FIT_VIDEOS]
+    videos = np.sort(order)
+    logits = rows.features[videos][:, :, :num_models]
+    return logits.reshape(-1, num_models), np.asarray(rows.labels[videos]).reshape(-1)
+
+
+def fitted_weights(samples) -> tuple[np.ndarray, float]:
+    """Weights >= 0 (m,) and bias of the weighted mean of logits with the least log-loss."""
+    logits = np.concatenate([part[0] for part in samples])
+    labels = np.concatenate([part[1] for part in samples]).astype(np.float32)
+    count, models = logits.shape
+
+    def loss(parameters):
+        z = logits @ parameters[:-1].astype(np.float32) + np.float32(parameters[-1])
+        error = (sigmoid(z) - labels) / count
+        value = (np.logaddexp(0, z) - labels * z).mean(dtype=np.float64)
+        return value, np.append(error @ logits, error.sum(dtype=np.float64)).astype(np.float64)
+
+    start = np.append(np.full(models, 1 / models), 0.0)
+    bounds = [(0, None)] * models + [(None, None)]
+    best = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B").x
+    return best[:-1].astype(np.float32), float(best[-1])

@@ -1,0 +1,74 @@
+"""Candidates: the classes of a video that several sparse top lists together find likeliest.
+
+Used to choose the stack's rows (over models) and to average predictions (over folds). A class that
+is absent from a list counts with the list's last value, the upper bound of what it can be.
+
+n videos of a chunk, K entries of a list, C classes, M entries kept.
+"""
+
+import numpy as np
+
+from stacking.config import RankBy
+from yt8m.predictions import sigmoid
+
+RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places
+
+
+def votes_of(logits: np.ndarray, rank_by: RankBy) -> np.ndarray:
+    """What a list (n, K), descending logits, says of its entries: float32 (n, K), descending."""
+    if rank_by == "rank":
+        places = np.arange(logits.shape[1], dtype=np.float32)
+        return np.broadcast_to(1 / (RANK_OFFSET + places), logits.shape)
+    return sigmoid(logits) if rank_by == "probability" else np.asarray(logits, np.float32)
+
+
+def pooled(lists, rank_by: RankBy, num_classes: int, keep: int):
+    """The `keep` best classes by the mean vote of the lists, best first; ties by class.
+
+    lists: (classes (n, K), logits (n, K) descending) pairs; every K >= keep, each may differ.
+    Returns classes uint16 (n, keep) and mean votes float32 (n, keep).
+    """
+    n = len(lists[0][0])
+    rows = np.arange(n)[:, None]
+    above = np.zeros((n, num_classes), np.float32)  # sum over lists of the vote above the last one
+    listed = np.zeros((n, num_classes), bool)
+    floor = np.zeros((n, 1), np.float32)
+    for classes, logits in lists:
+        votes = votes_of(logits, rank_by)
+        floor += votes[:, -1:]
+        above[rows, classes] += votes - votes[:, -1:]
+        listed[rows, classes] = True
+    keys = _sorted_keys(above, listed)[:, :keep]
+    if keys.shape[1] < keep or (n and keys[:, -1].max() == _NOTHING):
+        raise AssertionError(f"lists shorter than the {keep} classes to keep")
+    bits = ~(keys >> np.uint64(16)).astype(np.uint32)
+    scores = (bits.view(np.float32) + floor) / np.float32(len(lists))
+    return (keys & np.uint64(0xFFFF)).astype(np.uint16), scores
+
+
+_NOTHING = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+
+def _sorted_keys(above: np.ndarray, listed: np.ndarray) -> np.ndarray:
+    """Listed classes of each video as ascending integers: inverted bits of the sum, then class.
+
+    The sums are >= 0, so their bits sort as they do; one plain integer sort then orders by sum
+    with ties by class, whatever the chunk. uint64 (n, most classes listed), padded at the end.
+    """
+    n, num_classes = above.shape
+    flat = np.flatnonzero(listed)
+    video = flat // num_classes
+    counts = np.bincount(video, minlength=n)
+    starts = np.cumsum(counts) - counts
+    keys = np.full((n, int(counts.max(initial=0))), _NOTHING)
+    bits = (~above.reshape(-1)[flat].view(np.uint32)).astype(np.uint64)
+    classes = (flat - video * num_classes).astype(np.uint64)
+    keys[video, np.arange(len(flat)) - starts[video]] = bits << np.uint64(16) | classes
+    keys.sort(axis=1)
+    return keys
+
+
+def ranked(classes: np.ndarray, logits: np.ndarray):
+    """The same entries (n, M) with logits descending, equal ones in their order."""
+    order = np.argsort(-logits, axis=1, kind="stable")
+    return np.take_along_axis(classes, order, 1), np.take_along_axis(logits, order, 1)

@@ -1,0 +1,111 @@
+"""Settings of the stacking stage.
+
+    python -m stacking.config stacking/configs/PLAN.toml CONFIG.json
+
+writes the resolved settings, rewriting the file only when a value changed.
+"""
+
+import difflib
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.config import Config, read_toml, write_snapshot
+
+RankBy = Literal["probability", "logit", "rank"]
+
+
+class Booster(Config):
+    """What LightGBM is told. Defaults suit tens of thousands of videos; see spec row 5d."""
+
+    objective: Literal["cross_entropy", "binary"] = "cross_entropy"
+    max_rounds: int = Field(800, ge=1)
+    early_stopping_rounds: int = Field(30, ge=1)
+    learning_rate: float = Field(0.06, gt=0)
+    num_leaves: int = Field(63, ge=2)
+    min_data_in_leaf: int = Field(50, ge=1)
+    lambda_l2: float = Field(1.0, ge=0)
+    feature_fraction: float = Field(0.5, gt=0, le=1)
+    bagging_fraction: float = Field(1.0, gt=0, le=1)
+    max_bin: int = Field(255, ge=3)
+    quantised: bool = False  # gradients in few bits: about a quarter less time
+    extra: dict[str, bool | int | float | str] = {}  # further LightGBM parameters, by their names
+
+
+class Stacking(Config):
+    """One plan's stack."""
+
+    candidates: int = Field(40, ge=1)  # a video; fewer where the models list fewer
+    rank_by: RankBy = "probability"  # what the candidates are chosen and ordered by
+    neighbours: int = Field(5, ge=1)  # strongest candidates whose co-occurrence is a feature
+    smoothing: float = Field(2.0, gt=0)  # pseudo-videos added to counts of label pairs
+    inner_fraction: float = Field(0.1, gt=0, lt=1)  # of a booster's videos, for early stopping
+    seed: int = Field(0, ge=0)
+    # Memory: a video of a chunk takes about 8 bytes a class and 16 bytes a (candidate, feature).
+    chunk_videos: int = Field(1024, ge=1)
+    booster: Booster = Booster()
+
+
+def parameters(config: Stacking, threads: int) -> dict:
+    """LightGBM parameters. InputError for one in `extra` that it does not know or that we set."""
+    booster = config.booster
+    ours = {
+        "objective": booster.objective,
+        "metric": "cross_entropy" if booster.objective == "cross_entropy" else "binary_logloss",
+        "learning_rate": booster.learning_rate,
+        "num_leaves": booster.num_leaves,
+        "min_data_in_leaf": booster.min_data_in_leaf,
+        "lambda_l2": booster.lambda_l2,
+        "feature_fraction": booster.feature_fraction,
+        "bagging_fraction": booster.bagging_fraction,
+        "bagging_freq": int(booster.bagging_fraction < 1),
+        "max_bin": booster.max_bin,
+        "use_quantized_grad": booster.quantised,
+        "seed": config.seed,
+        "num_threads": threads,
+        "num_iterations": booster.max_rounds,
+        "early_stopping_round": booster.early_stopping_rounds,
+        "deterministic": True,
+        "force_col_wise": True,  # the row-wise histograms would add a byte a cell
+        "verbosity": -1,
+    }
+    check_extra(booster.extra, ours)
+    return ours | {"bin_construct_sample_cnt": 100_000} | booster.extra
+
+
+def check_extra(extra: dict, ours) -> None:
+    """LightGBM itself only warns of a misspelt parameter, and not even that when quiet."""
+    if not extra:
+        return
+    from lightgbm.basic import _ConfigAliases  # slow to import
+
+    canonical = {}
+    for name, aliases in _ConfigAliases._get_all_param_aliases().items():
+        canonical.update(dict.fromkeys([name, *aliases], name))
+    for key in extra:
+        if key not in canonical:
+            near = difflib.get_close_matches(key, canonical, 1)
+            hint = f"; did you mean {near[0]!r}?" if near else ""
+            raise InputError(f"booster.extra: unknown LightGBM parameter {key!r}{hint}")
+        if canonical[key] in ours:
+            raise InputError(
+                f"booster.extra: {key!r} is set by this stage; use the keys of [booster] "
+                f"({', '.join(sorted(Booster.model_fields))})"
+            )
+
+
+def main(toml: Path, out: Path) -> None:
+    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does."""
+    config = read_toml(toml, Stacking)
+    try:
+        parameters(config, threads=1)
+    except InputError as error:
+        raise InputError(f"{toml}: {error}") from error
+    write_snapshot(out, config)
+
+
+if __name__ == "__main__":
+    cli.run(main)

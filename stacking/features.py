@@ -1,0 +1,99 @@
+"""Features of (video, candidate) rows that need no labels: scores, agreement, ranks, margins.
+
+A class absent from a model's top K gets that video's K-th logit of that model: what is known of
+it is that it is no larger.
+
+n videos of a chunk, m models, K entries of a list, M candidates, C classes.
+"""
+
+import numpy as np
+
+from yt8m.predictions import sigmoid
+
+AGREEMENT = (
+    "logit_mean",
+    "logit_max",
+    "logit_min",
+    "logit_std",
+    "probability_mean",
+    "in_top5",  # models that have the class among their five best
+    "in_top20",
+    "rank",  # place among the candidates, 0 = best
+    "margin_best",  # mean logit below the largest one of the video
+    "margin_next",  # mean logit above the next candidate's; 0 for the last
+    "probability_total",  # the video's sum over candidates: how many labels it seems to have
+)
+
+
+def names(models: list[str], context: dict[str, np.ndarray]) -> list[str]:
+    """Names of the columns that `features` makes: the models first."""
+    return [*models, *AGREEMENT, *context]
+
+
+def features(lists, classes: np.ndarray, num_classes: int, context: dict) -> np.ndarray:
+    """All columns of `names`: float32 (n, M, m + 11 + len(context)).
+
+    lists: the models' (classes (n, K), logits (n, K) descending); classes: candidates (n, M), best
+    first; context: values of whole videos (n,) by name.
+    """
+    logits, in_top5, in_top20 = lookup(lists, classes, num_classes)
+    columns = [*logits, *agreement(logits, in_top5, in_top20)]
+    columns += [value[:, None] for value in context.values()]
+    out = np.empty((*classes.shape, len(columns)), np.float32)
+    for index, column in enumerate(columns):
+        out[:, :, index] = column
+    return out
+
+
+def lookup(lists, classes: np.ndarray, num_classes: int):
+    """Every model's logit of every candidate, float32 (m, n, M), and the counts of models that have
+    it in their top 5 and top 20, (n, M) each."""
+    n, width = classes.shape
+    rows = np.arange(n)[:, None]
+    place = np.zeros((n, num_classes), np.int32)  # 1 + position among the candidates; 0 = is none
+    place[rows, classes] = np.arange(1, width + 1)
+    logits = np.empty((len(lists), n, width), np.float32)
+    tops = np.zeros((2, n, width + 1), np.float32)  # column 0 collects what is no candidate
+    found = np.empty((n, width + 1), np.float32)
+    for index, (list_classes, list_logits) in enumerate(lists):
+        at = place[rows, list_classes]
+        values = np.asarray(list_logits, np.float32)
+        found[:] = values[:, -1:]
+        found[rows, at] = values
+        logits[index] = found[:, 1:]
+        tops[0][rows, at[:, :5]] += 1
+        tops[1][rows, at[:, :20]] += 1
+    return logits, tops[0][:, 1:], tops[1][:, 1:]
+
+
+def agreement(logits: np.ndarray, in_top5: np.ndarray, in_top20: np.ndarray) -> list[np.ndarray]:
+    """The columns of AGREEMENT from logits (m, n, M): arrays that broadcast to (n, M)."""
+    mean = logits.mean(0)
+    probability = sigmoid(logits).mean(0)
+    margin_next = np.zeros_like(mean)
+    margin_next[:, :-1] = mean[:, :-1] - mean[:, 1:]
+    return [
+        mean,
+        logits.max(0),
+        logits.min(0),
+        logits.std(0),
+        probability,
+        in_top5,
+        in_top20,
+        np.arange(mean.shape[1], dtype=np.float32)[None],
+        mean - mean.max(1, keepdims=True),
+        margin_next,
+        probability.sum(1, keepdims=True),
+    ]
+
+
+def video_context(store, rows: np.ndarray) -> dict[str, np.ndarray]:
+    """What is known of whole videos: norms of the modalities there are, number of frames."""
+    context = {}
+    for name, values in zip(("rgb", "audio"), store.video(rows), strict=True):
+        if values.shape[1]:
+            wide = np.asarray(values, np.float32)
+            context[f"{name}_norm"] = np.sqrt(np.square(wide).sum(1))
+    if store.has_frames:
+        context["frames"] = np.asarray(store.num_frames[rows], np.float32)
+    return context

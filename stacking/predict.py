@@ -1,0 +1,68 @@
+"""Probabilities of the stack for one fold and the holdout, by the booster that saw neither.
+
+    python -m stacking.predict CONFIG.json ROWS MODEL.txt OUT.npz --fold 3 --threads 1
+
+OUT holds Predictions of the candidates: ids (N,), classes (N, M), logits (N, M) descending.
+"""
+
+import time
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+from stacking.candidates import ranked
+from stacking.config import Stacking
+from stacking.rows import HOLDOUT, OWN, Rows, column_names
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.config import read_snapshot
+from yt8m.files import read_json
+from yt8m.predictions import Predictions
+
+
+def main(config: Path, rows: Path, model: Path, out: Path, *, fold: int, threads: int = 1) -> None:
+    """Predicts the rows of one fold, and its rows of the holdout, in chunks of videos."""
+    started = time.monotonic()
+    settings = read_snapshot(config, Stacking)
+    booster = read_booster(model)
+    if booster.feature_name() != column_names(read_json(rows / "rows.json")):
+        raise InputError(f"{model}: was trained on other columns than {rows} has; run `make`")
+    parts = [
+        predicted(booster, Rows.open(rows, prefix), variant, settings.chunk_videos, threads)
+        for prefix, variant in ((OWN, fold), (HOLDOUT, 0))
+    ]
+    both = Predictions.concatenate(parts)
+    both.write(out)
+    log(
+        f"[stack fold{fold}] {len(both.ids):,} videos predicted in "
+        f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"
+    )
+
+
+def read_booster(path: Path) -> lightgbm.Booster:
+    """LightGBM's text. InputError when absent or damaged."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run `make` to build it")
+    try:
+        return lightgbm.Booster(model_file=path)
+    except lightgbm.basic.LightGBMError as error:
+        raise InputError(
+            f"{path}: not a LightGBM model ({error}); delete it, run `make`"
+        ) from error
+
+
+def predicted(booster, rows: Rows, variant: int, chunk_videos: int, threads: int) -> Predictions:
+    """Predictions of all videos of `rows`. Raw scores are logits of both objectives."""
+    classes = np.array(rows.classes)
+    logits = np.zeros(classes.shape, np.float16)
+    for start in range(0, len(classes), chunk_videos):
+        chunk = slice(start, start + chunk_videos)
+        raw = booster.predict(rows.matrix(chunk, variant), raw_score=True, num_threads=threads)
+        classes[chunk], best = ranked(classes[chunk], raw.reshape(classes[chunk].shape))
+        logits[chunk] = best
+    return Predictions(np.array(rows.ids), classes, logits)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,178 @@
+"""The stack's figures beside what it must beat.
+
+    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT.json
+
+Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
+(`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
+`gap_holdout_single` is the mean of the five alone. Null without a holdout. GAP is GAP@20.
+"""
+
+import math
+from pathlib import Path
+
+import numpy as np
+
+from stacking import baselines
+from stacking.candidates import pooled
+from stacking.config import Stacking
+from stacking.predict import read_booster
+from stacking.rows import HOLDOUT, OWN, Rows, read_models
+from stacking.soft_labels import fold_predictions
+from yt8m import cli
+from yt8m.cli import log
+from yt8m.config import read_snapshot
+from yt8m.files import read_json, write_json
+from yt8m.metrics import gap
+from yt8m.predictions import Predictions
+from yt8m.splits import NUM_FOLDS, Splits
+from yt8m.store import Store
+
+FOLDS = range(NUM_FOLDS)
+TOP = 20  # what GAP@20 looks at
+
+
+def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path) -> None:
+    """Scores the stack, its members and their means; writes OUT last."""
+    settings = read_snapshot(config, Stacking)
+    names = read_models(models)
+    videos = Store(store)
+    truth = Truth(videos, Splits.read(folds, videos.ids))
+    stacking = run / "stacking"
+    figures = {"stack": truth.score([fold_predictions(stacking, k) for k in FOLDS])}
+    figures |= means(stacking, names, truth, settings)
+    gains = importance(stacking)
+    figures["members"] = {}
+    for name in names:
+        folder = run / "first_level" / name
+        parts = [Predictions.read(folder / f"fold{k}" / "predictions.npz") for k in FOLDS]
+        figures["members"][name] = truth.score(parts) | {"gain": gains[name]}
+    best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
+    write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
+    for name in ("stack", "weighted_mean", "mean"):
+        log(f"[stack] {name:14s} {_text(figures[name])}")
+    log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
+
+
+class Truth:
+    """The labels of the training videos of each fold, and of the holdout, with their ids."""
+
+    def __init__(self, store, splits: Splits):
+        self.classes = store.dims.classes
+        rows = [splits.rows(fold) for fold in FOLDS] + [splits.holdout]
+        self.ids = [store.ids[part] for part in rows]
+        self.labels = [store.labels.take(part) for part in rows]
+        self.all_labels = store.labels.take(np.concatenate(rows[:-1]))
+
+    def score(self, parts: list[Predictions]) -> dict:
+        """Figures of a system whose version k predicts fold k and the holdout."""
+        own = [parts[k].align(self.ids[k]) for k in FOLDS]
+        rest = [part.align(self.ids[-1]) for part in parts]
+        return self.figures(
+            [(p.classes, p.logits) for p in own], [(p.classes, p.logits) for p in rest]
+        )
+
+    def figures(self, own: list, rest: list) -> dict:
+        """The same from aligned (classes (n, K), logits (n, K) descending) of folds and holdout."""
+        own = [(classes[:, :TOP], logits[:, :TOP]) for classes, logits in own]
+        width = min(classes.shape[1] for classes, _ in own)
+        pool = [np.concatenate([part[i][:, :width] for part in own]) for i in (0, 1)]
+        singles = [_gap(*part, self.labels[-1]) for part in rest]
+        holdout = None
+        if len(self.ids[-1]):
+            width = min(TOP, *(classes.shape[1] for classes, _ in rest))
+            holdout = _gap(*average(rest, self.classes, width), self.labels[-1])
+        return {
+            "gap_oof": _gap(*pool, self.all_labels),
+            "gap_folds": [_gap(*part, self.labels[k]) for k, part in enumerate(own)],
+            "gap_holdout": holdout,
+            "gap_holdout_single": None if None in singles else sum(singles) / len(singles),
+        }
+
+
+def average(lists, num_classes: int, keep: int, chunk_videos: int = 1024):
+    """Mean probabilities of aligned lists: classes and probabilities (n, keep), best first."""
+    chunks = [
+        pooled(
+            [(c[i : i + chunk_videos], z[i : i + chunk_videos]) for c, z in lists],
+            "probability",
+            num_classes,
+            keep,
+        )
+        for i in range(0, len(lists[0][0]), chunk_videos)
+    ]
+    return np.concatenate([c for c, _ in chunks]), np.concatenate([p for _, p in chunks])
+
+
+def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) -> dict:
+    """Figures of the mean of the models' logits and of the fitted weighted mean."""
+    folders = [stacking / f"fold{k}" / "rows" for k in FOLDS]
+    own = [Rows.open(folder, OWN) for folder in folders]
+    rest = [Rows.open(folder, HOLDOUT) for folder in folders]
+    count = len(names)
+    samples = [baselines.sample(rows, count, f"weights {settings.seed}") for rows in own]
+    even = [(np.full(count, 1 / count, np.float32), 0.0)] * NUM_FOLDS
+    fitted = [
+        baselines.fitted_weights([part for j, part in enumerate(samples) if j != k]) for k in FOLDS
+    ]
+    figures = {}
+    for system, weights in (("mean", even), ("weighted_mean", fitted)):
+        lists = [
+            [
+                baselines.logits_of_mean(rows, *weights[k], settings.chunk_videos)
+                for k, rows in enumerate(group)
+            ]
+            for group in (own, rest)
+        ]
+        figures[system] = truth.figures(*lists)
+    mean_weights = np.mean([weights for weights, _ in fitted], axis=0)
+    figures["weighted_mean"]["weights"] = dict(zip(names, map(float, mean_weights), strict=True))
+    return figures
+
+
+def importance(stacking: Path) -> dict[str, float]:
+    """Share of a booster's gain that each column brings, mean over the five; largest first."""
+    shares, names = [], []
+    for fold in FOLDS:
+        booster = read_booster(stacking / f"fold{fold}" / "model.txt")
+        gain = booster.feature_importance("gain")
+        shares.append(gain / max(gain.sum(), 1e-12))
+        names = booster.feature_name()
+    mean = np.mean(shares, axis=0)
+    return {names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
+
+
+def costs(stacking: Path) -> dict:
+    """Rows, seconds, rounds and the candidates' recall, from what the other verbs noted."""
+    rows = [read_json(stacking / f"fold{k}" / "rows" / "rows.json") for k in FOLDS]
+    trained = [read_json(stacking / f"fold{k}" / "train.json") for k in FOLDS]
+    found, total = (sum(part[key] for part in rows) for key in ("labels_found", "labels"))
+    held = [part["holdout_recall"] for part in rows]
+    return {
+        "candidates": rows[0]["candidates"],
+        "recall": found / total if total else None,
+        "recall_holdout": None if None in held else sum(held) / len(held),
+        "videos": sum(part["videos"] for part in rows),
+        "holdout_videos": rows[0]["holdout_videos"],
+        "rows": sum(part["videos"] * part["candidates"] for part in rows),
+        "rounds": [part["rounds"] for part in trained],
+        "inner_loss": [part["inner_loss"] for part in trained],
+        "seconds_rows": sum(part["seconds"] for part in rows),
+        "seconds_train": sum(part["seconds"] for part in trained),
+    }
+
+
+def _gap(classes, scores, labels) -> float | None:
+    value = gap(classes, scores, labels)
+    return None if math.isnan(value) else value
+
+
+def _text(figures: dict) -> str:
+    texts = {"gap_oof": "out of fold", "gap_holdout": "holdout", "gap_holdout_single": "single"}
+    known = [
+        f"{text} {figures[key]:.4f}" for key, text in texts.items() if figures[key] is not None
+    ]
+    return "GAP@20 " + ", ".join(known)
+
+
+if __name__ == "__main__":
+    cli.run(main)

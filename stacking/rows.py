@@ -1,0 +1,194 @@
+"""Rows of one fold: features, classes and labels of its videos' candidates, and the holdout's.
+
+    python -m stacking.rows CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT --fold 3
+
+All scores come from the first-level models trained without this fold. OUT is a folder of .npy:
+
+    [holdout_]ids (N,), classes uint16 (N, M), labels uint8 (N, M), features float32 (N, M, F),
+    label_features float32 (5, N, M, L): one for each booster; holdout_... (1, N, M, L)
+    rows.json: names of models and columns, counts, recall of the candidates, seconds
+
+N videos, M candidates, F columns without labels, L columns from labels (label_features.py).
+"""
+
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from stacking import features, label_features
+from stacking.candidates import pooled
+from stacking.config import Stacking
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.config import read_snapshot
+from yt8m.files import working_in, write_json, writing
+from yt8m.predictions import Predictions
+from yt8m.splits import NUM_FOLDS, Splits
+from yt8m.store import Store
+
+OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
+
+
+@dataclass(frozen=True)
+class Rows:
+    """One group's arrays, memory-mapped. Column order: features, then label_features."""
+
+    ids: np.ndarray
+    classes: np.ndarray
+    labels: np.ndarray
+    features: np.ndarray
+    label_features: np.ndarray
+
+    @classmethod
+    def open(cls, folder: Path, prefix: str) -> "Rows":
+        """InputError when the folder is absent."""
+        if not (folder / "rows.json").is_file():
+            raise InputError(f"{folder}: no rows there; run `make` to build them")
+        names = ("ids", "classes", "labels", "features", "label_features")
+        return cls(*(np.load(folder / f"{prefix}{name}.npy", mmap_mode="r") for name in names))
+
+    def matrix(self, videos, variant: int) -> np.ndarray:
+        """float32 (n * M, F + L) of `videos` (slice or indices); variant = the booster's fold, or 0
+        for the holdout's, which has one."""
+        own, known = self.features[videos], self.label_features[variant][videos]
+        both = np.concatenate([own, known], axis=2)
+        return both.reshape(-1, both.shape[2])
+
+
+def read_models(path: Path) -> list[str]:
+    """Model names, one a line, in the order of the columns. InputError when none or doubled."""
+    models = path.read_text().split()
+    if not models or len(set(models)) != len(models):
+        raise InputError(f"{path}: {len(models)} names, {len(set(models))} different; one a line")
+    return models
+
+
+def column_names(about: dict) -> list[str]:
+    """Names of the columns of `Rows.matrix`, from rows.json."""
+    return about["features"] + about["label_features"]
+
+
+def main(
+    config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path, *, fold: int
+) -> None:
+    """Writes the rows of one fold and of the holdout; every array in chunks of videos."""
+    started = time.monotonic()
+    settings = read_snapshot(config, Stacking)
+    names = read_models(models)
+    videos = Store(store)
+    splits = Splits.read(folds, videos.ids)
+    groups = {OWN: splits.rows(fold), HOLDOUT: splits.holdout}
+    paths = [run / "first_level" / name / f"fold{fold}" / "predictions.npz" for name in names]
+    with working_in(out.parent), writing(out) as folder:
+        folder.mkdir()
+        about = {"models": names, "label_features": list(label_features.NAMES)}
+        lists = unpack(paths, videos.ids, groups, folder / "lists")
+        for prefix, rows in groups.items():
+            about |= write_rows(folder, prefix, lists[prefix], videos, rows, settings, names)
+        column = about["features"].index("probability_mean")
+        write_label_features(folder, fold, videos, splits, settings, column)
+        shutil.rmtree(folder / "lists")
+        about["seconds"] = round(time.monotonic() - started, 2)
+        write_json(folder / "rows.json", about)
+    log(
+        f"[stack fold{fold}] {about['videos']:,} videos and {about['holdout_videos']:,} of the "
+        f"holdout, {about['candidates']} candidates (recall {about['recall'] or 0:.4f}), "
+        f"{len(column_names(about))} columns, {about['seconds']} s, "
+        f"{cli.peak_memory_mb():,.0f} MB"
+    )
+
+
+def unpack(paths: list[Path], ids: np.ndarray, groups: dict, folder: Path) -> dict:
+    """Aligns each model's predictions by id, one model in memory at a time.
+
+    Returns for each group the models' memory-mapped (classes, logits). InputError when a video is
+    absent or there twice.
+    """
+    folder.mkdir()
+    lists = {prefix: [] for prefix in groups}
+    for index, path in enumerate(paths):
+        wanted = np.concatenate([ids[rows] for rows in groups.values()])
+        both = Predictions.read(path).align(wanted)
+        start = 0
+        for prefix, rows in groups.items():
+            arrays = []
+            for kind in ("classes", "logits"):
+                target = folder / f"{prefix}{index}_{kind}.npy"
+                np.save(target, getattr(both, kind)[start : start + len(rows)])
+                arrays.append(np.load(target, mmap_mode="r"))
+            lists[prefix].append(tuple(arrays))
+            start += len(rows)
+    return lists
+
+
+def write_rows(folder, prefix, lists, store, rows, settings: Stacking, models) -> dict:
+    """Candidates, their labels and features of one group. Returns what rows.json says of it."""
+    num_classes = store.dims.classes
+    keep = min(settings.candidates, *(classes.shape[1] for classes, _ in lists), num_classes)
+    columns = features.names(models, features.video_context(store, rows[:0]))
+    n, found, total = len(rows), 0, 0
+    np.save(folder / f"{prefix}ids.npy", store.ids[rows])
+    all_classes = _new(folder / f"{prefix}classes.npy", np.uint16, (n, keep))
+    all_labels = _new(folder / f"{prefix}labels.npy", np.uint8, (n, keep))
+    all_features = _new(folder / f"{prefix}features.npy", np.float32, (n, keep, len(columns)))
+    for start in range(0, n, settings.chunk_videos):
+        chunk = slice(start, start + settings.chunk_videos)
+        part = [(classes[chunk], logits[chunk]) for classes, logits in lists]
+        classes, _ = pooled(part, settings.rank_by, num_classes, keep)
+        context = features.video_context(store, rows[chunk])
+        labels = store.labels.take(rows[chunk])
+        all_classes[chunk] = classes
+        all_labels[chunk] = labels.contains(classes)
+        all_features[chunk] = features.features(part, classes, num_classes, context)
+        found += int(all_labels[chunk].sum())
+        total += len(labels.indices)
+    recall = found / total if total else None
+    about = {"videos": n, "labels": total, "labels_found": found, "recall": recall}
+    return {f"{prefix}{key}": value for key, value in about.items()} | {
+        "features": columns,
+        "candidates": keep,
+    }
+
+
+def write_label_features(folder, fold: int, store, splits: Splits, settings, column) -> None:
+    """The columns from labels: those for booster k know the labels of neither fold k nor this.
+
+    column: where the features have the candidates' mean probability.
+    """
+    groups = {}
+    for prefix, variants in ((OWN, NUM_FOLDS), (HOLDOUT, 1)):
+        classes = np.load(folder / f"{prefix}classes.npy", mmap_mode="r")
+        shape = (variants, *classes.shape, len(label_features.NAMES))
+        out = _new(folder / f"{prefix}label_features.npy", np.float32, shape)
+        own = np.load(folder / f"{prefix}features.npy", mmap_mode="r")
+        groups[prefix] = (out, classes, own[:, :, column])
+    for booster in range(NUM_FOLDS):
+        open_rows = np.flatnonzero((splits.fold >= 0) & ~np.isin(splits.fold, (fold, booster)))
+        known = label_features.statistics(
+            store.labels.take(open_rows), store.dims.classes, settings.smoothing
+        )
+        targets = [(booster, groups[OWN])]
+        if booster == fold:
+            targets.append((0, groups[HOLDOUT]))
+        for variant, (out, classes, probability) in targets:
+            for start in range(0, len(classes), settings.chunk_videos):
+                chunk = slice(start, start + settings.chunk_videos)
+                out[variant, chunk] = label_features.label_features(
+                    known, classes[chunk], probability[chunk], settings.neighbours
+                )
+
+
+def _new(path: Path, dtype, shape) -> np.ndarray:
+    """A new .npy to be filled. Plain ints: a numpy integer in the header cannot be read back."""
+    shape = tuple(int(size) for size in shape)
+    if 0 in shape:  # nothing to map
+        np.save(path, np.zeros(shape, dtype))
+        return np.zeros(shape, dtype)
+    return np.lib.format.open_memmap(path, "w+", dtype, shape)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,130 @@
+"""One booster: learns from the out-of-fold rows of every fold but one.
+
+    python -m stacking.train CONFIG.json STACKING_FOLDER OUT_MODEL.txt --fold 3 --threads 1
+
+Reads STACKING_FOLDER/fold<j>/rows for j != fold. Stops early on the log-loss of an inner split of
+those folds' videos: never on the fold that it then predicts, nor on the holdout. Writes LightGBM's
+text, and beside it train.json (rounds, losses, seconds).
+"""
+
+import time
+from pathlib import Path
+
+import lightgbm
+import numpy as np
+
+from stacking.config import Stacking, parameters
+from stacking.rows import OWN, Rows, column_names
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.config import read_snapshot
+from yt8m.files import read_json, working_in, write_json, writing
+from yt8m.splits import NUM_FOLDS, uniform
+
+LOG_EVERY = 50
+
+
+class RowSequence(lightgbm.Sequence):
+    """Rows of some videos of one fold, read from the memory maps as LightGBM asks for them.
+
+    float64, the only type that lightgbm.Sequence takes. variant: the booster's fold.
+    """
+
+    def __init__(self, rows: Rows, videos: np.ndarray, variant: int):
+        self.features = rows.features
+        self.label_features = rows.label_features[variant]
+        self.videos = videos
+        self.width = rows.classes.shape[1]  # M
+        self.batch_size = 32_768
+        self.labels = np.asarray(rows.labels[videos], np.float32).reshape(-1)
+
+    def __len__(self) -> int:
+        return len(self.videos) * self.width
+
+    def __getitem__(self, index) -> np.ndarray:
+        if isinstance(index, slice):
+            index = np.arange(*index.indices(len(self)))
+        elif isinstance(index, list):
+            index = np.asarray(index, np.int64)
+        video, candidate = self.videos[index // self.width], index % self.width
+        own, known = self.features[video, candidate], self.label_features[video, candidate]
+        return np.concatenate([own, known], axis=-1, dtype=np.float64)
+
+
+def main(config: Path, stacking: Path, out: Path, *, fold: int, threads: int = 1) -> None:
+    """Trains the booster that will predict one fold and the holdout."""
+    started = time.monotonic()
+    settings = read_snapshot(config, Stacking)
+    options = parameters(settings, threads)
+    with working_in(out.parent):
+        train, inner, names = sequences(stacking, fold, settings)
+        booster, losses = fit(train, inner, names, options, f"[stack fold{fold}]", started)
+        about = {
+            "rows": sum(map(len, train)),
+            "inner_rows": sum(map(len, inner)),
+            "rounds": booster.best_iteration,
+            "inner_loss": losses[booster.best_iteration - 1],
+            "seconds": round(time.monotonic() - started, 2),
+        }
+        write_json(out.with_name("train.json"), about)
+        with writing(out) as temporary:
+            booster.save_model(temporary, num_iteration=booster.best_iteration)
+    log(
+        f"[stack fold{fold}] {about['rounds']} rounds on {about['rows']:,} rows, inner loss "
+        f"{about['inner_loss']:.5f}, {about['seconds']} s, {cli.peak_memory_mb():,.0f} MB"
+    )
+
+
+def sequences(stacking: Path, fold: int, settings: Stacking):
+    """(training sequences, inner sequences, column names) of every fold but `fold`.
+
+    InputError when folds were made from different models or a split has no video.
+    """
+    train, inner, names = [], [], None
+    for other in (k for k in range(NUM_FOLDS) if k != fold):
+        folder = stacking / f"fold{other}" / "rows"
+        rows = Rows.open(folder, OWN)
+        found = column_names(read_json(folder / "rows.json"))
+        if names not in (None, found):
+            raise InputError(f"{folder}: other columns than its neighbours; delete it, run `make`")
+        names = found
+        inside = uniform(rows.ids, f"stacking inner {settings.seed}") < settings.inner_fraction
+        for part, wanted in ((train, ~inside), (inner, inside)):
+            videos = np.flatnonzero(wanted)
+            if len(videos):
+                part.append(RowSequence(rows, videos, fold))
+    if not train or not inner:
+        raise InputError(
+            f"{stacking}: too few videos outside fold {fold} to train on and to stop on"
+        )
+    return train, inner, names
+
+
+def fit(train, inner, names: list[str], options: dict, prefix: str, started: float):
+    """Trains with early stopping; returns the booster and the inner log-loss of every round."""
+    first = lightgbm.Dataset(
+        train,
+        label=np.concatenate([part.labels for part in train]),
+        feature_name=names,
+        params=options,
+    )
+    second = lightgbm.Dataset(
+        inner, label=np.concatenate([part.labels for part in inner]), reference=first
+    )
+    losses = []
+
+    def progress(state) -> None:
+        losses.append(state.evaluation_result_list[0][2])
+        if len(losses) % LOG_EVERY == 0:
+            seconds = time.monotonic() - started
+            log(f"{prefix} round {len(losses)}: inner loss {losses[-1]:.5f}, {seconds:.1f} s")
+
+    progress.order = 1  # before early stopping, which ends the loop by an exception
+    rounds = options["num_iterations"]
+    rest = {key: value for key, value in options.items() if key != "num_iterations"}
+    booster = lightgbm.train(rest, first, rounds, valid_sets=[second], callbacks=[progress])
+    return booster, losses
+
+
+if __name__ == "__main__":
+    cli.run(main)

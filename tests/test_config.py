@@ -1,0 +1,120 @@
+"""Configurations and files: strictness, snapshots that ignore comments, atomic writes, one line."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from first_level import config as first_level_config
+from first_level.config import ModelConfig
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.config import read_snapshot, read_toml, write_snapshot
+from yt8m.files import fingerprint, working_in, writing
+
+ROOT = Path(__file__).parents[1]
+
+
+def _toml(folder: Path, text: str) -> Path:
+    folder.mkdir(exist_ok=True)
+    (folder / "m.toml").write_text(text)
+    return folder / "m.toml"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ('arch = "dboff"', r"m.toml: arch 'dboff' is not in first_level/models \(attention_net, "),
+        ('arc = "moe"', r"m.toml: key 'arch' is missing; unknown key 'arc'; allowed: arch, "),
+        ('arch = "moe"\n[training]\nlrr = 1', "unknown key 'training.lrr'; allowed: .*lr, mixup"),
+        ('arch = "moe"\n[training]\nlr = -1', "training.lr = -1: Input should be greater than 0"),
+        ('arch = "moe"\n[training]\nlr = "1e-3"', "lr = '1e-3': Input should be a valid number"),
+        ('arch = "moe"\n[training]\nlr = nan', "training.lr = nan: Input should be a finite"),
+        ('arch = "moe"\n[training]\nloss = "bse"', "loss = 'bse': no such loss; allowed: bce, "),
+        ('arch = "moe"\n[model]\nexpert = 1', "unknown key 'model.expert'; allowed: experts, "),
+        ("arch = ", "m.toml: not TOML"),
+    ],
+)
+def test_a_wrong_toml_is_one_line_that_names_file_key_and_what_fits(tmp_path, text, message):
+    path = _toml(tmp_path, text)
+    with pytest.raises(InputError, match=message) as error:
+        first_level_config.read(path)
+    assert "\n" not in str(error.value)
+
+
+def test_a_comment_leaves_the_snapshot_and_its_time_alone(tmp_path):
+    path = _toml(tmp_path, 'arch = "moe"\n[training]\nlr = 0.01\n')
+    snapshot = tmp_path / "config.json"
+    assert write_snapshot(snapshot, read_toml(path, ModelConfig))
+    before = snapshot.stat().st_mtime_ns
+    _toml(
+        tmp_path,
+        "# why\n[training]\nlr = 1e-2  # 0.01\n\n[inputs]\n".replace("[tr", 'arch="moe"\n[tr'),
+    )
+    assert not write_snapshot(snapshot, read_toml(path, ModelConfig))
+    assert snapshot.stat().st_mtime_ns == before
+    assert read_snapshot(snapshot, ModelConfig) == read_toml(path, ModelConfig)
+    _toml(tmp_path, 'arch = "moe"\n[training]\nlr = 0.02\n')
+    assert write_snapshot(snapshot, read_toml(path, ModelConfig))
+
+
+def test_an_empty_plan_names_the_plans_there_are(tmp_path):
+    _toml(tmp_path / "small", 'arch = "moe"')
+    with pytest.raises(InputError, match="smal: no models .* plans: small"):
+        first_level_config.main(tmp_path / "smal", tmp_path / "out")
+
+
+def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):
+    (tmp_path / "a").write_text("old")
+
+    def fail():
+        with writing(tmp_path / "a") as temporary:
+            temporary.write_text("half")
+            raise RuntimeError("killed")
+
+    with pytest.raises(RuntimeError, match="killed"):
+        fail()
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert (tmp_path / "a").read_text() == "old"
+    with writing(tmp_path / "a") as temporary:
+        temporary.mkdir()
+        (temporary / "x").write_text("new")
+    assert (tmp_path / "a" / "x").read_text() == "new"
+
+
+def test_two_processes_never_work_in_one_folder(tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path; from yt8m.files import working_in\n"
+        "with working_in(Path(sys.argv[1])):\n    print('in', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "job")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as first:
+        assert first.stdout.readline() == "in\n"
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True, cwd=ROOT) as second:
+            assert "waiting" in second.stdout.readline()
+            first.kill()  # the lock dies with its holder
+            assert second.stdout.readline() == "in\n"
+            second.kill()
+    with working_in(tmp_path / "job"):
+        pass
+
+
+def test_fingerprints_differ_when_a_file_or_a_text_does(tmp_path):
+    (tmp_path / "a").write_text("1")
+    first = fingerprint(tmp_path / "a", 3)
+    assert first == fingerprint(tmp_path / "a", 3)
+    (tmp_path / "a").write_text("2")
+    assert fingerprint(tmp_path / "a", 3) != first != fingerprint(tmp_path / "a", 4)
+
+
+def test_a_users_mistake_is_one_line_and_status_2(capsys):
+    def main(path: Path, *, times: int = 1) -> None:
+        """Reads PATH."""
+        raise InputError(f"{path}: read\n{times} times")
+
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, ["a.txt", "--times", "3"])
+    assert capsys.readouterr().err == "error: a.txt: read 3 times\n"
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, ["a.txt", "--time", "3"])

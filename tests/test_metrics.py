@@ -1,0 +1,98 @@
+"""Metrics against direct, slow definitions, with ties, empty label lists and short lists."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from sklearn.metrics import average_precision_score
+
+from yt8m import metrics
+from yt8m.labels import Labels
+
+
+def _case(seed: int, videos: int = 40, classes: int = 12, k: int = 6, decimals: int = 1):
+    rng = np.random.default_rng(seed)
+    lists = [rng.choice(classes, rng.integers(0, 4), replace=False) for _ in range(videos)]
+    lists[0] = [1]
+    top = np.stack([rng.permutation(classes)[:k] for _ in range(videos)])
+    return top, np.round(rng.random((videos, k)), decimals), lists
+
+
+def _slow_gap(classes, scores, lists, k):
+    found = []
+    for row, wanted in enumerate(lists):
+        ranked = sorted(zip(-scores[row], range(classes.shape[1]), classes[row], strict=True))[:k]
+        found += [(score, row, place, c in wanted) for place, (score, _, c) in enumerate(ranked)]
+    found.sort(key=lambda item: item[:3])
+    hits, total = 0, 0.0
+    for rank, (_, _, _, hit) in enumerate(found, 1):
+        hits += hit
+        total += hit * hits / rank
+    return total / sum(map(len, lists))
+
+
+@settings(deadline=None, max_examples=40)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 8))
+def test_gap_equals_a_direct_definition_with_ties(seed, decimals, k):
+    classes, scores, lists = _case(seed, decimals=decimals)
+    expected = _slow_gap(classes, scores, lists, k)
+    assert metrics.gap(classes, scores, Labels.from_lists(lists), k) == pytest.approx(expected)
+
+
+def test_gap_equals_sklearn_without_ties_and_with_all_positives_kept():
+    rng = np.random.default_rng(0)
+    scores = rng.random((50, 8))
+    lists = [np.flatnonzero(rng.random(8) < 0.3) for _ in range(50)]
+    truth = np.zeros((50, 8))
+    for row, wanted in enumerate(lists):
+        truth[row, wanted] = 1
+    classes = np.tile(np.arange(8), (50, 1))
+    expected = average_precision_score(truth.ravel(), scores.ravel())
+    assert metrics.gap(classes, scores, Labels.from_lists(lists)) == pytest.approx(expected)
+    mean, counted = metrics.mean_average_precision(classes, scores, Labels.from_lists(lists), 8)
+    assert mean == pytest.approx(average_precision_score(truth, scores, average="macro"))
+    assert counted == 8
+
+
+def test_labels_outside_the_list_count_as_missed():
+    labels = Labels.from_lists([[0, 1]])
+    assert metrics.gap(np.array([[0]]), np.array([[0.9]]), labels) == pytest.approx(0.5)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(0, 10_000))
+def test_hits_and_perr_equal_direct_definitions(seed):
+    classes, scores, lists = _case(seed, decimals=6)
+    labels = Labels.from_lists(lists)
+    ranked = [list(c[np.argsort(-s, kind="stable")]) for c, s in zip(classes, scores, strict=True)]
+    with_labels = [(r, set(w)) for r, w in zip(ranked, lists, strict=True) if len(w)]
+    for k in (1, 5):
+        expected = np.mean([bool(w & set(r[:k])) for r, w in with_labels])
+        assert metrics.hit_at(classes, scores, labels, k) == pytest.approx(expected)
+    expected = np.mean([len(w & set(r[: len(w)])) / len(w) for r, w in with_labels])
+    assert metrics.perr(classes, scores, labels) == pytest.approx(expected)
+
+
+def test_classes_without_positives_are_not_counted():
+    labels = Labels.from_lists([[3], [3]])
+    classes, scores = np.array([[3, 1], [1, 3]]), np.array([[0.9, 0.1], [0.8, 0.2]])
+    mean, counted = metrics.mean_average_precision(classes, scores, labels, 5)
+    assert counted == 1
+    assert mean == pytest.approx((1 + 2 / 2) / 2)
+
+
+def test_evaluate_is_json_and_null_without_videos():
+    empty = Labels.from_lists([])
+    figures = metrics.evaluate(np.zeros((0, 20), int), np.zeros((0, 20)), empty, 5)
+    assert figures["gap20"] is None
+    assert figures["videos"] == 0
+    classes, scores, lists = _case(1)
+    figures = metrics.evaluate(classes, scores, Labels.from_lists(lists), 12)
+    assert set(figures) == {"gap20", "map", "classes", "hit1", "hit5", "perr", "videos"}
+
+
+def test_a_million_predictions_need_no_loop_over_videos():
+    rng = np.random.default_rng(0)
+    classes = np.argsort(rng.random((50_000, 40)), axis=1)[:, :20]
+    labels = Labels.from_lists(rng.integers(0, 40, (50_000, 3)))
+    assert 0.05 < metrics.gap(classes, rng.random((50_000, 20)), labels) < 0.15

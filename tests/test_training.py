@@ -1,0 +1,218 @@
+"""The training loop: it learns, resumes to the same bytes, and never looks where it must not."""
+
+import numpy as np
+import pytest
+import torch
+
+from first_level import train as job
+from first_level.config import ModelConfig, build
+from first_level.config import main as write_snapshots
+from yt8m import checkpoint
+from yt8m.cli import InputError
+from yt8m.dataset import HardTargets, Inputs, batch_rows, load
+from yt8m.files import read_json
+from yt8m.predictions import Predictions
+from yt8m.splits import Splits
+from yt8m.training import Training, fit, load_weights, predict, save_weights
+
+MODEL = {"width": 16, "dropout": 0.1}
+SETTINGS = Training(epochs=4, batch_size=64, lr=5e-3, precision="float32")
+
+
+def _model(store, arch="resnet", **arguments):
+    torch.manual_seed(3)
+    return build(ModelConfig(arch=arch, model=arguments or MODEL), store.dims, "test")
+
+
+def _fit(store, rows, folder, settings=SETTINGS, model=None, check=None, fingerprint=""):
+    model = model or _model(store)
+    targets = HardTargets(store.labels, store.dims.classes)
+    history = fit(
+        model, model.level, Inputs(), store, rows, targets, settings, folder, "test", check,
+        fingerprint,
+    )  # fmt: skip
+    return model, history
+
+
+def _bytes(model) -> bytes:
+    return b"".join(v.numpy().tobytes() for v in model.state_dict().values())
+
+
+@pytest.mark.parametrize("change", [{}, {"mixup": 0.4}, {"ema": 0.9}, {"loss": "bce_soft_ranking"}])
+def test_it_learns_and_two_runs_are_identical(store, splits, tmp_path, change):
+    settings = SETTINGS.model_copy(update=change)
+    rows, check = splits.others(0), splits.rows(0)
+    one, history = _fit(store, rows, tmp_path, settings, check=check)
+    assert history[-1]["gap"] > history[0]["gap"] * 0.9
+    assert history[-1]["gap"] > 0.3
+    assert history[-1]["loss"] < history[0]["loss"]
+    two, _ = _fit(store, rows, tmp_path, settings)
+    assert _bytes(one) == _bytes(two)
+
+
+@pytest.mark.parametrize("change", [{"mixup": 0.4, "ema": 0.9}, {"patience": 3}])
+def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monkeypatch, change):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    settings = SETTINGS.model_copy(update=change)
+    rows, check = splits.others(0)[:-40], splits.others(0)[-40:]
+    whole, history = _fit(store, rows, tmp_path / "a", settings, check=check)
+
+    class Killed(Exception):
+        pass
+
+    def save_then_die(self):
+        save(self)
+        if self.epoch == 2:
+            raise Killed
+
+    save = checkpoint.Run._save
+    monkeypatch.setattr(checkpoint.Run, "_save", save_then_die)
+    with pytest.raises(Killed):
+        _fit(store, rows, tmp_path / "b", settings, check=check)
+    monkeypatch.setattr(checkpoint.Run, "_save", save)
+    resumed, again = _fit(store, rows, tmp_path / "b", settings, check=check)
+    assert _bytes(resumed) == _bytes(whole)
+    assert [line["loss"] for line in again] == [line["loss"] for line in history]
+
+
+def test_a_checkpoint_of_other_data_is_not_gone_on_from(store, splits, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    rows = splits.others(0)
+    _fit(store, rows, tmp_path, fingerprint="one")  # leaves its last checkpoint behind
+    _, history = _fit(store, rows, tmp_path, fingerprint="two")
+    assert len(history) == SETTINGS.epochs
+    fresh, _ = _fit(store, rows, tmp_path / "new", fingerprint="two")
+    again, _ = _fit(store, rows, tmp_path, fingerprint="two")
+    assert _bytes(fresh) == _bytes(again)
+
+
+def test_early_stopping_keeps_the_best_epoch(store, splits, tmp_path):
+    settings = SETTINGS.model_copy(
+        update={"epochs": 12, "patience": 2, "lr": 0.05, "schedule": "constant"}
+    )
+    rows, check = splits.others(0)[:60], splits.others(0)[60:160]
+    model, history = _fit(store, rows, tmp_path, settings, check=check)
+    gaps = [line["gap"] for line in history]
+    found = predict(model, "video", Inputs(), store, check, 20)
+    from yt8m.metrics import gap
+
+    assert gap(found.classes, found.logits, store.labels.take(check)) == max(gaps)
+    assert len(gaps) == 12 or len(gaps) - 1 - int(np.argmax(gaps)) == 2
+
+
+def test_a_loss_that_is_not_finite_stops_with_what_to_do(store, splits, tmp_path):
+    model = _model(store)
+    with torch.no_grad():
+        next(model.parameters())[0] = torch.nan
+    with pytest.raises(
+        InputError, match=r"\[test\] loss is nan at epoch 1, step 1; lr is .*; lower"
+    ):
+        _fit(store, splits.others(0), tmp_path, model=model)
+
+
+def test_ema_is_what_is_kept(store, splits, tmp_path):
+    rows = splits.others(0)
+    plain, _ = _fit(store, rows, tmp_path)
+    averaged, _ = _fit(store, rows, tmp_path, SETTINGS.model_copy(update={"ema": 0.99}))
+    assert _bytes(plain) != _bytes(averaged)
+
+
+def test_weights_round_trip_and_refuse_another_model(store, tmp_path):
+    model = _model(store)
+    save_weights(model, tmp_path / "w.safetensors")
+    other = _model(store)
+    load_weights(other, tmp_path / "w.safetensors")
+    assert _bytes(other) == _bytes(model)
+    with pytest.raises(InputError, match="w.safetensors: not this model's weights"):
+        load_weights(_model(store, width=8), tmp_path / "w.safetensors")
+
+
+def test_batches_cover_every_row_once_and_none_is_tiny():
+    rows = np.arange(1001)
+    batches = batch_rows(rows, 100, seed=1)
+    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+    assert min(map(len, batches)) >= 90
+    assert max(map(len, batches)) <= 100
+
+
+def test_frames_are_dequantised_padded_and_strided(store):
+    rows = np.array([5, 0, 7])
+    rgb, _, lengths = store.frames(rows)
+    batch = load(store, rows, "frame", Inputs(normalise="none"), "cpu")
+    assert batch.mask.sum(1).tolist() == lengths.tolist()
+    first = torch.from_numpy(rgb[: lengths[0]]).float() * 4 / 255 + 4 / 512 - 2
+    torch.testing.assert_close(batch.rgb[0, : lengths[0]], first)
+    assert (batch.rgb[~batch.mask] == 0).all()
+    few = load(store, rows, "frame", Inputs(normalise="none", max_frames=3), "cpu")
+    assert few.rgb.shape[1] == 3
+    torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
+    unit = load(store, rows, "video", Inputs(), "cpu")
+    torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
+
+
+@pytest.fixture
+def plan(tmp_path):
+    (tmp_path / "plan").mkdir()
+    text = "# test\narch = 'resnet'\n[model]\nwidth = 8\n[training]\nepochs = 2\nbatch_size = 64\n"
+    (tmp_path / "plan" / "tiny.toml").write_text(text)
+    write_snapshots(tmp_path / "plan", tmp_path / "out")
+    return tmp_path / "out" / "tiny"
+
+
+def _job(data_set, plan, fold=1, folds=None):
+    folds = folds or data_set / "folds.npz"
+    job.main(plan / "config.json", data_set / "store", folds, plan / f"fold{fold}", fold=fold)
+    return plan / f"fold{fold}"
+
+
+def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
+    out = _job(data_set, plan)
+    found = Predictions.read(out / "predictions.npz")
+    wanted = np.concatenate([splits.rows(1), splits.holdout])
+    assert sorted(found.ids.tolist()) == sorted(store.ids[wanted].tolist())
+    report = read_json(out / "report.json")
+    assert report["gap_holdout"] > 0.1
+    assert len(report["epochs"]) == 2
+    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz"}
+    assert {path.name for path in out.iterdir()} == names
+    before = (out / "predictions.npz").read_bytes()
+    weights = (out / "weights.safetensors").stat().st_mtime_ns
+    (out / "predictions.npz").unlink()
+    _job(data_set, plan)
+    assert (out / "predictions.npz").read_bytes() == before
+    assert (out / "weights.safetensors").stat().st_mtime_ns == weights, "it trained again"
+
+
+def test_no_label_of_the_fold_or_the_holdout_reaches_the_weights(
+    data_set, store, splits, plan, monkeypatch
+):
+    before = (_job(data_set, plan) / "weights.safetensors").read_bytes()
+    (plan / "fold1" / "weights.safetensors").unlink()
+    lists = np.split(store.labels.indices, store.labels.indptr[1:-1])
+    for row in [*splits.rows(1), *splits.holdout]:
+        lists[row] = np.array([0, 1, 2], np.uint16)
+    labels = type(store.labels).from_lists(lists)
+    opened = job.Store
+
+    def open_poisoned(path):
+        store = opened(path)
+        store.labels = labels
+        return store
+
+    monkeypatch.setattr(job, "Store", open_poisoned)
+    after = (_job(data_set, plan) / "weights.safetensors").read_bytes()
+    assert after == before
+    # The same poison in a training fold must be seen, or this test could not fail.
+    lists[splits.others(1)[0]] = np.array([0, 1, 2], np.uint16)
+    labels = type(store.labels).from_lists(lists)
+    (plan / "fold1" / "weights.safetensors").unlink()
+    assert (_job(data_set, plan) / "weights.safetensors").read_bytes() != before
+
+
+def test_other_folds_make_weights_stale(data_set, store, splits, plan, tmp_path):
+    before = (_job(data_set, plan) / "weights.safetensors").read_bytes()
+    moved = splits.fold.copy()
+    moved[splits.rows(0)[0]] = 1
+    Splits(moved).write(tmp_path / "folds.npz", store.ids)
+    _job(data_set, plan, folds=tmp_path / "folds.npz")
+    assert (plan / "fold1" / "weights.safetensors").read_bytes() != before

@@ -1,0 +1,85 @@
+"""Command lines: one verb is one `main` function, and its signature is its usage.
+
+A parameter without a default is positional; one with a default is a `--flag`. What a user did
+wrong ends in one line on stderr and exit status 2; a traceback is always a bug of ours.
+"""
+
+import argparse
+import inspect
+import resource
+import sys
+import typing
+
+
+class InputError(ValueError):
+    """Something the user can mend. Text: `where: what is wrong; what is allowed; what to run`."""
+
+
+def log(text: str) -> None:
+    """Prints one line at once, also into a file or pipe."""
+    print(text, flush=True)
+
+
+def peak_memory_mb() -> float:
+    """Largest resident memory of this process so far, in MB (10^6 bytes)."""
+    kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return kib * 1024 / 1e6 if sys.platform != "darwin" else kib / 1e6
+
+
+def set_threads(n: int) -> None:
+    """Threads of torch's kernels in this process; jobs x threads should not exceed the cores."""
+    import torch
+
+    torch.set_num_threads(n)
+
+
+def parser_of(main) -> argparse.ArgumentParser:
+    """Builds the parser from `main`'s signature, annotations and docstring."""
+    doc = inspect.getdoc(main) or inspect.getdoc(inspect.getmodule(main)) or ""
+    parser = argparse.ArgumentParser(
+        prog=f"python -m {_module_name(main)}",
+        description=doc,
+        allow_abbrev=False,
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    hints = typing.get_type_hints(main)
+    for name, parameter in inspect.signature(main).parameters.items():
+        kind, many = _element_type(hints.get(name, str))
+        options = {"type": kind, "metavar": name.upper()}
+        if many:
+            options["nargs"] = "+"
+        if parameter.default is inspect.Parameter.empty:
+            parser.add_argument(name, **options)
+            continue
+        if kind is bool:
+            options = {"action": argparse.BooleanOptionalAction}
+        flag = "--" + name.replace("_", "-")
+        parser.add_argument(flag, default=parameter.default, help="default: %(default)s", **options)
+    return parser
+
+
+def run(main, argv: list[str] | None = None) -> None:
+    """Runs a verb from the command line. Errors of the user: one line, exit status 2."""
+    arguments = vars(parser_of(main).parse_args(argv))
+    try:
+        main(**arguments)
+    except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
+        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.exit(2)
+    except KeyboardInterrupt:
+        sys.exit(130)
+    except BrokenPipeError:
+        sys.exit(141)
+
+
+def _module_name(main) -> str:
+    spec = getattr(inspect.getmodule(main), "__spec__", None)
+    return spec.name if spec else main.__module__
+
+
+def _element_type(hint):
+    """(type of one value, whether several are taken) of an annotation such as `list[Path]`."""
+    if typing.get_origin(hint) is list:
+        return typing.get_args(hint)[0], True
+    members = [member for member in typing.get_args(hint) if member is not type(None)]
+    return (members[0] if members else hint), False

@@ -1,0 +1,87 @@
+"""Strict configurations: TOML -> frozen model, and canonical snapshots of what was resolved.
+
+A snapshot is what a stage reads and what make watches: it changes only when a value changes, so
+comments, file times and checkouts make nothing stale.
+"""
+
+import json
+import tomllib
+from pathlib import Path
+from typing import TypeVar
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from yt8m.cli import InputError
+from yt8m.files import read_json, writing
+
+
+class Config(BaseModel):
+    """Base of all configurations: unknown keys, wrong types and NaN are errors; never changed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, strict=True, allow_inf_nan=False)
+
+
+AnyConfig = TypeVar("AnyConfig", bound=Config)
+
+
+def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
+    """Reads a TOML of differences to `cls`'s defaults. InputError names file, key and what fits."""
+    try:
+        values = tomllib.loads(Path(path).read_text())
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: not TOML: {error}") from error
+    return validated(values, cls, path)
+
+
+def read_snapshot(path: Path, cls: type[AnyConfig]) -> AnyConfig:
+    """Reads a snapshot written by `write_snapshot`."""
+    return validated(read_json(path), cls, path)
+
+
+def write_snapshot(path: Path, config: Config) -> bool:
+    """Writes the canonical JSON of `config` if it differs from what is there; whether it did."""
+    return write_if_changed(path, canonical(config))
+
+
+def canonical(config: Config) -> str:
+    """Canonical JSON of all values, defaults included: equal exactly when the values are."""
+    return json.dumps(config.model_dump(mode="json"), indent=1, sort_keys=True) + "\n"
+
+
+def write_if_changed(path: Path, text: str) -> bool:
+    """Writes `text` atomically unless the file already says it, so that its time stays."""
+    if path.is_file() and path.read_text() == text:
+        return False
+    with writing(path) as temporary:
+        temporary.write_text(text)
+    return True
+
+
+def validated(values: dict, cls: type[AnyConfig], where) -> AnyConfig:
+    """`cls` from plain values; InputError lists every wrong key at once."""
+    try:
+        return cls.model_validate(values)
+    except ValidationError as error:
+        texts = "; ".join(_explain(problem, cls) for problem in error.errors())
+        raise InputError(f"{where}: {texts}") from error
+
+
+def _explain(problem: dict, cls: type[Config]) -> str:
+    key = ".".join(str(part) for part in problem["loc"]) or "the file"
+    if problem["type"] == "extra_forbidden":
+        return f"unknown key {key!r}; allowed: {', '.join(_keys_at(cls, problem['loc'][:-1]))}"
+    if problem["type"] == "missing":
+        return f"key {key!r} is missing"
+    return f"{key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+
+
+def _keys_at(cls, parents) -> list[str]:
+    """Keys allowed in the table that `parents` leads to."""
+    for name in parents:
+        field = cls.model_fields.get(name)
+        if field is None or not isinstance(field.annotation, type):
+            return ["none"]
+        cls = field.annotation
+    return sorted(cls.model_fields)

@@ -1,0 +1,52 @@
+"""Where and how a process computes: device, precision, and its place among DDP processes.
+
+Chosen at run time. One process: the first GPU if there is one, else the CPU. Under torchrun: one
+process a GPU (or, with gloo, a CPU), wrapped by DistributedDataParallel.
+"""
+
+import os
+from typing import Literal
+
+import torch
+import torch.distributed as dist
+
+Precision = Literal["auto", "bf16", "float32"]
+
+
+def pick() -> torch.device:
+    """The device of this process; joins the process group when torchrun started it."""
+    cuda = torch.cuda.is_available()
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized():
+        dist.init_process_group("nccl" if cuda else "gloo")
+    if not cuda:
+        return torch.device("cpu")
+    device = torch.device("cuda", int(os.environ.get("LOCAL_RANK", "0")))
+    torch.cuda.set_device(device)
+    return device
+
+
+def rank() -> int:
+    """This process's number; 0 alone writes files and logs."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def world_size() -> int:
+    """Number of processes that train one model together."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def autocast(device: torch.device, precision: Precision) -> torch.autocast:
+    """bf16 autocast if asked for, or with "auto" if the hardware multiplies in bf16.
+
+    A CPU without such instructions emulates it, five times slower than float32. Weights stay
+    float32 either way.
+    """
+    use = precision == "bf16" or (precision == "auto" and _multiplies_bf16(device))
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=use)
+
+
+def _multiplies_bf16(device: torch.device) -> bool:
+    if device.type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    can = torch.cpu.get_capabilities()
+    return bool(can.get("avx512_bf16") or can.get("amx_bf16") or can.get("bf16"))

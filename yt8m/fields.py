@@ -1,0 +1,235 @@
+"""The features of one record, read in two ways that give the same arrays.
+
+`WireRecord` walks the serialised bytes of the usual layout (one entry a feature, packed numbers,
+equal frames at a constant stride) and copies nothing but what it returns: frames are a view of the
+file's block. Whatever it does not expect raises `Unusual`, and `MessageRecord` (tfrecord's protobuf
+messages) decides what the bytes mean.
+
+Both have `context` and `lists` (containers of feature names), `names` (of both), and, by feature
+name, `strings`, `integers`, `floats` and `frames`: None = absent or unset. Mistyped = of another
+kind.
+"""
+
+import functools
+from collections.abc import Iterator
+
+import numpy as np
+
+FLOAT = np.dtype("<f4")
+BYTES_TAG, FLOAT_TAG, INTEGER_TAG = 0x0A, 0x12, 0x1A  # Feature.kind: fields 1, 2, 3
+SMALL = 1 << 14
+KEY_TAG, VALUE_TAG, LIST_TAG = 0x0A, 0x12, 0x0A
+
+
+class Unusual(Exception):
+    """A layout that only protobuf should judge."""
+
+
+class Mistyped(Exception):
+    """A feature holds another kind of values, or frames that do not form one array."""
+
+
+@functools.lru_cache(maxsize=1024)
+def _feature_header(kind: int, size: int) -> bytes:
+    """The first bytes of a Feature of `size` bytes: its kind and, unless empty, the one field of
+    its list, which fills it. Sizes that cannot be (two bytes of header short) give no match."""
+    if size == 2:
+        return bytes((kind, 0))
+    inner = next(n for n in range(size, -1, -1) if 1 + len(_varint(n)) + n <= size)
+    value = next((n for n in range(inner, -1, -1) if 1 + len(_varint(n)) + n <= inner), 0)
+    return bytes((kind,)) + _varint(inner) + bytes((LIST_TAG,)) + _varint(value)
+
+
+def _varint(value: int) -> bytes:
+    out = bytearray()
+    while value > 127:
+        out.append(value & 127 | 128)
+        value >>= 7
+    out.append(value)
+    return bytes(out)
+
+
+class WireRecord:
+    """An Example or SequenceExample in its usual layout, not copied."""
+
+    def __init__(self, payload: memoryview):
+        # Bytes are twice as fast to walk as a view; large records are mostly frames, not walked.
+        self.data = payload.tobytes() if len(payload) < SMALL else payload
+        self.context: dict[str, tuple[int, int]] = {}
+        self.lists: dict[str, tuple[int, int]] = {}
+        try:
+            for tag, start, end in self._fields(0, len(payload)):
+                if tag == 0x0A:  # Example.features or SequenceExample.context
+                    self._entries(start, end, self.context)
+                elif tag == 0x12:  # SequenceExample.feature_lists
+                    self._entries(start, end, self.lists)
+                else:
+                    raise Unusual
+        except (IndexError, UnicodeDecodeError) as error:
+            raise Unusual from error
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.context, *self.lists}
+
+    def strings(self, name: str) -> list[bytes] | None:
+        span = self._values(name, BYTES_TAG)
+        if span is None:
+            return None
+        return [] if span[0] == span[1] else [bytes(self.data[span[0] : span[1]])]
+
+    def integers(self, name: str) -> list[int] | None:
+        span = self._values(name, INTEGER_TAG)
+        if span is None:
+            return None
+        position, end = span
+        values = []
+        while position < end:
+            value = self.data[position]
+            if value < 128:
+                position += 1
+            else:
+                value, position = self._varint(position)
+            values.append(value if value < 1 << 63 else value - (1 << 64))
+        return values
+
+    def floats(self, name: str) -> np.ndarray | None:
+        span = self._values(name, FLOAT_TAG)
+        if span is None:
+            return None
+        if (span[1] - span[0]) % 4:
+            raise Unusual
+        # A copy of a few KiB: aligned, and it does not keep the block of the file alive.
+        return np.frombuffer(bytes(self.data[span[0] : span[1]]), FLOAT)
+
+    def frames(self, name: str) -> np.ndarray | None:
+        """uint8 (T, W), a view. Unusual unless all frames have one header, hence one width.
+
+        The first header spans exactly one stride, so equal headers in all rows prove that every
+        row is one bytes value of that width.
+        """
+        if name not in self.lists:
+            return None
+        start, end = self.lists[name]
+        if start == end:
+            return np.zeros((0, 0), np.uint8)
+        ends, position = [], start
+        for _ in range(3):  # FeatureList.feature > Feature.bytes_list > BytesList.value
+            if self.data[position] != LIST_TAG:
+                raise Unusual
+            size, position = self._varint(position + 1)
+            ends.append(position + size)
+        stride, header = ends[0] - start, position - start
+        if len(set(ends)) != 1 or (end - start) % stride or position == ends[0]:
+            raise Unusual
+        rows = np.frombuffer(self.data[start:end], np.uint8).reshape(-1, stride)
+        if not (rows[:, :header] == rows[0, :header]).all():
+            raise Unusual
+        return rows[:, header:]
+
+    def _values(self, name: str, kind: int) -> tuple[int, int] | None:
+        """The span of a feature's one string, or of its packed numbers; empty = no values."""
+        span = self.context.get(name)
+        if span is None or span[0] == span[1]:
+            return None  # absent, or no kind is set
+        start, end = span
+        header = _feature_header(kind, end - start)
+        if self.data[start : start + len(header)] != header:
+            raise Unusual
+        return start + len(header), end
+
+    def _entries(self, start: int, end: int, into: dict) -> None:
+        """Spans of a map's values by key. Each entry: key (field 1), value (field 2)."""
+        data = self.data
+        while start < end:
+            if data[start] != LIST_TAG:
+                raise Unusual
+            size, position = data[start + 1], start + 2
+            if size > 127:
+                size, position = self._varint(start + 1)
+            start = position + size
+            size, name_at = data[position + 1], position + 2
+            if data[position] != KEY_TAG or size > 127:
+                raise Unusual
+            position = name_at + size
+            name = str(data[name_at:position], "utf-8")
+            if data[position] != VALUE_TAG or name in into:
+                raise Unusual
+            size, position = data[position + 1], position + 2
+            if size > 127:
+                size, position = self._varint(position - 1)
+            if position + size != start or start > end:
+                raise Unusual
+            into[name] = (position, start)
+
+    def _fields(self, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+        """(tag byte, start, end) of length-delimited fields."""
+        while start < end:
+            tag = self.data[start]
+            size, position = self._varint(start + 1)
+            start = position + size
+            if tag & 7 != 2 or start > end:
+                raise Unusual
+            yield tag, position, start
+
+    def _varint(self, position: int) -> tuple[int, int]:
+        byte = self.data[position]
+        if byte < 128:
+            return byte, position + 1
+        value, shift = byte & 127, 7
+        while shift < 70:
+            position += 1
+            byte = self.data[position]
+            value |= (byte & 127) << shift
+            if byte < 128:
+                return value, position + 1
+            shift += 7
+        raise Unusual
+
+
+class MessageRecord:
+    """The same from a parsed SequenceExample (an Example's features are read as its context)."""
+
+    def __init__(self, message):
+        self.context = message.context.feature
+        self.lists = message.feature_lists.feature_list
+
+    @property
+    def names(self) -> set[str]:
+        return {*self.context, *self.lists}
+
+    def strings(self, name: str) -> list[bytes] | None:
+        values = self._values(name, "bytes_list")
+        return None if values is None else list(values)
+
+    def integers(self, name: str) -> list[int] | None:
+        values = self._values(name, "int64_list")
+        return None if values is None else list(values)
+
+    def floats(self, name: str) -> np.ndarray | None:
+        values = self._values(name, "float_list")
+        return None if values is None else np.array(values, FLOAT)
+
+    def frames(self, name: str) -> np.ndarray | None:
+        """uint8 (T, W). Mistyped unless every frame is one string of the same width."""
+        if name not in self.lists:
+            return None
+        values = [frame.bytes_list.value for frame in self.lists[name].feature]
+        if any(len(value) != 1 for value in values):
+            raise Mistyped(f"{name}: a frame is not one string of bytes")
+        widths = {len(value[0]) for value in values}
+        if len(widths) > 1 or 0 in widths:
+            raise Mistyped(f"{name}: frames of {', '.join(map(str, sorted(widths)))} bytes")
+        joined = np.frombuffer(b"".join(value[0] for value in values), np.uint8)
+        return joined.reshape(len(values), max(widths, default=0))
+
+    def _values(self, name: str, kind: str):
+        if name not in self.context:  # looking a map up with [] would create the entry
+            return None
+        feature = self.context[name]
+        found = feature.WhichOneof("kind")
+        if found is None:
+            return None
+        if found != kind:
+            raise Mistyped(f"{name} holds a {found}, not a {kind}")
+        return getattr(feature, kind).value

@@ -1,0 +1,68 @@
+"""Sparse labels in compressed rows: N videos, a few of C classes each."""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+
+@dataclass(frozen=True)
+class Labels:
+    """Row i holds the classes `indices[indptr[i]:indptr[i + 1]]`, sorted and unique in a row.
+
+    indptr: int64 (N + 1,); indices: uint16 (number of labels,).
+    """
+
+    indptr: np.ndarray
+    indices: np.ndarray
+
+    @classmethod
+    def from_lists(cls, lists) -> "Labels":
+        """From one sequence of classes a video; doubled classes count once."""
+        rows = [np.unique(np.asarray(row, np.uint16)) for row in lists]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum([len(row) for row in rows], out=indptr[1:])
+        return cls(indptr, np.concatenate(rows) if rows else np.zeros(0, np.uint16))
+
+    @classmethod
+    def concatenate(cls, parts: list["Labels"]) -> "Labels":
+        """The rows of all parts, in order."""
+        counts = [part.counts() for part in parts]
+        indptr = np.zeros(sum(map(len, counts)) + 1, np.int64)
+        if parts:
+            np.cumsum(np.concatenate(counts), out=indptr[1:])
+        return cls(indptr, np.concatenate([np.zeros(0, np.uint16), *(p.indices for p in parts)]))
+
+    def __len__(self) -> int:
+        return len(self.indptr) - 1
+
+    def counts(self) -> np.ndarray:
+        """Labels of each video, int64 (N,)."""
+        return np.diff(self.indptr)
+
+    def class_counts(self, num_classes: int) -> np.ndarray:
+        """Videos of each class, int64 (C,)."""
+        return np.bincount(self.indices, minlength=num_classes)
+
+    def take(self, rows: np.ndarray) -> "Labels":
+        """The labels of `rows` (int64 (n,)), in that order."""
+        rows = np.asarray(rows, np.int64)
+        counts = self.indptr[rows + 1] - self.indptr[rows]
+        indptr = np.zeros(len(rows) + 1, np.int64)
+        np.cumsum(counts, out=indptr[1:])
+        shift = np.repeat(self.indptr[rows] - indptr[:-1], counts)
+        return Labels(indptr, self.indices[np.arange(indptr[-1]) + shift])
+
+    def rows(self) -> np.ndarray:
+        """The row of each entry of `indices`, int64."""
+        return np.repeat(np.arange(len(self)), self.counts())
+
+    def contains(self, classes: np.ndarray) -> np.ndarray:
+        """Whether row i has class `classes[i, j]`: bool (N, k) for integers (N, k)."""
+        if len(classes) != len(self):
+            raise AssertionError(f"{len(classes)} rows of classes for {len(self)} of labels")
+        width = 1 << 16  # classes are uint16
+        keys = self.rows() * width + self.indices  # sorted: rows ascend, classes within a row too
+        wanted = np.arange(len(self))[:, None] * width + classes.astype(np.int64)
+        if not len(keys):
+            return np.zeros(classes.shape, bool)
+        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted

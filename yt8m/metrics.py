@@ -1,0 +1,101 @@
+"""GAP@20, mAP, Hit@k and PERR over top-k lists: the only copy.
+
+classes (N, k) integers and scores (N, k) floats in any order within a row; `labels` is aligned by
+row. Ties are broken by order: row first, then the list's own order (stable sort), so two runs
+agree. Definitions: the YouTube-8M benchmark paper (section 5), and for GAP the challenge's rules
+(main paper, section 2).
+"""
+
+import numpy as np
+
+from yt8m.labels import Labels
+
+
+def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) -> float:
+    """Global average precision of every video's k best predictions, sorted together.
+
+    The recall's denominator is the number of all labels, also of those outside the top k.
+    Nan when no video has a label.
+    """
+    classes, scores = _sorted(classes, scores, k)
+    hits = labels.contains(classes).ravel()
+    order = np.argsort(-scores.ravel(), kind="stable")
+    return _average_precision(hits[order], len(labels.indices))
+
+
+def mean_average_precision(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, num_classes: int
+) -> tuple[float, int]:
+    """(mean over the classes with a positive of their average precision, number of such classes).
+
+    A video whose list lacks the class counts as not retrieved. Classes without positives are left
+    out, since counting them as zero makes subsets incomparable.
+    """
+    hits = labels.contains(classes).ravel()
+    flat = classes.ravel().astype(np.int64)
+    order = np.lexsort((-scores.ravel(), flat))  # by class, then best first; stable
+    hits, flat = hits[order], flat[order]
+    starts = np.searchsorted(flat, np.arange(num_classes + 1))
+    rank = np.arange(len(flat)) - starts[flat] + 1
+    found = np.cumsum(hits)
+    before = np.concatenate([[0], found])[starts[flat]]
+    precision = (found - before) / rank
+    sums = np.bincount(flat, weights=precision * hits, minlength=num_classes)
+    positives = labels.class_counts(num_classes)
+    counted = positives > 0
+    if not counted.any():
+        return float("nan"), 0
+    return float((sums[counted] / positives[counted]).mean()), int(counted.sum())
+
+
+def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
+    """Share of the videos with labels that have at least one of them among their k best."""
+    hits = labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)
+    return _mean(hits[labels.counts() > 0])
+
+
+def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
+    """Precision at equal recall rate: of a video with n labels, the share right in its n best.
+
+    Mean over the videos with labels. A list shorter than n counts what it lacks as wrong.
+    """
+    classes, _ = _sorted(classes, scores, classes.shape[1])
+    counts = labels.counts()
+    within = np.arange(classes.shape[1]) < counts[:, None]
+    right = (labels.contains(classes) & within).sum(axis=1)
+    return _mean(right[counts > 0] / counts[counts > 0])
+
+
+def evaluate(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, num_classes: int
+) -> dict[str, float | int | None]:
+    """All figures of a run: gap20, map, classes (counted in map), hit1, hit5, perr, videos."""
+    mean_ap, counted = mean_average_precision(classes, scores, labels, num_classes)
+    figures = {
+        "gap20": gap(classes, scores, labels),
+        "map": mean_ap,
+        "classes": counted,
+        "hit1": hit_at(classes, scores, labels, 1),
+        "hit5": hit_at(classes, scores, labels, 5),
+        "perr": perr(classes, scores, labels),
+        "videos": len(labels),
+    }
+    return {name: None if value != value else value for name, value in figures.items()}
+
+
+def _average_precision(hits: np.ndarray, positives: int) -> float:
+    """Mean over `positives` of the precision at each hit, best first."""
+    if not positives:
+        return float("nan")
+    ranks = np.flatnonzero(hits) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / positives)
+
+
+def _sorted(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each row best first, cut to k."""
+    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(classes, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

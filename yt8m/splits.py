@@ -1,0 +1,93 @@
+"""Which video is in which fold: decided by a hash of its id, so it is the same on every disk.
+
+folds.npz: `ids` (N,) bytes, `fold` int8 (N,): 0..4, HOLDOUT (no stage trains, tunes or stops on
+it) or UNUSED (a video without a labels field, as in the test partition).
+"""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.cli import InputError
+from yt8m.files import read_npz, write_npz
+
+NUM_FOLDS = 5
+HOLDOUT = -1
+UNUSED = -2
+
+
+def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
+    """A number in [0, 1) from each id: float64 (N,). Other salts give independent numbers."""
+    key = salt.encode()
+    digests = (hashlib.blake2b(bytes(i), digest_size=8, key=key).digest() for i in ids)
+    integers = np.frombuffer(b"".join(digests), dtype=">u8")
+    return (integers >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+
+
+def seed_of(*parts) -> int:
+    """A seed below 2^31 from what a job is (run seed, model, fold, ...), never from who runs it."""
+    text = "/".join(str(part) for part in parts).encode()
+    return int.from_bytes(hashlib.blake2b(text, digest_size=4).digest(), "big") >> 1
+
+
+def row_finder(ids: np.ndarray, where):
+    """A function from ids to their rows in `ids`; InputError on a doubled id or an absent one."""
+    order = np.argsort(ids, kind="stable")
+    known = ids[order]
+    if len(known) > 1 and (known[1:] == known[:-1]).any():
+        first = known[:-1][known[1:] == known[:-1]][0].decode()
+        raise InputError(f"{where}: id {first} is there twice; delete it and run `make`")
+
+    def find(wanted: np.ndarray) -> np.ndarray:
+        if not len(wanted):
+            return np.zeros(0, np.int64)
+        position = np.searchsorted(known, wanted)
+        found = np.zeros(len(wanted), bool)
+        inside = position < len(known)
+        found[inside] = known[position[inside]] == wanted[inside]
+        if not found.all():
+            first = wanted[~found][0].decode()
+            raise InputError(
+                f"{where}: {(~found).sum():,} of {len(wanted):,} videos are absent "
+                f"(first: {first}); delete it and run `make`"
+            )
+        return order[position]
+
+    return find
+
+
+@dataclass(frozen=True)
+class Splits:
+    """The fold of every row of a store: int8 (N,)."""
+
+    fold: np.ndarray
+
+    @classmethod
+    def read(cls, path: Path, ids: np.ndarray) -> "Splits":
+        """Reads folds.npz and aligns it with a store's ids. InputError on missing or doubled."""
+        arrays = read_npz(path)
+        return cls(arrays["fold"][row_finder(arrays["ids"], path)(ids)])
+
+    def write(self, path: Path, ids: np.ndarray) -> None:
+        """Writes folds.npz."""
+        write_npz(path, ids=ids, fold=self.fold.astype(np.int8))
+
+    def rows(self, k: int) -> np.ndarray:
+        """Rows of fold k."""
+        return np.flatnonzero(self.fold == k)
+
+    def others(self, k: int) -> np.ndarray:
+        """Training rows of fold k's model: every fold but k."""
+        return np.flatnonzero((self.fold >= 0) & (self.fold != k))
+
+    @property
+    def training(self) -> np.ndarray:
+        """Rows of all folds: what students learn from."""
+        return np.flatnonzero(self.fold >= 0)
+
+    @property
+    def holdout(self) -> np.ndarray:
+        """Rows that no stage trains, tunes or stops on."""
+        return np.flatnonzero(self.fold == HOLDOUT)

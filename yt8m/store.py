@@ -1,0 +1,186 @@
+"""The decoded records: memory-mapped arrays, read by rows. Written by folds/decode.py.
+
+    store/manifest.json          sizes, class names, parts; written last: without it, no store
+    store/rows-<key>/*.npy       ids, labels and, for each row, where its features are
+    store/<kind>/<part>/*.npy    features of a group of shards; kind "video" or "frame"
+
+A row is a video: in the order of the shards, of video/ where there are both kinds (then the rows
+are the videos that both have). N videos, R rgb, A audio, T frames, S segments, n rows asked for.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.cli import InputError
+from yt8m.description import Description, Dims
+from yt8m.files import read_json
+from yt8m.labels import Labels
+
+__all__ = ["Dims", "Store"]
+
+VERSION = 1
+MANIFEST = "manifest.json"
+SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
+
+
+class Store:
+    """A complete store, opened for reading; features stay on disk until rows are asked for.
+
+    dims: Dims; ids: (N,) bytes; labels: Labels (N rows); labelled: bool (N,), false where the
+    record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; class_names: list[str]
+    (C,); verticals: list[str] (C,), [] when unknown; description: Description of the records.
+    """
+
+    def __init__(self, folder: Path):
+        """InputError when the store is missing, incomplete or of another version."""
+        self.folder = Path(folder)
+        if not (self.folder / MANIFEST).is_file():
+            raise InputError(
+                f"{self.folder}: no complete store here; run `make folds`, or "
+                "`python -m folds.decode DATA STORE`"
+            )
+        manifest = read_json(self.folder / MANIFEST)
+        if manifest.get("version") != VERSION:
+            raise InputError(f"{self.folder}: of another version; delete it and run `make`")
+        self.dims = Dims(**manifest["dims"])
+        self.description = Description.model_validate(manifest["description"])
+        self.class_names: list[str] = manifest["class_names"]
+        self.verticals: list[str] = manifest["verticals"]
+        rows = self.folder / manifest["rows"]
+        self.ids = self._load(rows / "ids.npy")
+        self.labelled = self._load(rows / "labelled.npy")
+        self.num_frames = self._load(rows / "num_frames.npy")
+        self.labels = Labels(self._load(rows / "indptr.npy"), self._load(rows / "indices.npy"))
+        self._kinds = {
+            kind: _Kind(self.folder / kind, parts, self._load(rows / f"{kind}_rows.npy"))
+            for kind, parts in manifest["parts"].items()
+        }
+
+    def __len__(self) -> int:
+        return len(self.ids)
+
+    @property
+    def has_frames(self) -> bool:
+        """Whether the records have frame-level features."""
+        return "frame" in self._kinds
+
+    def video(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Video-level features of `rows`, in that order: rgb float16 (n, R), audio float16 (n, A).
+
+        Records with frames only: the means of their dequantised frames.
+        """
+        kind = self._kinds["video" if "video" in self._kinds else "frame"]
+        rgb = kind.gather("rgb", rows, self.dims.rgb)
+        return rgb, kind.gather("audio", rows, self.dims.audio)
+
+    def frames(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Frames of `rows`, one video after the other in that order: rgb uint8 (sum of T, R),
+        audio uint8 (sum of T, A), lengths int32 (n,). InputError without frames.
+        """
+        kind = self._frame_kind()
+        lengths = self.num_frames[rows]
+        rgb = kind.gather_runs("rgb_frames", rows, lengths, self.dims.rgb)
+        return rgb, kind.gather_runs("audio_frames", rows, lengths, self.dims.audio), lengths
+
+    def segments(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+        """Rated segments of a video: start and end (seconds) int32, label uint16, score float32,
+        each (S,); S = 0 where there are none.
+        """
+        if not self.has_frames:
+            return tuple(np.zeros(0, kind) for kind in SEGMENT_TYPES.values())
+        return self._frame_kind().segments(row)
+
+    def _frame_kind(self) -> "_Kind":
+        if not self.has_frames:
+            raise InputError(
+                f"{self.folder}: has no frames; frame-level models need frame-level records "
+                "(DATA with a frame/ folder); take a plan of video-level models"
+            )
+        return self._kinds["frame"]
+
+    def _load(self, path: Path) -> np.ndarray:
+        try:
+            return np.load(path, allow_pickle=False)
+        except (OSError, ValueError, EOFError) as error:
+            raise InputError(
+                f"{self.folder}: incomplete ({path.name}: {error}); delete it and run `make`"
+            ) from error
+
+
+class _Kind:
+    """The parts of one kind of records. `rows` of the store are first located in the parts."""
+
+    def __init__(self, folder: Path, parts: list[dict], located: np.ndarray):
+        """parts: [{"name", "videos"}]; located: int64 (N,), the row's place among all videos."""
+        self.folder, self.located = folder, located
+        self.names = [part["name"] for part in parts]
+        self.ends = np.cumsum([part["videos"] for part in parts])
+        self.starts = self.ends - [part["videos"] for part in parts]
+        self._arrays: dict[tuple[int, str], np.ndarray] = {}
+
+    def gather(self, name: str, rows: np.ndarray, width: int) -> np.ndarray:
+        """float16 (n, W) of `rows`."""
+        out = np.empty((len(rows), width), np.float16)
+        if width:
+            for part, where, local in self._by_part(rows):
+                out[where] = self._array(part, name)[local]
+        return out
+
+    def gather_runs(self, name: str, rows, lengths: np.ndarray, width: int) -> np.ndarray:
+        """uint8 (sum of lengths, W): the frames of `rows`, one after the other."""
+        lengths = np.asarray(lengths, np.int64)
+        ends = np.cumsum(lengths)
+        out = np.empty((int(lengths.sum()), width), np.uint8)
+        if not width:
+            return out
+        for part, where, local in self._by_part(rows):
+            first = self._offsets(part, "lengths")[local]
+            frames = self._array(part, name)
+            # One contiguous copy a video: no index of every frame, and memory maps read ahead.
+            spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
+            for source, target, count in spans:
+                out[target : target + count] = frames[source : source + count]
+        return out
+
+    def segments(self, row: int) -> tuple[np.ndarray, ...]:
+        """See Store.segments."""
+        ((part, _, local),) = self._by_part(np.array([row]))
+        bounds = self._offsets(part, "segments")
+        span = slice(int(bounds[local[0]]), int(bounds[local[0] + 1]))
+        names = [f"segment_{name}" for name in SEGMENT_TYPES]
+        return tuple(np.array(self._array(part, name)[span]) for name in names)
+
+    def _by_part(self, rows: np.ndarray):
+        """(part, positions in `rows`, rows inside the part), ascending on disk."""
+        located = self.located[rows]
+        order = np.argsort(located, kind="stable")
+        located = located[order]
+        part_of = np.searchsorted(self.ends, located, side="right")
+        cuts = np.flatnonzero(np.diff(part_of)) + 1
+        for where, local in zip(np.split(order, cuts), np.split(located, cuts), strict=True):
+            if len(where):
+                part = int(np.searchsorted(self.ends, local[0], side="right"))
+                yield part, where, local - self.starts[part]
+
+    def _array(self, part: int, name: str) -> np.ndarray:
+        """An array of a part, mapped when first used and kept so."""
+        if (part, name) not in self._arrays:
+            path = self.folder / self.names[part] / f"{name}.npy"
+            try:
+                self._arrays[part, name] = np.load(path, mmap_mode="r", allow_pickle=False)
+            except FileNotFoundError as error:
+                raise InputError(f"{path}: is missing; delete the store and run `make`") from error
+            except ValueError:  # an empty array cannot be mapped
+                self._arrays[part, name] = np.load(path, allow_pickle=False)
+        return self._arrays[part, name]
+
+    def _offsets(self, part: int, name: str) -> np.ndarray:
+        """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
+        key = (part, f"{name} offsets")
+        if key not in self._arrays:
+            counts = self._array(part, name)
+            offsets = np.zeros(len(counts) + 1, np.int64)
+            np.cumsum(counts, out=offsets[1:])
+            self._arrays[key] = offsets
+        return self._arrays[key]
