@@ -53,7 +53,7 @@ help: ## this list
 
 # ---- for everyone ----------------------------------------------------------------------------------
 all: $(A)/summary.json ## everything, ending with the table: make all PLAN=small DATA=folder
-	@cat $(A)/summary.txt
+	@$(PYTHON) -m report.table $<
 
 demo: ## the whole pipeline on generated records, in a few minutes
 	@$(MAKE) all PLAN=demo
@@ -148,3 +148,18 @@ $(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 $(D)/student/weights.safetensors: $(D)/config.json $(PARTS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
 	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))
 distill: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors ## the students, on soft labels
+
+# ---- 5. export and its figures -----------------------------------------------------------------------
+$(A)/export/model.json: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors $(A)/budget.txt
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D)/student $(D)/resnet $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --plan $(PLAN)
+export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
+$(A)/evaluation.json: $(A)/export/model.json
+	$(ALONE) $(RUN) $(PYTHON) -m distill.score $(@D)/export $(STORE) $(A)/folds.npz $@
+evaluate: $(A)/evaluation.json ## the export's six figures on the holdout
+	@cat $<
+submission: $(EXPORT)/model.json ## predictions of RECORDS (default: DATA) as OUT, by EXPORT
+	$(ALONE) $(RUN) $(PYTHON) -m distill.predict $(EXPORT) $(RECORDS) $(OUT)
+$(A)/summary.json: $(S)/report.json $(A)/evaluation.json
+	@$(PYTHON) -m report.summary $(A) $@
+table: $(A)/summary.json ## the table of all systems
+	@$(PYTHON) -m report.table $<

@@ -4,6 +4,7 @@ A `Network` is one student or several with their logits averaged; as JSON, a lis
 Letters: B batch, R rgb, A audio, C classes.
 """
 
+from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -47,9 +48,17 @@ class Network(nn.Module):
         self.members, self.inputs = nn.ModuleList(members), inputs
 
     def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
-        batch: Batch = self.inputs.of_video(rgb, audio)
+        batch = self._batch(rgb, audio)
         logits = [member(batch) for member in self.members]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+
+    def _batch(self, rgb: Tensor, audio: Tensor) -> Batch:
+        """Normalised; an absent modality is not computed with, which ONNX runtimes warn about."""
+        if not rgb.shape[1]:
+            return replace(self.inputs.of_video(audio, audio), rgb=rgb)
+        if not audio.shape[1]:
+            return replace(self.inputs.of_video(rgb, rgb), audio=audio)
+        return self.inputs.of_video(rgb, audio)
 
 
 def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:

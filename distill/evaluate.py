@@ -48,6 +48,8 @@ def main(predictions: Path, records: list[Path], *, description: str = "") -> No
 
 def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """ids (N), classes int32 (N, K), -1 where a line has fewer, and scores float64 (N, K)."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; distill.predict writes it")
     ids: list[str] = []
     counts, classes, scores = array("B"), array("i"), array("d")
     try:

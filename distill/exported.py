@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from distill.build import Member, Network, build_network
@@ -30,9 +31,9 @@ class Manifest(Config):
     rgb: int  # width of the raw features; 0: absent
     audio: int
     classes: int
-    class_names: tuple[str, ...]
+    class_names: list[str]
     inputs: Inputs
-    members: tuple[Member, ...]
+    members: list[Member]
     dtype: str
     values: int
 
@@ -41,8 +42,9 @@ class Manifest(Config):
         return Dims(self.rgb, self.audio, self.classes, 0)
 
     def network(self) -> Network:
-        """The network, untrained."""
-        return build_network(list(self.members), self.inputs, self.dims)
+        """The network, without memory for its values: those come with `load_rounded`."""
+        with torch.device("meta"):
+            return build_network(self.members, self.inputs, self.dims)
 
 
 class Exported:
@@ -93,14 +95,15 @@ def rounded_state(network: torch.nn.Module, dtype: torch.dtype) -> dict[str, tor
 
 
 def load_rounded(network: torch.nn.Module, path: Path) -> None:
-    """Loads what `rounded_state` gave. InputError when it does not fit the network."""
+    """Loads what `rounded_state` gave, in float32. InputError when it does not fit the network."""
     try:
-        state = {name: value.float() for name, value in load_file(path).items()}
-        missing, unexpected = network.load_state_dict(state, strict=False)
-    except (OSError, RuntimeError, ValueError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"{path}: cannot be read ({text}); export again") from error
-    missing = [name for name in missing if not name.endswith("num_batches_tracked")]
-    if missing or unexpected:
-        name = [*missing, *unexpected][0]
-        raise InputError(f"{path}: does not fit {MANIFEST} ({name}); export again")
+        state = load_file(path)
+        for name in state:
+            state[name] = state[name].float()  # one by one: never all values three times
+        for name in network.state_dict():
+            if name.endswith("num_batches_tracked"):
+                state[name] = torch.tensor(0)
+        network.load_state_dict(state, assign=True)
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        text = " ".join(str(error).split()[:24])
+        raise InputError(f"{path}: does not fit {MANIFEST} ({text}); export again") from error

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 from distill.build import Network
 from yt8m.store import Dims
 
-SMALL = 1024  # weights with fewer values stay float32
+SMALL = 128  # weights with fewer values stay float32
 
 
 class _Graph(nn.Module):
@@ -55,9 +55,12 @@ def write_onnx(network: Network, dims: Dims, path: Path, half: bool) -> None:
             output_names=["scores", "logits"],
             dynamic_shapes=(tuple({0: free} for _ in names),),
             dynamo=True,
+            optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
             verbose=False,
         )
     model = program.model_proto
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where in the Python code each node comes from
     if half:
         _halve(model.graph)
     onnx.save_model(model, path)
@@ -81,6 +84,7 @@ def _halve(graph: onnx.GraphProto) -> None:
 def run_onnx(path: Path, rgb: np.ndarray, audio: np.ndarray, threads: int = 1) -> np.ndarray:
     """Logits (N, C) of the graph in a file, by onnxruntime on the CPU."""
     options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
     options.intra_op_num_threads = threads
     session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
     given = {"rgb": rgb, "audio": audio}

@@ -22,7 +22,14 @@ from yt8m.dataset import HardTargets
 from yt8m.files import fingerprint, read_json, working_in, write_json
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
-from yt8m.training import fit, load_weights, predict, save_weights, size_of
+from yt8m.training import (
+    fit,
+    load_weights,
+    predict,
+    save_weights,
+    size_of,
+    start_from_frequencies,
+)
 
 WATCHED = 1000  # videos whose GAP is logged each epoch
 
@@ -58,6 +65,8 @@ def _train(model: nn.Module, settings: ModelConfig, data, splits, out, job, fold
         inner = uniform(data.ids[rows], "inner split") < settings.training.inner
         rows, check = rows[~inner], rows[inner]
     targets = HardTargets(data.labels, data.dims.classes)
+    counts = data.labels.take(rows).class_counts(data.dims.classes)
+    start_from_frequencies(model, counts, len(rows))
     training = settings.training.model_copy(
         update={"seed": seed_of(settings.training.seed, job, "fit")}
     )

@@ -25,9 +25,8 @@ def main(run: Path, out: Path) -> None:
     systems.sort(key=lambda line: line["gap_oof"] or 0)
     for name, text in (("mean", "mean of models"), ("weighted_mean", "weighted mean")):
         systems.append(_line(text, "ensemble", stack[name]))
-    megabytes = (
-        sum((run / "stacking" / f"fold{k}" / "model.txt").stat().st_size for k in FOLDS) / 1e6
-    )
+    boosters = [run / "stacking" / f"fold{k}" / "model.txt" for k in FOLDS]
+    megabytes = sum(path.stat().st_size for path in boosters) / 1e6
     seconds = stack["seconds_rows"] + stack["seconds_train"]
     systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
     systems += [_student(run, part, text) for part, text in STUDENTS.items()]

@@ -29,16 +29,17 @@ def pooled(lists, rank_by: RankBy, num_classes: int, keep: int):
     Returns classes uint16 (n, keep) and mean votes float32 (n, keep).
     """
     n = len(lists[0][0])
-    rows = np.arange(n)[:, None]
-    above = np.zeros((n, num_classes), np.float32)  # sum over lists of the vote above the last one
-    listed = np.zeros((n, num_classes), bool)
+    first = np.arange(n)[:, None] * num_classes  # flat indices: twice as fast as pairs
+    above = np.zeros(n * num_classes, np.float32)  # sum over lists of the vote above the last one
+    listed = np.zeros(n * num_classes, bool)
     floor = np.zeros((n, 1), np.float32)
     for classes, logits in lists:
         votes = votes_of(logits, rank_by)
         floor += votes[:, -1:]
-        above[rows, classes] += votes - votes[:, -1:]
-        listed[rows, classes] = True
-    keys = _sorted_keys(above, listed)[:, :keep]
+        at = (first + classes).reshape(-1)
+        np.add.at(above, at, (votes - votes[:, -1:]).reshape(-1))
+        listed[at] = True
+    keys = _sorted_keys(above, np.flatnonzero(listed), n, num_classes)[:, :keep]
     if keys.shape[1] < keep or (n and keys[:, -1].max() == _NOTHING):
         raise AssertionError(f"lists shorter than the {keep} classes to keep")
     bits = ~(keys >> np.uint64(16)).astype(np.uint32)
@@ -49,21 +50,21 @@ def pooled(lists, rank_by: RankBy, num_classes: int, keep: int):
 _NOTHING = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
 
 
-def _sorted_keys(above: np.ndarray, listed: np.ndarray) -> np.ndarray:
+def _sorted_keys(above: np.ndarray, listed: np.ndarray, n: int, num_classes: int) -> np.ndarray:
     """Listed classes of each video as ascending integers: inverted bits of the sum, then class.
 
     The sums are >= 0, so their bits sort as they do; one plain integer sort then orders by sum
     with ties by class, whatever the chunk. uint64 (n, most classes listed), padded at the end.
     """
-    n, num_classes = above.shape
-    flat = np.flatnonzero(listed)
-    video = flat // num_classes
-    counts = np.bincount(video, minlength=n)
-    starts = np.cumsum(counts) - counts
-    keys = np.full((n, int(counts.max(initial=0))), _NOTHING)
-    bits = (~above.reshape(-1)[flat].view(np.uint32)).astype(np.uint64)
-    classes = (flat - video * num_classes).astype(np.uint64)
-    keys[video, np.arange(len(flat)) - starts[video]] = bits << np.uint64(16) | classes
+    bounds = np.searchsorted(listed, np.arange(n + 1) * num_classes)
+    counts = np.diff(bounds)
+    width = int(counts.max(initial=0))
+    video = np.repeat(np.arange(n), counts)
+    bits = (~above[listed].view(np.uint32)).astype(np.uint64)
+    classes = (listed - video * num_classes).astype(np.uint64)
+    keys = np.full((n, width), _NOTHING)
+    place = np.arange(len(listed)) + (np.arange(n) * width - bounds[:-1])[video]
+    keys.reshape(-1)[place] = bits << np.uint64(16) | classes
     keys.sort(axis=1)
     return keys
 

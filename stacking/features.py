@@ -39,30 +39,31 @@ def features(lists, classes: np.ndarray, num_classes: int, context: dict) -> np.
     logits, in_top5, in_top20 = lookup(lists, classes, num_classes)
     columns = [*logits, *agreement(logits, in_top5, in_top20)]
     columns += [value[:, None] for value in context.values()]
-    out = np.empty((*classes.shape, len(columns)), np.float32)
+    out = np.empty((len(columns), *classes.shape), np.float32)
     for index, column in enumerate(columns):
-        out[:, :, index] = column
-    return out
+        out[index] = column
+    return np.ascontiguousarray(out.transpose(1, 2, 0))
 
 
 def lookup(lists, classes: np.ndarray, num_classes: int):
     """Every model's logit of every candidate, float32 (m, n, M), and the counts of models that have
     it in their top 5 and top 20, (n, M) each."""
     n, width = classes.shape
-    rows = np.arange(n)[:, None]
-    place = np.zeros((n, num_classes), np.int32)  # 1 + position among the candidates; 0 = is none
-    place[rows, classes] = np.arange(1, width + 1)
+    first = np.arange(n)[:, None] * num_classes
+    starts = np.arange(n)[:, None] * (width + 1)
+    place = np.zeros(n * num_classes, np.int16)  # 1 + position among the candidates; 0 = is none
+    place[first + classes] = np.arange(1, width + 1)
     logits = np.empty((len(lists), n, width), np.float32)
     tops = np.zeros((2, n, width + 1), np.float32)  # column 0 collects what is no candidate
     found = np.empty((n, width + 1), np.float32)
     for index, (list_classes, list_logits) in enumerate(lists):
-        at = place[rows, list_classes]
+        at = starts + place.take(first + list_classes)
         values = np.asarray(list_logits, np.float32)
         found[:] = values[:, -1:]
-        found[rows, at] = values
+        found.reshape(-1)[at] = values
         logits[index] = found[:, 1:]
-        tops[0][rows, at[:, :5]] += 1
-        tops[1][rows, at[:, :20]] += 1
+        for top, count in zip(tops, (5, 20), strict=True):
+            np.add.at(top.reshape(-1), at[:, :count].reshape(-1), np.float32(1))
     return logits, tops[0][:, 1:], tops[1][:, 1:]
 
 

@@ -31,7 +31,7 @@ def statistics(labels: Labels, num_classes: int, smoothing: float) -> Statistics
     n = max(len(labels), 1)
     ones = np.ones(len(labels.indices), np.float32)
     matrix = sparse.csr_matrix((ones, labels.indices, labels.indptr), (len(labels), num_classes))
-    pairs = (matrix.T @ matrix).toarray()
+    pairs = (matrix.T @ matrix).toarray(order="C")
     counts = np.bincount(labels.indices, minlength=num_classes).astype(np.float32)
     frequency = counts / n
     expected = counts[:, None] * frequency
@@ -56,11 +56,12 @@ def label_features(
     lift = np.zeros(classes.shape, np.float32)
     conditional = np.zeros(classes.shape, np.float32)
     total = np.full(classes.shape, 1e-6, np.float32)
+    flat_lift, flat_conditional = known.lift.reshape(-1), known.conditional.reshape(-1)
     for place in range(min(neighbours, classes.shape[1])):
         at = wide + wide[:, place, None] * num_classes
         weight = np.repeat(probability[:, place, None], classes.shape[1], axis=1)
         weight[:, place] = 0
-        lift += weight * known.lift.reshape(-1)[at]
-        conditional += weight * known.conditional.reshape(-1)[at]
+        lift += weight * flat_lift.take(at)
+        conditional += weight * flat_conditional.take(at)
         total += weight
     return np.stack([known.prior[wide], lift, conditional / total], axis=2)

@@ -21,7 +21,9 @@ from yt8m.files import read_json
 from yt8m.predictions import Predictions
 
 
-def main(config: Path, rows: Path, model: Path, out: Path, *, fold: int, threads: int = 1) -> None:
+def main(
+    config: Path, rows: Path, model: Path, out: Path, *, fold: int = 0, threads: int = 1
+) -> None:
     """Predicts the rows of one fold, and its rows of the holdout, in chunks of videos."""
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)

@@ -72,7 +72,7 @@ def column_names(about: dict) -> list[str]:
 
 
 def main(
-    config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path, *, fold: int
+    config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path, *, fold: int = 0
 ) -> None:
     """Writes the rows of one fold and of the holdout; every array in chunks of videos."""
     started = time.monotonic()
@@ -136,7 +136,7 @@ def write_rows(folder, prefix, lists, store, rows, settings: Stacking, models) -
     all_features = _new(folder / f"{prefix}features.npy", np.float32, (n, keep, len(columns)))
     for start in range(0, n, settings.chunk_videos):
         chunk = slice(start, start + settings.chunk_videos)
-        part = [(classes[chunk], logits[chunk]) for classes, logits in lists]
+        part = [(classes[chunk], logits[chunk].astype(np.float32)) for classes, logits in lists]
         classes, _ = pooled(part, settings.rank_by, num_classes, keep)
         context = features.video_context(store, rows[chunk])
         labels = store.labels.take(rows[chunk])

@@ -51,7 +51,7 @@ class RowSequence(lightgbm.Sequence):
         return np.concatenate([own, known], axis=-1, dtype=np.float64)
 
 
-def main(config: Path, stacking: Path, out: Path, *, fold: int, threads: int = 1) -> None:
+def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int = 1) -> None:
     """Trains the booster that will predict one fold and the holdout."""
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)

@@ -15,6 +15,7 @@ from distill.config import DistillConfig, SoftLabels
 from distill.extractors import LAYOUTS, Extractor
 from distill.student import Student, num_values
 from distill.targets import SoftTargets
+from yt8m import checkpoint
 from yt8m.cli import InputError
 from yt8m.config import read_toml, write_snapshot
 from yt8m.dataset import Batch, Inputs
@@ -64,7 +65,7 @@ def test_extractor_is_as_published(letter, shapes, activation):
     with torch.device("meta"):
         extractor = Extractor(letter, FULL, 1.0)
     assert linear_shapes(extractor) == shapes
-    modules = [m for m in extractor.modules() if not list(m.children())]
+    modules = [m for m in extractor.modules() if type(m) not in (Extractor, nn.Sequential)]
     linears = [m for m in modules if isinstance(m, nn.Linear)]
     assert all(m.bias is None for m in linears)
     for kind in (nn.BatchNorm1d, activation):
@@ -244,6 +245,29 @@ def test_training_again_gives_the_same_bytes(trained, data_set, tmp_path):
         run_part(data_set, trained, tmp_path / name, part)
         again = (tmp_path / name / "weights.safetensors").read_bytes()
         assert again == (trained / name / "weights.safetensors").read_bytes()
+
+
+def test_a_killed_run_goes_on_to_the_same_weights(trained, data_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", -1.0)
+    for letter in LAYOUTS:
+        (tmp_path / f"extractor_{letter}").symlink_to(trained / f"extractor_{letter}")
+    calls, whole = [], SoftTargets.__call__
+
+    def killed_later(self, rows):
+        calls.append(rows)
+        if len(calls) == 20:
+            raise KeyboardInterrupt
+        return whole(self, rows)
+
+    monkeypatch.setattr(SoftTargets, "__call__", killed_later)
+    out = tmp_path / "student"
+    with pytest.raises(KeyboardInterrupt):
+        run_part(data_set, trained, out, "last")
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt"]
+    run_part(data_set, trained, out, "last")
+    again = (out / "weights.safetensors").read_bytes()
+    assert again == (trained / "student" / "weights.safetensors").read_bytes()
+    assert not (out / "checkpoint.pt").exists()
 
 
 def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):

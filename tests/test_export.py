@@ -47,7 +47,7 @@ def random_network(kind, config, dims):
         if name.endswith("running_var"):
             value.uniform_(0.5, 2.0)
         elif value.ndim == 2:
-            value.normal_(0, 2 * value.shape[1] ** -0.5)
+            value.normal_(0, 1.4 * value.shape[1] ** -0.5)
     return network
 
 
@@ -85,7 +85,7 @@ def test_the_folder(made, data_set):
     assert manifest["class_names"] == list(data.class_names)
     assert (manifest["rgb"], manifest["audio"], manifest["classes"]) == (24, 8, 30)
     assert sum(value.numel() for value in weights.values()) == manifest["values"]
-    assert (folder / "model.onnx").stat().st_size < 3.5 * manifest["values"]
+    assert (folder / "model.onnx").stat().st_size < 2 * manifest["values"] + 100_000
 
 
 def test_export_equals_the_student(made, videos):
@@ -93,7 +93,7 @@ def test_export_equals_the_student(made, videos):
     found = Exported(made / "out").logits(rgb, audio).sigmoid()
     with torch.no_grad():
         truth = float_network(made)(torch.from_numpy(rgb), torch.from_numpy(audio)).sigmoid()
-    assert (found - truth).abs().max() < 2e-3
+    assert (found - truth).abs().max() < 5e-3
 
 
 @pytest.mark.parametrize("size", [1, 7])
@@ -331,7 +331,20 @@ def test_score_of_the_holdout(made, data_set, store, splits, tmp_path):
     assert set(read_json(tmp_path / "e.json").values()) == {None}
 
 
-def test_score_of_another_data_set(made, data_set, tmp_path):
+def test_damaged_weights(made, tmp_path):
+    shutil.copytree(made / "out", tmp_path / "out")
+    weights = tmp_path / "out" / "model.safetensors"
+    weights.write_bytes(weights.read_bytes()[:-99])
+    with pytest.raises(InputError, match="model.safetensors: does not fit model.json"):
+        Exported(tmp_path / "out")
+    shutil.copytree(made / "out", tmp_path / "wider")
+    manifest = read_json(tmp_path / "wider" / "model.json")
+    write_json(tmp_path / "wider" / "model.json", manifest | {"classes": 31})
+    with pytest.raises(InputError, match="model.safetensors: does not fit model.json"):
+        Exported(tmp_path / "wider")
+
+
+def test_score_of_another_format(made, data_set, tmp_path):
     shutil.copytree(made / "out", tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "model.json")
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})

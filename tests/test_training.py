@@ -105,7 +105,7 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(store, splits, tmp_path
     with torch.no_grad():
         next(model.parameters())[0] = torch.nan
     with pytest.raises(
-        InputError, match=r"\[test\] loss is nan at epoch 1, step 1; lr is .*; lower"
+        InputError, match=r"\[test\] loss is nan at epoch 1, step 1; lr is .*; low"
     ):
         _fit(store, splits.others(0), tmp_path, model=model)
 

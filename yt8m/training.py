@@ -180,6 +180,20 @@ def predict(
     return Predictions(store.ids[rows], classes, logits)
 
 
+def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
+    """Sets the classifier's bias to the log-odds of each class among the training videos.
+
+    counts: int64 (C,). With thousands of rare classes a start at even odds costs an epoch or two.
+    The classifier is the last Linear with C outputs; a model without one is left alone.
+    """
+    linears = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    heads = [m for m in linears if m.out_features == len(counts) and m.bias is not None]
+    if heads:
+        share = (counts + 0.5) / (videos + 1)
+        with torch.no_grad():
+            heads[-1].bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
+
+
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
     """Writes the model's state as safetensors, atomically."""
     state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}

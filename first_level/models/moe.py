@@ -22,6 +22,7 @@ class Model(nn.Module):
         self.dropout = nn.Dropout(dropout)
         self.gates = nn.Linear(width, dims.classes * (experts + 1))
         self.experts = nn.Linear(width, dims.classes * experts)
+        nn.init.constant_(self.gates.bias[-dims.classes :], 4.0)  # most classes are absent
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.dropout(batch.features)

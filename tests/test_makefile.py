@@ -1,0 +1,188 @@
+"""What make reruns after which change: the real Makefile, with a Python that only writes files.
+
+Configurations are resolved by the real verbs; every other verb notes its call and makes its output.
+"""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+FAKE = '''#!{python}
+import os, pathlib, sys
+module, arguments = sys.argv[2], sys.argv[3:]
+if module.endswith(".config"):
+    os.execv("{python}", ["{python}", *sys.argv[1:]])
+with open("calls.txt", "a") as calls:
+    calls.write(" ".join([module, *arguments]) + "\\n")
+plain = [a for a in arguments if not a.startswith("--")]
+outputs = {{
+    "folds.decode": lambda: plain[1] + "/manifest.json",
+    "folds.assign": lambda: plain[1],
+    "first_level.train": lambda: plain[3] + "/predictions.npz",
+    "stacking.rows": lambda: plain[5] + "/rows.json",
+    "stacking.train": lambda: plain[2],
+    "stacking.predict": lambda: plain[3],
+    "stacking.soft_labels": lambda: plain[3],
+    "stacking.report": lambda: plain[5],
+    "distill.train": lambda: plain[4] + "/weights.safetensors",
+    "distill.export": lambda: plain[4] + "/model.json",
+    "distill.score": lambda: plain[3],
+    "report.summary": lambda: plain[1],
+    "report.table": lambda: "printed",
+}}
+if os.environ.get("FAIL") == module:
+    sys.exit(1)
+out = pathlib.Path(outputs[module]())
+out.parent.mkdir(parents=True, exist_ok=True)
+out.write_text("made")
+'''
+PACKAGES = ("yt8m", "first_level", "stacking", "distill")
+RUN = Path("artifacts/tiny")
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the project with a plan `tiny` of two models, and everything made once."""
+    tree = tmp_path_factory.mktemp("make")
+    for package in PACKAGES:
+        ignore = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tree / package, ignore=ignore)
+    shutil.copy(ROOT / "Makefile", tree)
+    plan = tree / "first_level" / "configs" / "tiny"
+    plan.mkdir()
+    for name in ("one", "two"):
+        (plan / f"{name}.toml").write_text("# why\narch = 'linear'\n[training]\nlr = 0.01\n")
+    for stage in ("stacking", "distill"):
+        (tree / stage / "configs" / "tiny.toml").write_text("# all defaults\n")
+    (tree / "records").mkdir()
+    (tree / "records" / "a.tfrecord").write_text("x")
+    (tree / "python").write_text(FAKE.format(python=sys.executable))
+    (tree / "python").chmod(0o755)
+    _make(tree)
+    return tree
+
+
+def _make(tree, *arguments, goal="all", fails=False, **environment):
+    """Calls that make made, as {(module, what it made)}."""
+    (tree / "calls.txt").unlink(missing_ok=True)
+    command = ["make", goal, "PYTHON=./python", "PLAN=tiny", "DATA=records", *arguments]
+    clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+    done = subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, env=clean | environment, check=False
+    )
+    assert (done.returncode != 0) == fails, done.stderr
+    if not (tree / "calls.txt").exists():
+        return []
+    lines = (tree / "calls.txt").read_text().splitlines()
+    return sorted(line for line in lines if not line.startswith("report.table"))
+
+
+def _modules(calls):
+    return [call.split()[0] for call in calls]
+
+
+STACK_ON = ["stacking.train"] * 5 + ["stacking.predict"] * 5
+STACK_ON += ["stacking.report", "stacking.soft_labels"]
+DISTILL_ON = ["distill.train"] * 8 + ["distill.export", "distill.score", "report.summary"]
+
+
+def test_a_second_make_does_nothing(tree):
+    assert _make(tree) == []
+
+
+def test_deleting_one_models_predictions_of_one_fold_rebuilds_just_what_depends_on_it(tree):
+    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    calls = _make(tree)
+    assert [c for c in calls if "first_level.train" in c and "one/fold3" not in c] == []
+    assert [c for c in calls if "stacking.rows" in c and "--fold 3" not in c] == []
+    expected = ["first_level.train", "stacking.rows", *STACK_ON, *DISTILL_ON]
+    assert _modules(calls) == sorted(expected)
+
+
+def test_an_edited_value_retrains_five_jobs_and_a_comment_or_a_touch_none(tree):
+    toml = tree / "first_level/configs/tiny/two.toml"
+    text = toml.read_text()
+    toml.write_text("# another reason\n" + text.replace("lr = 0.01", "lr = 1e-2  # same"))
+    assert _make(tree) == []
+    toml.write_text(text.replace("0.01", "0.02"))
+    calls = _make(tree)
+    trained = [c for c in calls if c.startswith("first_level.train")]
+    assert len(trained) == 5
+    assert all("/two/" in call for call in trained)
+    assert _modules(calls).count("stacking.rows") == 5
+    os.utime(tree / "first_level/models/linear.py")
+    os.utime(toml)
+    assert _make(tree) == []
+
+
+def test_a_settings_change_reruns_its_stage_only(tree):
+    toml = tree / "distill/configs/tiny.toml"
+    toml.write_text("seed = 3\n")
+    assert _modules(_make(tree)) == sorted(DISTILL_ON)
+    assert _modules(_make(tree, "BUDGET_MB=7")) == [
+        "distill.export", "distill.score", "report.summary",
+    ]  # fmt: skip
+    _make(tree)
+    calls = _make(tree, "HOLDOUT=0.2")
+    assert _modules(calls).count("first_level.train") == 10
+    assert "folds.decode" not in _modules(calls)
+    assert _modules(_make(tree)).count("first_level.train") == 10
+
+
+def test_a_removed_model_restacks_and_retrains_none(tree):
+    toml = tree / "first_level/configs/tiny/two.toml"
+    text = toml.read_text()
+    toml.unlink()
+    calls = _make(tree)
+    assert "first_level.train" not in _modules(calls)
+    assert _modules(calls).count("stacking.rows") == 5
+    toml.write_text(text)
+    assert "first_level.train" not in _modules(_make(tree))
+
+
+def test_new_records_are_decoded_and_everything_follows(tree):
+    (tree / "records" / "b.tfrecord").write_text("y")
+    calls = _modules(_make(tree))
+    assert calls.count("folds.decode") == 1
+    assert calls.count("first_level.train") == 10
+
+
+def test_a_failure_leaves_no_output_and_the_rest_goes_on_next_time(tree):
+    (tree / RUN / "stacking/soft_labels.npz").unlink()
+    _make(tree, fails=True, FAIL="stacking.soft_labels")
+    assert not (tree / RUN / "stacking/soft_labels.npz").exists()
+    assert _modules(_make(tree)) == sorted(["stacking.soft_labels", *DISTILL_ON])
+
+
+def test_data_is_remembered(tree):
+    assert _make(tree, "DATA=records") == []
+    command = ["make", "all", "PYTHON=./python", "PLAN=tiny"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["all", "PLNA=small"], "unknown variable 'PLNA'; allowed: PLAN DATA "),
+        (["all", "PLAN=nosuch", "PYTHON=./python"], "no models (*.toml) there; plans: "),
+        (["all", "PLAN=small", "PYTHON=./python"], "DATA is not given; say DATA=<folder"),
+    ],
+)
+def test_a_mistake_is_one_clear_line(tree, arguments, message):
+    done = subprocess.run(["make", *arguments], cwd=tree, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_make_alone_prints_a_line_for_each_target(tree):
+    done = subprocess.run(["make"], cwd=tree, capture_output=True, text=True, check=True)
+    listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
+    stages = {"folds", "first_level", "stacking", "distill", "export", "evaluate", "submission"}
+    assert stages | {"all", "demo", "test", "lint"} <= listed
