@@ -25,6 +25,7 @@ from yt8m.store import Store
 from yt8m.training import load_weights
 
 DTYPES = {"float16": torch.float16, "float32": torch.float32}
+FILES = {WEIGHTS, GRAPH, MANIFEST}
 SAMPLE = 256  # videos of the parity check
 TOLERANCE, SAME_TOP = 0.02, 0.95  # largest difference of a score; share of equal top-20 classes
 
@@ -47,7 +48,7 @@ def main(
     settings, data = read_snapshot(config, DistillConfig), Store(store)
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
-    if out.exists() and not (out / MANIFEST).is_file():
+    if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: is there and is no export; give another name")
     network, manifest = trained(students, name or settings.export, settings, data, dtype, plan)
     with working_in(out.parent), writing(out) as folder:

@@ -1,5 +1,5 @@
 """Records to a store, and the store to folds: what every other stage starts from.
 
-    python -m folds.decode DATA STORE          TFRecords -> memory-mapped arrays
-    python -m folds.assign STORE FOLDS.npz     video id -> fold or holdout
+python -m folds.decode DATA STORE          TFRecords -> memory-mapped arrays
+python -m folds.assign STORE FOLDS.npz     video id -> fold or holdout
 """

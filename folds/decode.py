@@ -153,7 +153,8 @@ def decode(missing: list[Part], store: Path, jobs: int) -> None:
     started = reported = time.perf_counter()
     done = videos = size = 0
     total = sum(part.size for part in missing)
-    backend = joblib.Parallel(min(jobs, len(missing)), batch_size=1, return_as="generator_unordered")
+    jobs = min(jobs, len(missing))
+    backend = joblib.Parallel(jobs, batch_size=1, return_as="generator_unordered")
     tasks = (joblib.delayed(_decode_one)(part, store) for part in missing)
     try:
         for part_videos, part_size in backend(tasks):
@@ -162,7 +163,8 @@ def decode(missing: list[Part], store: Path, jobs: int) -> None:
             if now - reported > REPORT_SECONDS:
                 reported = now
                 left = (now - started) * (total - size) / size
-                log(f"[decode] {done} of {len(missing)} parts, {videos:,} videos; {left:,.0f} s left")
+                parts = f"{done} of {len(missing)} parts"
+                log(f"[decode] {parts}, {videos:,} videos; {left:,.0f} s left")
     except TerminatedWorkerError as error:
         raise InputError(
             "a decoding process was killed (out of memory?); run the command again, complete parts "

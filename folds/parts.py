@@ -5,6 +5,7 @@ so that it is there in full or not at all. Its name is a hash of what it depends
 of unchanged shards are found again and the others are not.
 """
 
+import contextlib
 import hashlib
 import json
 from dataclasses import asdict, dataclass
@@ -92,14 +93,14 @@ def write_part(part: Part, folder: Path) -> dict:
     """
     with writing(folder) as temporary:
         temporary.mkdir(parents=True)
-        writer = _PartWriter(temporary, part)
         counts = []
-        for shard in part.shards:
-            before = writer.videos
-            for number, video in enumerate(stream([shard.path], part.description, part.dims)):
-                writer.add(video, f"{shard.path}: record {number}")
-            counts.append(writer.videos - before)
-        writer.close()
+        with contextlib.closing(_PartWriter(temporary, part)) as writer:
+            for shard in part.shards:
+                before = writer.videos
+                for number, video in enumerate(stream([shard.path], part.description, part.dims)):
+                    writer.add(video, f"{shard.path}: record {number}")
+                counts.append(writer.videos - before)
+            writer.finish()
         names = [shard.path.name for shard in part.shards]
         manifest = {"videos": writer.videos, "shards": names, "counts": counts}
         write_json(temporary / MANIFEST, manifest)
@@ -164,10 +165,15 @@ class _PartWriter:
         return halves
 
     def close(self) -> None:
+        for column in self.columns.values():
+            column.file.close()
+
+    def finish(self) -> None:
+        """Writes what is pending, the final headers and the small arrays."""
         if self.pending:
             self._flush()
         for column in self.columns.values():
-            column.close()
+            column.finish()
         self._save("ids", np.array(self.ids, "S"))
         self._save("labelled", np.array(self.labelled, bool))
         counts = np.array([len(row) for row in self.labels], np.int64)
@@ -191,7 +197,7 @@ class Column:
 
     def __init__(self, path: Path, width: int, dtype: str):
         self.width, self.dtype, self.rows = int(width), np.dtype(dtype), 0
-        self.file = open(path, "wb")  # noqa: SIM115
+        self.file = open(path, "wb")
         self._header()
 
     def append(self, rows: np.ndarray) -> None:
@@ -199,10 +205,9 @@ class Column:
         self.file.write(np.ascontiguousarray(rows, self.dtype).data)
         self.rows += len(rows)
 
-    def close(self) -> None:
+    def finish(self) -> None:
         self.file.seek(0)
         self._header()
-        self.file.close()
 
     def _header(self) -> None:
         # numpy leaves room in the header for a first axis of any length.

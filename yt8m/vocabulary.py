@@ -17,7 +17,7 @@ VERTICAL = ("Vertical1", "vertical1", "vertical")
 
 @dataclass(frozen=True)
 class Vocabulary:
-    """names: class names by class; verticals: one for each class, "" = unknown; [] = none at all."""
+    """names: of each class; verticals: of each class, "" = unknown; [] = none are known."""
 
     names: list[str]
     verticals: list[str] = field(default_factory=list)
@@ -26,7 +26,7 @@ class Vocabulary:
         return len(self.names)
 
     def resized(self, classes: int, where) -> "Vocabulary":
-        """With exactly `classes` classes; the unknown are called `class 17`. InputError if fewer."""
+        """With exactly `classes` classes, the unknown called `class 17`. InputError if fewer."""
         if len(self) > classes:
             raise InputError(
                 f"{where}: names class {len(self) - 1}, but the description says classes = "
