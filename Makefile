@@ -36,6 +36,8 @@ MAKEFLAGS     += --no-builtin-rules --no-print-directory -j$(JOBS)
 export OMP_NUM_THREADS := $(THREADS)
 export PYTHONUNBUFFERED := 1
 
+PLANS  := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
+$(if $(filter $(PLAN),$(PLANS)),,$(error no plan '$(PLAN)'; plans: $(PLANS)))
 MODELS := $(notdir $(basename $(wildcard first_level/configs/$(PLAN)/*.toml)))
 FOLDS  := 0 1 2 3 4
 PARTS  := e f a b c d
@@ -97,7 +99,7 @@ $(A)/budget.txt: FORCE
 # ---- 1. folds --------------------------------------------------------------------------------------
 folds: $(A)/folds.npz ## records -> store, holdout and five folds
 $(A)/records/dataset.toml: | $(VENV)
-	$(RUN) $(PYTHON) -m yt8m.synthetic $(@D) --frames
+	$(RUN) $(PYTHON) -m yt8m.synthetic $(@D) --frames --videos 4000 --classes 80 --rgb 128 --audio 32
 $(STORE)/manifest.json: $(A)/data.txt | $(VENV)
 	$(RUN) $(PYTHON) -m folds.decode '$(DATA)' $(STORE) $(if $(DESCRIPTION),--description '$(DESCRIPTION)') --jobs $(JOBS)
 $(A)/folds.npz: $(STORE)/manifest.json $(A)/holdout.txt

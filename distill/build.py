@@ -4,7 +4,6 @@ A `Network` is one student or several with their logits averaged; as JSON, a lis
 Letters: B batch, R rgb, A audio, C classes.
 """
 
-from dataclasses import replace
 from typing import Literal
 
 import torch
@@ -12,9 +11,10 @@ from torch import Tensor, nn
 
 from distill.config import DistillConfig, ResnetModel
 from distill.student import Student
-from first_level.models import resnet
 from yt8m.config import Config
-from yt8m.dataset import Batch, Inputs
+from yt8m.dataset import prepared
+from yt8m.resnet import ResNetLike
+from yt8m.settings import Inputs
 from yt8m.store import Dims
 
 
@@ -36,7 +36,7 @@ def member_of(kind: str, settings: DistillConfig) -> Member:
 def build_member(member: Member, dims: Dims, dropout: float = 0.0) -> nn.Module:
     """An untrained student for data of these dims. `dropout` is for training the last layers."""
     if member.kind == "resnet":
-        return resnet.Model(dims, **member.resnet.model_dump())
+        return ResNetLike(dims, **member.resnet.model_dump())
     return Student(dims, member.scale, dropout)
 
 
@@ -48,17 +48,9 @@ class Network(nn.Module):
         self.members, self.inputs = nn.ModuleList(members), inputs
 
     def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
-        batch = self._batch(rgb, audio)
+        batch = prepared(self.inputs, rgb, audio)
         logits = [member(batch) for member in self.members]
         return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
-
-    def _batch(self, rgb: Tensor, audio: Tensor) -> Batch:
-        """Normalised; an absent modality is not computed with, which ONNX runtimes warn about."""
-        if not rgb.shape[1]:
-            return replace(self.inputs.of_video(audio, audio), rgb=rgb)
-        if not audio.shape[1]:
-            return replace(self.inputs.of_video(rgb, rgb), audio=audio)
-        return self.inputs.of_video(rgb, audio)
 
 
 def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:

@@ -13,8 +13,7 @@ from pydantic import Field
 
 from yt8m import cli
 from yt8m.config import Config, read_toml, write_snapshot
-from yt8m.dataset import Inputs
-from yt8m.training import Training
+from yt8m.settings import Inputs, Training
 
 
 class SoftLabels(Config):
@@ -44,7 +43,7 @@ class FineTuning(Training):
 
 
 class ResnetModel(Config):
-    """Arguments of first_level/models/resnet.py."""
+    """Arguments of yt8m.resnet.ResNetLike."""
 
     width: int = Field(1024, ge=4)
     tower_blocks: int = Field(1, ge=0)

@@ -14,8 +14,8 @@ from safetensors.torch import load_file
 from distill.build import Member, Network, build_network
 from yt8m.cli import InputError
 from yt8m.config import Config, validated
-from yt8m.dataset import Inputs
 from yt8m.files import read_json
+from yt8m.settings import Inputs
 from yt8m.store import Dims
 
 FORMAT = 1

@@ -5,7 +5,7 @@
 RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read);
 plain or gzip, with or without labels; of frame-level records the mean is taken. OUT.csv has the
 header `VideoId,LabelConfidencePairs` and lines `id,class confidence class confidence ...`, best
-first (spec/record-format.txt). It appears when complete: after an error nothing has changed.
+first. It appears when complete: after an error nothing has changed.
 """
 
 import time

@@ -25,9 +25,10 @@ from yt8m import cli, metrics
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import fingerprint, remove, working_in, write_json
+from yt8m.settings import Training
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
-from yt8m.training import Training, fit, load_weights, predict, save_weights
+from yt8m.training import fit, load_weights, predict, save_weights
 
 PARTS = (*LAYOUTS, "last", "resnet")
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2), (3, 4)  # with extractor_videos = "split"

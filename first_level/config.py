@@ -10,16 +10,25 @@ import importlib
 import inspect
 import re
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from pydantic import Field
-from torch import nn
 
 from yt8m import cli
 from yt8m.cli import InputError
-from yt8m.config import Config, canonical, read_toml, write_if_changed
-from yt8m.dataset import Inputs
+from yt8m.config import (
+    Config,
+    canonical,
+    read_toml,
+    says,
+    write_if_changed,
+    write_snapshot,
+)
+from yt8m.settings import Inputs, Training
 from yt8m.store import Dims
-from yt8m.training import Training
+
+if TYPE_CHECKING:  # torch takes seconds to import, and make reads configurations at every call
+    from torch import nn
 
 MODELS = Path(__file__).parent / "models"
 
@@ -36,17 +45,22 @@ class ModelConfig(Config):
     keep: int = Field(64, ge=20)
 
 
-def architecture(arch: str, where) -> type[nn.Module]:
-    """The `Model` class of first_level/models/<arch>.py. InputError names the ones there are."""
+def architecture(arch: str, where) -> type["nn.Module"]:
+    """The `Model` class of first_level/models/<arch>.py."""
+    check_architecture(arch, where)
+    return importlib.import_module(f"first_level.models.{arch}").Model
+
+
+def check_architecture(arch: str, where) -> None:
+    """InputError that names the architectures there are, when `arch` is none of them."""
     names = sorted(path.stem for path in MODELS.glob("[a-z]*.py"))
     if arch not in names:
         raise InputError(
             f"{where}: arch {arch!r} is not in first_level/models ({', '.join(names)})"
         )
-    return importlib.import_module(f"first_level.models.{arch}").Model
 
 
-def build(config: ModelConfig, dims: Dims, where) -> nn.Module:
+def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
     """The network of a configuration for data of these dims. InputError when they do not fit."""
     model = architecture(config.arch, where)
     seen = config.inputs.dims(dims)
@@ -67,16 +81,21 @@ def build(config: ModelConfig, dims: Dims, where) -> nn.Module:
 
 
 def read(path: Path) -> ModelConfig:
-    """Reads and checks a TOML, the architecture's arguments included."""
+    """Reads a TOML and checks all but the architecture's own arguments."""
     if not re.fullmatch(r"[a-z0-9_]+", path.stem):
         raise InputError(f"{path}: a model's name is made of a-z, 0-9 and _")
     config = read_toml(path, ModelConfig)
-    parameters = inspect.signature(architecture(config.arch, path)).parameters
+    check_architecture(config.arch, path)
+    return config
+
+
+def check_arguments(config: ModelConfig, where) -> None:
+    """InputError when [model] has a key that the architecture does not take."""
+    parameters = inspect.signature(architecture(config.arch, where)).parameters
     allowed = [name for name in parameters if name != "dims"]
     for key in config.model:
         if key not in allowed:
-            raise InputError(f"{path}: unknown key 'model.{key}'; allowed: {', '.join(allowed)}")
-    return config
+            raise InputError(f"{where}: unknown key 'model.{key}'; allowed: {', '.join(allowed)}")
 
 
 def main(plan: Path, out: Path) -> None:
@@ -86,7 +105,10 @@ def main(plan: Path, out: Path) -> None:
         plans = ", ".join(sorted(p.name for p in plan.parent.glob("*/"))) or "none"
         raise InputError(f"{plan}: no models (*.toml) there; plans: {plans}")
     for path in paths:
-        write_if_changed(out / path.stem / "config.json", canonical(read(path)))
+        config, snapshot = read(path), out / path.stem / "config.json"
+        if not says(snapshot, canonical(config)):  # what is there already was checked before
+            check_arguments(config, path)
+            write_snapshot(snapshot, config)
     write_if_changed(out / "models.txt", "".join(f"{path.stem}\n" for path in paths))
 
 

@@ -18,6 +18,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 
 from folds.join import write_rows
+from folds.parts import MANIFEST as PART_MANIFEST
 from folds.parts import Part, Shard, group, write_part
 from yt8m import cli
 from yt8m.cli import InputError, log
@@ -29,6 +30,7 @@ from yt8m.vocabulary import Vocabulary
 
 SAMPLE_BYTES = 4 << 20  # of shards, decoded to tell disk and time
 SAMPLE_SHARDS = 64
+LOCKS = "locks"
 REPORT_SECONDS = 5
 MIB = float(1 << 20)
 
@@ -173,7 +175,11 @@ def decode(missing: list[Part], store: Path, jobs: int) -> None:
 
 
 def _decode_one(part: Part, store: Path) -> tuple[int, int]:
-    return write_part(part, part.folder(store))["videos"], part.size
+    """(videos, bytes of shards). Waits for a worker of a killed run that still writes this part."""
+    with working_in(store / LOCKS / part.name):
+        if not part.is_done(store):
+            write_part(part, part.folder(store))
+    return read_json(part.folder(store) / PART_MANIFEST)["videos"], part.size
 
 
 def finish(parts, description: Description, vocabulary: Vocabulary, store: Path, key: str) -> None:
@@ -204,6 +210,7 @@ def finish(parts, description: Description, vocabulary: Vocabulary, store: Path,
 
 def _remove_stale(parts: dict[str, list[Part]], store: Path, key: str) -> None:
     """Only folders that are named as we name them: STORE may be a mistake."""
+    remove(store / LOCKS)
     for kind in ("video", "frame"):
         wanted = {part.name for part in parts.get(kind, [])}
         for folder in (store / kind).glob("*"):

@@ -19,7 +19,7 @@ RankBy = Literal["probability", "logit", "rank"]
 
 
 class Booster(Config):
-    """What LightGBM is told. Defaults suit tens of thousands of videos; see spec row 5d."""
+    """What LightGBM is told. Defaults suit tens of thousands of videos."""
 
     objective: Literal["cross_entropy", "binary"] = "cross_entropy"
     max_rounds: int = Field(800, ge=1)

@@ -1,6 +1,6 @@
 """What `make demo` must have shown; .ci/run calls it after the demo, on artifacts/demo.
 
-    python -m pytest tests/demo_results.py
+python -m pytest tests/demo_results.py
 """
 
 import json
@@ -10,7 +10,9 @@ RUN = Path(__file__).parents[1] / "artifacts" / "demo"
 
 
 def _systems():
-    return {line["system"]: line for line in json.loads((RUN / "summary.json").read_text())["systems"]}
+    return {
+        line["system"]: line for line in json.loads((RUN / "summary.json").read_text())["systems"]
+    }
 
 
 def test_the_student_beats_every_first_level_model_on_the_holdout():
@@ -26,7 +28,9 @@ def test_the_student_beats_every_first_level_model_on_the_holdout():
 def test_the_stack_beats_every_member_out_of_fold():
     systems = _systems()
     stack = systems["LightGBM stack"]["gap_oof"]
-    assert stack > max(s["gap_oof"] for s in systems.values() if s["level"] in ("video", "frame") and s["gap_oof"])
+    assert stack > max(
+        s["gap_oof"] for s in systems.values() if s["level"] in ("video", "frame") and s["gap_oof"]
+    )
 
 
 def test_the_soft_labels_are_cleaner_than_the_labels_they_were_made_from():

@@ -1,4 +1,4 @@
-"""Extractors, student, targets and training of the distill stage (spec/systems.md, section 6)."""
+"""Extractors, student, targets and training of the distill stage."""
 
 import json
 from pathlib import Path
@@ -18,9 +18,10 @@ from distill.targets import SoftTargets
 from yt8m import checkpoint
 from yt8m.cli import InputError
 from yt8m.config import read_toml, write_snapshot
-from yt8m.dataset import Batch, Inputs
+from yt8m.dataset import Batch, prepared
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid
+from yt8m.settings import Inputs
 from yt8m.store import Dims
 
 FULL = Dims(rgb=1024, audio=128, classes=3862, max_frames=0)
@@ -35,7 +36,7 @@ def linear_shapes(model) -> list[tuple[int, int]]:
 def batch_of(dims: Dims, size: int = 6) -> Batch:
     generator = torch.Generator().manual_seed(0)
     rgb, audio = (torch.randn(size, w, generator=generator) for w in (dims.rgb, dims.audio))
-    return Inputs().of_video(rgb, audio)
+    return prepared(Inputs(), rgb, audio)
 
 
 def test_full_size_has_the_published_number_of_values():

@@ -1,6 +1,7 @@
 """Losses and mixup against direct, slow definitions; values and gradients."""
 
 import math
+import typing
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from yt8m import losses
 from yt8m.dataset import Batch, HardTargets, Targets
 from yt8m.labels import Labels
 from yt8m.mixup import mixed, mixup
+from yt8m.settings import Training
 
 
 def _case(seed=0, videos=7, classes=11):
@@ -125,3 +127,9 @@ def test_mixup_shares_follow_the_beta_distribution():
     assert shares.mean().item() == pytest.approx(0.5, abs=0.03)
     assert shares.var().item() == pytest.approx(1 / (4 * (2 * alpha + 1)), abs=0.02)
     assert math.isclose(out.values.sum().item(), videos, rel_tol=1e-4)
+
+
+def test_every_loss_of_a_configuration_exists():
+    for name in typing.get_args(Training.model_fields["loss"].annotation):
+        logits, targets = _case()
+        assert torch.isfinite(getattr(losses, name)(logits, targets))

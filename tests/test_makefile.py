@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[1]
-FAKE = '''#!{python}
+FAKE = """#!{python}
 import os, pathlib, sys
 module, arguments = sys.argv[2], sys.argv[3:]
 if module.endswith(".config"):
@@ -40,7 +40,7 @@ if os.environ.get("FAIL") == module:
 out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made")
-'''
+"""
 PACKAGES = ("yt8m", "first_level", "stacking", "distill")
 RUN = Path("artifacts/tiny")
 
@@ -170,7 +170,7 @@ def test_data_is_remembered(tree):
     ("arguments", "message"),
     [
         (["all", "PLNA=small"], "unknown variable 'PLNA'; allowed: PLAN DATA "),
-        (["all", "PLAN=nosuch", "PYTHON=./python"], "no models (*.toml) there; plans: "),
+        (["all", "PLAN=nosuch", "PYTHON=./python"], "no plan 'nosuch'; plans: "),
         (["all", "PLAN=small", "PYTHON=./python"], "DATA is not given; say DATA=<folder"),
     ],
 )

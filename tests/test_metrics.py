@@ -95,4 +95,4 @@ def test_a_million_predictions_need_no_loop_over_videos():
     rng = np.random.default_rng(0)
     classes = np.argsort(rng.random((50_000, 40)), axis=1)[:, :20]
     labels = Labels.from_lists(rng.integers(0, 40, (50_000, 3)))
-    assert 0.05 < metrics.gap(classes, rng.random((50_000, 20)), labels) < 0.15
+    assert 0.03 < metrics.gap(classes, rng.random((50_000, 20)), labels) < 0.045  # chance

@@ -3,19 +3,20 @@
 A new file in first_level/models or a new TOML is tested without writing a test.
 """
 
-import re
+import inspect
 from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 
-from first_level.config import MODELS, ModelConfig, architecture, build, read
-from first_level.models.resnet import ResNetLike
+from first_level.config import MODELS, ModelConfig, architecture, build, check_arguments, read
 from yt8m import losses
 from yt8m.cli import InputError
-from yt8m.dataset import Batch, HardTargets, Inputs
+from yt8m.dataset import Batch, HardTargets
 from yt8m.labels import Labels
+from yt8m.resnet import ResNetLike
+from yt8m.settings import Inputs
 from yt8m.store import Dims
 
 ROOT = Path(__file__).parents[1]
@@ -29,9 +30,8 @@ TOY = {"width": 8, "widths": [8], "hidden": 8, "words": 8}
 
 def _toy(arch: str, dims: Dims = DIMS) -> torch.nn.Module:
     torch.manual_seed(0)
-    names = re.findall(r"^        (\w+): ", (MODELS / f"{arch}.py").read_text(), re.M)
-    inline = re.findall(r"(\w+): (?:int|list)", (MODELS / f"{arch}.py").read_text())
-    takes = {key: value for key, value in TOY.items() if key in names + inline}
+    parameters = inspect.signature(architecture(arch, "test")).parameters
+    takes = {key: value for key, value in TOY.items() if key in parameters}
     return build(ModelConfig(arch=arch, model=takes), dims, "test")
 
 
@@ -116,6 +116,7 @@ def test_a_single_modality_works(arch, rgb, audio):
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda p: f"{p.parent.name}/{p.stem}")
 def test_every_configuration_builds_at_full_size(path):
     config = read(path)
+    check_arguments(config, path)
     dims = Dims(0, 128, 527, 10) if path.parent.name == "audioset" else Dims(1024, 128, 3862, 300)
     with torch.device("meta"):
         model = build(config, dims, path)
@@ -126,7 +127,7 @@ def test_every_configuration_builds_at_full_size(path):
 def test_resnet_has_the_published_sizes():
     for blocks, millions in ((1, 52.3), (4, 153.0)):
         with torch.device("meta"):
-            model = ResNetLike(1024, 128, 3862, 2048, blocks, blocks, 0.5)
+            model = ResNetLike(Dims(1024, 128, 3862, 0), 2048, blocks, blocks)
         count = sum(parameter.numel() for parameter in model.parameters())
         assert round(count / 1e6, 1) == millions
 
@@ -167,7 +168,5 @@ def test_a_model_that_does_not_fit_the_data_says_so():
     with pytest.raises(InputError, match="x.toml: lstm is a frame-level model and the data has no"):
         build(ModelConfig(arch="lstm"), Dims(6, 3, 9, 0), "x.toml")
     config = ModelConfig(arch="resnet", inputs=Inputs(modalities="rgb"))
-    with pytest.raises(
-        InputError, match="x.toml: inputs.modalities = 'rgb' and the data has"
-    ):
+    with pytest.raises(InputError, match="x.toml: inputs.modalities = 'rgb' and the data has"):
         build(config, Dims(0, 3, 9, 0), "x.toml")

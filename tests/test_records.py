@@ -1,97 +1,19 @@
-"""Records: framing with both CRCs, parsing by both roads, and every error text."""
+"""Records to videos: two roads that agree, all kinds of records, and every error text."""
 
-import gzip
 import struct
 
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from record_bytes import AUDIO_SET, NAMES, example, feature, frames, means, sequence
 from tfrecord import TFRecordWriter
 
 from yt8m.cli import InputError
-from yt8m.description import Description, Dims, describe, find_shards, parse_message
+from yt8m.description import Dims, parse_message
 from yt8m.fields import MessageRecord, Mistyped, Unusual, WireRecord
-from yt8m.framing import framed, messages, read_records, write_records
+from yt8m.framing import messages, write_records
 from yt8m.records import dequantise, parse, stream, video_level
-from yt8m.vocabulary import read_vocabulary
-
-NAMES = Description(classes=10)
-AUDIO_SET = Description(rgb_frames=(), audio_frames=("audio_embedding",), classes=527)
-
-
-def feature(values):
-    """A Feature of the kind of `values`: list of bytes, list of int, or float array."""
-    if isinstance(values, np.ndarray):
-        return messages.Feature(float_list=messages.FloatList(value=values))
-    if values and isinstance(values[0], bytes):
-        return messages.Feature(bytes_list=messages.BytesList(value=values))
-    return messages.Feature(int64_list=messages.Int64List(value=values))
-
-
-def example(**features) -> bytes:
-    """A serialised Example; the id is "vid" unless given."""
-    features = {"id": [b"vid"], **features}
-    made = {name: feature(values) for name, values in features.items() if values is not None}
-    return messages.Example(features=messages.Features(feature=made)).SerializeToString()
-
-
-def sequence(lists: dict, **features) -> bytes:
-    """A serialised SequenceExample; lists: name -> uint8 (T, W) or a list of bytes."""
-    features = {"id": [b"vid"], **features}
-    made = {name: feature(values) for name, values in features.items() if values is not None}
-    frames = {
-        name: messages.FeatureList(feature=[feature([bytes(row)]) for row in rows])
-        for name, rows in lists.items()
-    }
-    return messages.SequenceExample(
-        context=messages.Features(feature=made),
-        feature_lists=messages.FeatureLists(feature_list=frames),
-    ).SerializeToString()
-
-
-def means(seed=0, rgb=4, audio=2) -> dict:
-    rng = np.random.default_rng(seed)
-    return {
-        "mean_rgb": rng.standard_normal(rgb, np.float32),
-        "mean_audio": rng.standard_normal(audio, np.float32),
-    }
-
-
-def frames(count=3, rgb=4, audio=2, seed=0) -> dict:
-    rng = np.random.default_rng(seed)
-    return {
-        "rgb": rng.integers(0, 256, (count, rgb), np.uint8),
-        "audio": rng.integers(0, 256, (count, audio), np.uint8),
-    }
-
-
-@pytest.fixture
-def shard(tmp_path):
-    """Three video-level records; returns (path, bytes of each framed record)."""
-    records = [example(labels=[i], **means(i)) for i in range(3)]
-    path = tmp_path / "a.tfrecord"
-    write_records(path, records)
-    return path, [framed(record) for record in records]
-
-
-# ---- framing
-
-
-@settings(max_examples=30, deadline=None)
-@given(payloads=st.lists(st.binary(max_size=300), min_size=1, max_size=8), zipped=st.booleans())
-def test_framing_round_trip(tmp_path_factory, payloads, zipped):
-    path = tmp_path_factory.mktemp("f") / ("a.tfrecord.gz" if zipped else "a.tfrecord")
-    write_records(path, payloads)
-    assert [bytes(p) for p in read_records(path)] == payloads
-    assert (path.read_bytes()[:2] == b"\x1f\x8b") == zipped
-
-
-def test_records_longer_than_a_block_stay_valid(tmp_path, monkeypatch):
-    monkeypatch.setattr("yt8m.framing.BLOCK", 100)
-    payloads = [bytes([i]) * size for i, size in enumerate((5, 99, 1000, 0, 84, 300))]
-    write_records(tmp_path / "a.tfrecord", payloads)
-    assert [bytes(p) for p in list(read_records(tmp_path / "a.tfrecord"))] == payloads
 
 
 def test_reads_what_the_tfrecord_package_writes(tmp_path):
@@ -108,77 +30,6 @@ def test_reads_what_the_tfrecord_package_writes(tmp_path):
     np.testing.assert_array_equal(first.rgb, values["mean_rgb"])
     assert (second.id, second.num_frames, second.rgb) == (b"cd", 3, None)
     np.testing.assert_array_equal(second.audio_frames, shown["audio"])
-
-
-@pytest.mark.parametrize(
-    ("offset", "text"),
-    [
-        (0, "record 1 fails the CRC of its length at byte"),
-        (9, "record 1 fails the CRC of its length at byte"),
-        (30, "record 1 fails its CRC at byte"),
-        (-2, "record 1 fails its CRC at byte"),
-    ],
-)
-@pytest.mark.parametrize("zipped", [False, True])
-def test_a_flipped_byte_is_found_in_every_region(shard, offset, text, zipped):
-    path, records = shard
-    start = len(records[0])
-    data = bytearray(b"".join(records))
-    data[start + offset if offset >= 0 else start + len(records[1]) + offset] ^= 1
-    path.write_bytes(gzip.compress(data) if zipped else data)
-    with pytest.raises(InputError, match=rf"a.tfrecord: {text} {start}"):
-        list(read_records(path))
-
-
-def test_truncation_is_found_at_every_byte(shard):
-    path, records = shard
-    whole = b"".join(records)
-    edges = {0, len(records[0]), len(records[0]) + len(records[1])}
-    for size in range(1, len(whole)):
-        path.write_bytes(whole[:size])
-        if size in edges:
-            assert len(list(read_records(path))) == sorted(edges).index(size)
-        else:
-            number = sum(edge < size for edge in edges) - 1
-            with pytest.raises(InputError, match=f"record {number} at byte .* is truncated"):
-                list(read_records(path))
-
-
-def test_truncated_and_damaged_gzip(shard):
-    path, records = shard
-    zipped = gzip.compress(b"".join(records))
-    path.write_bytes(zipped[: len(zipped) // 2])
-    with pytest.raises(InputError, match="is truncated"):
-        list(read_records(path))
-    path.write_bytes(zipped[:-6] + b"\0\0\0\0\0\0")
-    with pytest.raises(InputError, match="damaged gzip"):
-        list(read_records(path))
-
-
-@pytest.mark.parametrize("data", [b"", gzip.compress(b"")])
-def test_empty_file(tmp_path, data):
-    (tmp_path / "a.tfrecord").write_bytes(data)
-    with pytest.raises(InputError, match="a.tfrecord: is empty"):
-        list(read_records(tmp_path / "a.tfrecord"))
-
-
-def test_files_that_are_no_tfrecords(shard):
-    path, records = shard
-    path.write_bytes(b"<!DOCTYPE html><html>not found</html>")
-    with pytest.raises(InputError, match="is not a TFRecord file .*DOCTYPE"):
-        list(read_records(path))
-    path.write_bytes(bytes(range(128, 228)))
-    with pytest.raises(InputError, match="record 0 .* or is no TFRecord file"):
-        list(read_records(path))
-    path.write_bytes(records[0] + bytes(16))
-    with pytest.raises(InputError, match="record 1 fails the CRC of its length"):
-        list(read_records(path))
-    path.write_bytes(struct.pack("<Q", 1 << 60) + records[0][8:])
-    with pytest.raises(InputError, match="record 0 fails the CRC of its length"):
-        list(read_records(path))
-
-
-# ---- parsing
 
 
 def both_roads(payload, description=NAMES):
@@ -307,6 +158,7 @@ def test_dequantise_formula():
         (sequence({"rgb": [b"abc"] * 361}), "has 361 frames; 1 to 360 are allowed"),
         (b"\xff\xff\xff", "is not an Example or SequenceExample"),
     ],
+    ids=lambda value: value if isinstance(value, str) else "payload",
 )
 def test_errors_of_a_record(payload, text):
     with pytest.raises(InputError, match=f"^here: .*{text}"):
@@ -320,9 +172,6 @@ def test_a_frame_of_two_values_is_an_error():
     made = messages.SequenceExample(context=context, feature_lists=lists).SerializeToString()
     with pytest.raises(InputError, match="rgb: a frame is not one string"):
         parse(made, NAMES, "here")
-
-
-# ---- streams and data sets
 
 
 def test_stream_checks_sizes_and_classes(tmp_path):
@@ -343,93 +192,3 @@ def test_stream_checks_sizes_and_classes(tmp_path):
     write_records(first, [sequence(frames(), **means(rgb=5))])
     with pytest.raises(InputError, match=r"means and frames differ in width \(5, 4\)"):
         list(stream([first], NAMES))
-
-
-def test_find_shards(tmp_path):
-    video, frame = tmp_path / "video", tmp_path / "frame"
-    write_records(video / "b.tfrecord", [example(**means())])
-    write_records(video / "a.tfrecord.gz", [example(**means())])
-    write_records(frame / "x.tfrecords", [sequence(frames())])
-    (video / ".hidden.tfrecord").write_bytes(b"")
-    found = find_shards(tmp_path)
-    assert [path.name for path in found["video"]] == ["a.tfrecord.gz", "b.tfrecord"]
-    assert [path.name for path in found["frame"]] == ["x.tfrecords"]
-    assert list(find_shards(frame)) == ["frame"]
-    assert find_shards(video / "b.tfrecord") == {"video": [video / "b.tfrecord"]}
-    with pytest.raises(InputError, match="nowhere: no such file or folder"):
-        find_shards(tmp_path / "nowhere")
-    (tmp_path / "void").mkdir()
-    with pytest.raises(InputError, match="void: no records"):
-        find_shards(tmp_path / "void")
-
-
-def described(data, file=None):
-    return describe(data, find_shards(data), file)
-
-
-def test_description_is_found(tmp_path):
-    write_records(tmp_path / "video" / "a.tfrecord", [example(**means())])
-    description, vocabulary = described(tmp_path)
-    assert (description.name, description.classes, len(vocabulary)) == ("yt8m", 3862, 3862)
-    assert vocabulary.names[17] == "class 17"
-    (tmp_path / "vocabulary.csv").write_text('Index,Name,Vertical1\n1,"two\nlines",B\n0,Zero,A\n')
-    for data in (tmp_path, tmp_path / "video", tmp_path / "video" / "a.tfrecord"):
-        description, vocabulary = described(data)
-        assert (description.classes, vocabulary.names) == (2, ["Zero", "two\nlines"])
-        assert vocabulary.verticals == ["A", "B"]
-    (tmp_path / "dataset.toml").write_text('classes = 3\nvocabulary = "vocabulary.csv"\n')
-    description, vocabulary = described(tmp_path)
-    assert (description.classes, vocabulary.names[2]) == (3, "class 2")
-    (tmp_path / "other.toml").write_text("classes = 7")
-    assert described(tmp_path, tmp_path / "other.toml")[0].classes == 7
-
-
-def test_description_of_audio_set(tmp_path):
-    payload = sequence({"audio_embedding": np.ones((2, 3), np.uint8)})
-    write_records(tmp_path / "frame" / "a.tfrecord", [payload])
-    (tmp_path / "class_labels_indices.csv").write_text("index,mid,display_name\n0,/m/0,Speech\n")
-    description, vocabulary = described(tmp_path)
-    assert (description.name, vocabulary.names, vocabulary.verticals) == (
-        "audioset",
-        ["Speech"],
-        [],
-    )
-
-
-def test_errors_of_descriptions(tmp_path):
-    write_records(tmp_path / "a.tfrecord", [example(picture=np.ones(2, np.float32))])
-    with pytest.raises(InputError, match="no known feature among id, picture; name them"):
-        described(tmp_path)
-    toml = tmp_path / "dataset.toml"
-    toml.write_text('rgb = ["picture"]')
-    with pytest.raises(InputError, match="the number of classes is unknown"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nclasses = 0')
-    with pytest.raises(InputError, match="dataset.toml: classes = 0"):
-        described(tmp_path)
-    toml.write_text('rbg = ["picture"]')
-    with pytest.raises(InputError, match="dataset.toml: unknown key 'rbg'; allowed: audio"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nvocabulary = "v.csv"')
-    with pytest.raises(InputError, match="vocabulary 'v.csv' is not beside"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nvocabulary = "v.csv"\nclasses = 1')
-    (tmp_path / "v.csv").write_text("Index,Name\n1,a\n")
-    with pytest.raises(InputError, match="names class 1, but the description says classes = 1"):
-        described(tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("text", "error"),
-    [
-        ("Index,Title\n0,a\n", "has no column Name or display_name or name; it has Index, Title"),
-        ("", "has no column Index or index; it has none"),
-        ("Index,Name\n0,a\n0,b\n", "Index 0 is there twice"),
-        ("Index,Name\nx,a\n", "Index 'x'; integers from 0 to 65535"),
-        ("Index,Name\n", "holds no classes"),
-    ],
-)
-def test_errors_of_vocabularies(tmp_path, text, error):
-    (tmp_path / "v.csv").write_text(text)
-    with pytest.raises(InputError, match=error):
-        read_vocabulary(tmp_path / "v.csv")

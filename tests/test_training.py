@@ -9,11 +9,12 @@ from first_level.config import ModelConfig, build
 from first_level.config import main as write_snapshots
 from yt8m import checkpoint
 from yt8m.cli import InputError
-from yt8m.dataset import HardTargets, Inputs, batch_rows, load
+from yt8m.dataset import HardTargets, batch_rows, load
 from yt8m.files import read_json
 from yt8m.predictions import Predictions
+from yt8m.settings import Inputs, Training
 from yt8m.splits import Splits
-from yt8m.training import Training, fit, load_weights, predict, save_weights
+from yt8m.training import fit, load_weights, predict, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
@@ -104,9 +105,7 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(store, splits, tmp_path
     model = _model(store)
     with torch.no_grad():
         next(model.parameters())[0] = torch.nan
-    with pytest.raises(
-        InputError, match=r"\[test\] loss is nan at epoch 1, step 1; lr is .*; low"
-    ):
+    with pytest.raises(InputError, match=r"\[test\] loss is nan at epoch 1, step 1; lr is .*; low"):
         _fit(store, splits.others(0), tmp_path, model=model)
 
 
@@ -153,7 +152,8 @@ def test_frames_are_dequantised_padded_and_strided(store):
 @pytest.fixture
 def plan(tmp_path):
     (tmp_path / "plan").mkdir()
-    text = "# test\narch = 'resnet'\n[model]\nwidth = 8\n[training]\nepochs = 3\nbatch_size = 32\nlr = 0.02\n"
+    text = "# test\narch = 'resnet'\n[model]\nwidth = 8\n[training]\nepochs = 3\n"
+    text += "batch_size = 32\nlr = 0.02\n"
     (tmp_path / "plan" / "tiny.toml").write_text(text)
     write_snapshots(tmp_path / "plan", tmp_path / "out")
     return tmp_path / "out" / "tiny"

@@ -52,11 +52,16 @@ def canonical(config: Config) -> str:
 
 def write_if_changed(path: Path, text: str) -> bool:
     """Writes `text` atomically unless the file already says it, so that its time stays."""
-    if path.is_file() and path.read_text() == text:
+    if says(path, text):
         return False
     with writing(path) as temporary:
         temporary.write_text(text)
     return True
+
+
+def says(path: Path, text: str) -> bool:
+    """Whether the file is there and holds just this text."""
+    return path.is_file() and path.read_text() == text
 
 
 def validated(values: dict, cls: type[AnyConfig], where) -> AnyConfig:

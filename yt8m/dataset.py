@@ -5,49 +5,15 @@ width 0, so that models need no second code path for it.
 """
 
 from dataclasses import dataclass, replace
-from typing import Literal, Protocol
+from typing import Protocol
 
 import numpy as np
 import torch
-from pydantic import Field
 from torch import Tensor
 
-from yt8m.config import Config
 from yt8m.labels import Labels
-from yt8m.store import Dims, Store
-
-Level = Literal["video", "frame"]
-
-
-class Inputs(Config):
-    """What is done to features before a model sees them."""
-
-    modalities: Literal["both", "rgb", "audio"] = "both"
-    # Row norms vary sixfold in YouTube-8M; "l2" gives each modality (of each frame) unit norm,
-    # times the square root of its width, so that elements stay near unit size.
-    normalise: Literal["none", "l2"] = "l2"
-    max_frames: int = Field(360, ge=1)  # a longer video is strided down to this many frames
-
-    def dims(self, dims: Dims) -> Dims:
-        """What a model sees of a store's dims: an unused modality has width 0."""
-        rgb = 0 if self.modalities == "audio" else dims.rgb
-        audio = 0 if self.modalities == "rgb" else dims.audio
-        return replace(dims, rgb=rgb, audio=audio, max_frames=min(dims.max_frames, self.max_frames))
-
-    def of_video(self, rgb: Tensor, audio: Tensor) -> "Batch":
-        """A video-level batch of raw features (B, R) and (B, A), as a model takes it."""
-        return self._prepared(rgb.float(), audio.float(), None)
-
-    def of_frames(self, rgb: Tensor, audio: Tensor, mask: Tensor) -> "Batch":
-        """A frame-level batch of dequantised features (B, T, R) and (B, T, A)."""
-        return self._prepared(rgb, audio, mask)
-
-    def _prepared(self, rgb: Tensor, audio: Tensor, mask: Tensor | None) -> "Batch":
-        rgb = rgb[..., :0] if self.modalities == "audio" else rgb
-        audio = audio[..., :0] if self.modalities == "rgb" else audio
-        if self.normalise == "l2":
-            rgb, audio = l2_scaled(rgb), l2_scaled(audio)
-        return Batch(rgb, audio, mask)
+from yt8m.settings import Inputs, Level
+from yt8m.store import Store
 
 
 @dataclass(frozen=True)
@@ -124,16 +90,27 @@ class HardTargets:
 def load(store: Store, rows: np.ndarray, level: Level, inputs: Inputs, device) -> Batch:
     """Features of store rows, dequantised and normalised, on `device`."""
     if level == "video":
-        return inputs.of_video(*(torch.from_numpy(part).to(device) for part in store.video(rows)))
+        return prepared(inputs, *(torch.from_numpy(x).to(device) for x in store.video(rows)))
     rgb, audio, lengths = store.frames(rows)
     taken = _strided(lengths, inputs.max_frames)
     kept = np.minimum(lengths, inputs.max_frames)
     mask = torch.from_numpy(np.arange(kept.max()) < kept[:, None]).to(device)  # (B, T)
-    return inputs.of_frames(*(_padded(part[taken], mask) for part in (rgb, audio)), mask)
+    return prepared(inputs, *(_padded(part[taken], mask) for part in (rgb, audio)), mask)
+
+
+def prepared(inputs: Inputs, rgb: Tensor, audio: Tensor, mask: Tensor | None = None) -> Batch:
+    """A batch as models take it, of raw features (B, R), (B, A) or (B, T, R), (B, T, A)."""
+    rgb = rgb[..., :0] if inputs.modalities == "audio" else rgb.float()
+    audio = audio[..., :0] if inputs.modalities == "rgb" else audio.float()
+    if inputs.normalise == "l2":
+        rgb, audio = l2_scaled(rgb), l2_scaled(audio)
+    return Batch(rgb, audio, mask)
 
 
 def l2_scaled(features: Tensor) -> Tensor:
     """Unit L2 norm over the last dimension, times the square root of its width."""
+    if not features.shape[-1]:
+        return features
     norm = features.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     return features * (features.shape[-1] ** 0.5 / norm)
 

@@ -5,12 +5,11 @@ process a GPU (or, with gloo, a CPU), wrapped by DistributedDataParallel.
 """
 
 import os
-from typing import Literal
 
 import torch
 import torch.distributed as dist
 
-Precision = Literal["auto", "bf16", "float32"]
+from yt8m.settings import Precision
 
 
 def pick() -> torch.device:

@@ -1,4 +1,4 @@
-"""Losses of logits (B, C) against sparse targets -> scalar. Chosen by name in a configuration.
+"""Losses of logits (B, C) against sparse targets -> scalar; a configuration names one.
 
 BCE needs no dense targets: softplus(x) summed over everything, minus x where the target is. That
 is exact for soft, mixed and hard targets, since BCE is linear in them.
@@ -68,6 +68,3 @@ class _PairLoss(torch.autograd.Function):
 def bce_soft_ranking(logits: Tensor, targets: Targets) -> Tensor:
     """BCE + 0.1 x soft ranking."""
     return bce(logits, targets) + 0.1 * soft_ranking(logits, targets)
-
-
-LOSSES = {loss.__name__: loss for loss in (bce, soft_ranking, bce_soft_ranking)}

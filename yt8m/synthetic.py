@@ -78,12 +78,16 @@ def main(
             "# Written by yt8m/synthetic.py; feature names are YouTube-8M's.\n"
             f'name = "synthetic"\nclasses = {classes}\nvocabulary = "vocabulary.csv"\n'
         )
+    log(f"{out}: {videos:,} videos ({', '.join(kinds)}), {classes:,} classes, {told(clean, noisy)}")
+
+
+def told(clean: Labels, noisy: Labels) -> str:
+    """How noisy the labels came out."""
     right = clean.rows() * 65536 + clean.indices
     said = noisy.rows() * 65536 + noisy.indices
     both = len(np.intersect1d(right, said))
-    log(
-        f"{out}: {videos:,} videos ({', '.join(kinds)}), {classes:,} classes, "
-        f"{len(right) / videos:.2f} clean labels a video; noisy labels: precision "
+    return (
+        f"{len(right) / len(clean):.2f} clean labels a video; noisy labels: precision "
         f"{both / max(len(said), 1):.3f}, recall {both / len(right):.3f}"
     )
 

@@ -1,4 +1,4 @@
-"""The one training loop, its settings, and prediction; used by first_level and distill.
+"""The one training loop, and prediction; used by first_level and distill.
 
 `fit` goes on from the checkpoint of a killed run (yt8m/checkpoint.py). Every epoch draws its random
 numbers from (seed, epoch), so a resumed run equals an undisturbed one.
@@ -8,11 +8,9 @@ import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
 
 import numpy as np
 import torch
-from pydantic import Field, field_validator
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -20,40 +18,13 @@ from yt8m import device as devices
 from yt8m import losses, metrics
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
-from yt8m.config import Config
-from yt8m.dataset import Inputs, Level, TargetSource, batch_rows, load
+from yt8m.dataset import TargetSource, batch_rows, load
 from yt8m.files import writing
 from yt8m.mixup import mixup
 from yt8m.predictions import Predictions, top_k
+from yt8m.settings import Inputs, Level, Precision, Training
 from yt8m.splits import seed_of
 from yt8m.store import Store
-
-
-class Training(Config):
-    """How a network is trained. Defaults suit tens of thousands of videos."""
-
-    epochs: int = Field(10, ge=0)
-    batch_size: int = Field(512, ge=2)
-    optimizer: Literal["adamw", "rmsprop"] = "adamw"
-    lr: float = Field(1e-3, gt=0)
-    weight_decay: float = Field(0.01, ge=0)  # of matrices only
-    schedule: Literal["cosine", "constant"] = "cosine"
-    warmup: float = Field(0.1, ge=0, lt=1)  # share of all steps in which lr rises linearly
-    clip: float = Field(10.0, gt=0)  # gradient norm
-    ema: float = Field(0.0, ge=0, lt=1)  # decay of averaged weights; 0: off
-    precision: devices.Precision = "auto"
-    loss: str = "bce"
-    mixup: float = Field(0.0, ge=0)  # alpha; 0: off
-    patience: int = Field(0, ge=0)  # epochs without a better inner GAP; 0: fixed schedule
-    inner: float = Field(0.05, gt=0, lt=0.5)  # share of training videos kept for `patience`
-    seed: int = 0
-
-    @field_validator("loss")
-    @classmethod
-    def _known_loss(cls, name: str) -> str:
-        if name not in losses.LOSSES:
-            raise ValueError(f"no such loss; allowed: {', '.join(sorted(losses.LOSSES))}")
-        return name
 
 
 def fit(
@@ -100,7 +71,7 @@ def fit(
 def _train_epoch(run, level, inputs, store, rows, targets, epoch: int, steps: int) -> float:
     """One pass over the rows; returns the mean loss."""
     settings, device = run.settings, run.device
-    loss_function = losses.LOSSES[settings.loss]
+    loss_function = getattr(losses, settings.loss)
     torch.manual_seed(seed_of(settings.seed, "epoch", epoch))
     batches = batch_rows(rows, settings.batch_size, seed_of(settings.seed, "order", epoch))
     mine = slice(devices.rank(), None, devices.world_size())
@@ -150,7 +121,7 @@ def logits_of(
     store: Store,
     rows: np.ndarray,
     batch_size: int = 512,
-    precision: devices.Precision = "auto",
+    precision: Precision = "auto",
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Yields (rows, logits (B, C) float32 on the model's device), in the order of `rows`."""
     device = next(model.parameters()).device

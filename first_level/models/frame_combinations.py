@@ -5,11 +5,13 @@ divided by the video's number of frames, so that its scale does not depend on th
 (B, T, D) -> (B, n D) -> (B, C).
 """
 
+from dataclasses import replace
+
 import torch
 from torch import Tensor, nn
 
-from first_level.models.resnet import ResNetLike
 from yt8m.dataset import Batch
+from yt8m.resnet import ResNetLike
 from yt8m.store import Dims
 
 
@@ -30,15 +32,8 @@ class Model(nn.Module):
         shape = (dims.max_frames, combinations)
         self.rgb_weights = nn.Parameter(1 + torch.randn(shape)) if dims.rgb else None
         self.audio_weights = nn.Parameter(1 + torch.randn(shape)) if dims.audio else None
-        self.trunk = ResNetLike(
-            combinations * dims.rgb,
-            combinations * dims.audio,
-            dims.classes,
-            width,
-            tower_blocks,
-            concat_blocks,
-            dropout,
-        )
+        seen = replace(dims, rgb=combinations * dims.rgb, audio=combinations * dims.audio)
+        self.trunk = ResNetLike(seen, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         share = batch.mask / batch.mask.sum(1, keepdim=True)  # (B, T)
@@ -50,4 +45,4 @@ class Model(nn.Module):
                 continue
             scaled = frames * share[..., None]
             parts.append(torch.einsum("btd,tn->bnd", scaled, weights[: frames.shape[1]]).flatten(1))
-        return self.trunk(*parts)
+        return self.trunk(Batch(*parts))

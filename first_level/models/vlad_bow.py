@@ -5,13 +5,14 @@ The published p ends at 0.628. (B, T, D) -> (B, C); K: words of each modality.
 """
 
 import math
+from dataclasses import replace
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from first_level.models.resnet import ResNetLike
 from yt8m.dataset import Batch
+from yt8m.resnet import ResNetLike
 from yt8m.store import Dims
 
 
@@ -47,19 +48,12 @@ class Model(nn.Module):
         self.rgb = Words(dims.rgb, words, power) if dims.rgb else None
         self.audio = Words(dims.audio, words, power) if dims.audio else None
         self.dropout = nn.Dropout(dropout)
-        self.trunk = ResNetLike(
-            words * bool(dims.rgb),
-            words * bool(dims.audio),
-            dims.classes,
-            width,
-            tower_blocks,
-            concat_blocks,
-            dropout,
-        )
+        bags = replace(dims, rgb=words * bool(dims.rgb), audio=words * bool(dims.audio))
+        self.trunk = ResNetLike(bags, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
         bags = [
             frames[:, 0] if words is None else self.dropout(words(frames, batch.mask))
             for words, frames in ((self.rgb, batch.rgb), (self.audio, batch.audio))
         ]
-        return self.trunk(*bags)
+        return self.trunk(Batch(*bags))
