@@ -28,7 +28,7 @@ from yt8m.files import fingerprint, remove, working_in, write_json
 from yt8m.settings import Training
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
-from yt8m.training import fit, load_weights, predict, save_weights
+from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
 
 PARTS = (*LAYOUTS, "last", "resnet")
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2), (3, 4)  # with extractor_videos = "split"
@@ -99,12 +99,18 @@ class Job:
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)
             model = WithHead(extractor, dims.classes, settings.extractor_dropout)
-            return model, self.fit(model, settings.extractors, self.out)
+            return model, self.fit(self._started(model), settings.extractors, self.out)
         if part == "resnet":
             model = build_member(member_of("resnet", settings), dims)
-            return model, self.fit(model, settings.resnet.training, self.out)
+            return model, self.fit(self._started(model), settings.resnet.training, self.out)
         model = build_member(member_of("student", settings), dims, settings.dropout)
-        return model, self._train_last(model)
+        return model, self._train_last(self._started(model))
+
+    def _started(self, model: nn.Module) -> nn.Module:
+        """The model with its classifier at the frequencies of the labels."""
+        labels = self.store.labels.take(self.rows)
+        start_from_frequencies(model, labels.class_counts(self.store.dims.classes), len(self.rows))
+        return model
 
     def _train_last(self, model: Student) -> list[dict]:
         for letter, path in zip(LAYOUTS, _extractor_files(self.out, "last"), strict=True):

@@ -152,17 +152,23 @@ def predict(
 
 
 def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
-    """Sets the classifier's bias to the log-odds of each class among the training videos.
+    """Lets the classifier begin at the log-odds of each class among the training videos.
 
-    counts: int64 (C,). With thousands of rare classes a start at even odds costs an epoch or two.
-    The classifier is the last Linear with C outputs; a model without one is left alone.
+    counts: int64 (C,). With thousands of rare classes a start at even odds costs some epochs. The
+    classifier is the last Linear with C outputs: its bias is set or, where it has none, its weights
+    are shifted, taking inputs to be ReLU of BatchNorm, of mean 0.4. No such layer: nothing is done.
     """
-    linears = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    heads = [m for m in linears if m.out_features == len(counts) and m.bias is not None]
-    if heads:
-        share = (counts + 0.5) / (videos + 1)
-        with torch.no_grad():
-            heads[-1].bias.copy_(torch.from_numpy(np.log(share / (1 - share))))
+    heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
+    heads = [m for m in heads if m.out_features == len(counts)]
+    if not heads:
+        return
+    share = (counts + 0.5) / (videos + 1)
+    odds = torch.from_numpy(np.log(share / (1 - share))).float()
+    with torch.no_grad():
+        if heads[-1].bias is not None:
+            heads[-1].bias.copy_(odds)
+        else:
+            heads[-1].weight += (odds / (0.4 * heads[-1].in_features))[:, None]
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
