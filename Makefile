@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB JOBS THREADS RECORDS EXPORT OUT PYTHON RUN
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -17,6 +17,7 @@ BUDGET_MB   := 1000
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 THREADS     := 1
 PYTHON      := .venv/bin/python
+TRAINER     = $(PYTHON)
 RUN         :=
 DESCRIPTION :=
 A           := $(ARTIFACTS)/$(PLAN)
@@ -113,7 +114,7 @@ $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 PREDICTIONS :=
 define first_level_job
 $(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz
-	$$(RUN) $$(PYTHON) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
+	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
 PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
 endef
 $(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k))))

@@ -5,13 +5,16 @@
 writes OUT/weights.safetensors, OUT/report.json and, last, OUT/predictions.npz. Each is complete or
 absent; a killed job goes on from its checkpoint, and a job whose weights are there only predicts.
 No epoch is chosen on a video that the model then predicts: the schedule is fixed, or early stopping
-looks at an inner split of the training videos.
+looks at an inner split of the training videos. Under torchrun the processes train one model
+together (DistributedDataParallel); the first alone writes and predicts.
 """
 
 import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from torch import nn
 
@@ -39,86 +42,117 @@ def main(
 ) -> None:
     """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
     cli.set_threads(threads)
-    settings, name = read_snapshot(config, ModelConfig), config.parent.name
+    device.pick()
+    settings, data = read_snapshot(config, ModelConfig), Store(store)
     source = fingerprint(config, store / "manifest.json", folds, fold)
-    data = Store(store)
-    splits = Splits.read(folds, data.ids)
-    import torch
-
-    torch.manual_seed(seed_of(settings.training.seed, name, fold))
+    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, source)
+    torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
-    with working_in(out):
-        if not _is_complete(out / "weights.safetensors", source):
-            _train(model, settings, data, splits, out, f"{name} fold{fold}", fold, source)
-        load_weights(model, out / "weights.safetensors")
+    with device.first_only(working_in(out)):
+        done = job.has_weights()
+        device.wait_for_all()  # all look before the first one writes
+        if not done:
+            job.train(model)
         if device.rank() == 0:
-            _predict(
-                model.to(device.pick()), settings, data, splits, out, f"{name} fold{fold}", fold
-            )
+            load_weights(model, out / "weights.safetensors")
+            job.predict(model.to(device.pick()))
 
 
-def _train(model: nn.Module, settings: ModelConfig, data, splits, out, job, fold, source) -> None:
-    """Trains and writes the weights."""
-    start = time.monotonic()
-    rows, check = splits.others(fold), splits.rows(fold)[:WATCHED]
-    if settings.training.patience:
-        inner = uniform(data.ids[rows], "inner split") < settings.training.inner
-        rows, check = rows[~inner], rows[inner]
-    targets = HardTargets(data.labels, data.dims.classes)
-    counts = data.labels.take(rows).class_counts(data.dims.classes)
-    start_from_frequencies(model, counts, len(rows))
-    training = settings.training.model_copy(
-        update={"seed": seed_of(settings.training.seed, job, "fit")}
-    )
-    history = fit(
-        model, model.level, settings.inputs, data, rows, targets, training, out, job, check, source
-    )
-    if device.rank() == 0:
-        seconds = time.monotonic() - start
-        write_json(out / "training.json", {"seconds": seconds, "epochs": history})
-        save_weights(model, out / "weights.safetensors", {"source": source})
-        (out / "checkpoint.pt").unlink(missing_ok=True)
+@dataclass(frozen=True)
+class Job:
+    """One model and the fold that it never sees."""
 
+    config: Path
+    settings: ModelConfig
+    store: Store
+    splits: Splits
+    out: Path
+    fold: int
+    source: str  # fingerprint of the configuration, the store and the folds
 
-def _predict(model: nn.Module, settings: ModelConfig, data, splits, out, job, fold: int) -> None:
-    """Predicts the held-out fold and the holdout; writes the report and the predictions."""
-    rows = np.concatenate([splits.rows(fold), splits.holdout])
-    predictions = predict(model, model.level, settings.inputs, data, rows, settings.keep)
-    held = len(splits.rows(fold))
-    gaps = [
-        metrics.gap(
-            predictions.classes[part], predictions.logits[part], data.labels.take(rows[part])
+    @property
+    def model_name(self) -> str:
+        return self.config.parent.name
+
+    @property
+    def name(self) -> str:
+        return f"{self.model_name} fold{self.fold}"
+
+    def seed(self, use: str) -> int:
+        """A seed that depends on what the job is, never on when or where it runs."""
+        return seed_of(self.settings.training.seed, self.name, use)
+
+    def has_weights(self) -> bool:
+        """Whether weights made from just these inputs are there."""
+        weights = self.out / "weights.safetensors"
+        if not weights.is_file() or not (self.out / "training.json").is_file():
+            return False
+        with safe_open(weights, framework="pt") as file:
+            return (file.metadata() or {}).get("source") == self.source
+
+    def train(self, model: nn.Module) -> None:
+        """Trains and writes the weights."""
+        started = time.monotonic()
+        data, training = self.store, self.settings.training
+        rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
+        if training.patience:
+            inner = uniform(data.ids[rows], "inner split") < training.inner
+            rows, check = rows[~inner], rows[inner]
+        counts = data.labels.take(rows).class_counts(data.dims.classes)
+        start_from_frequencies(model, counts, len(rows))
+        history = fit(
+            model,
+            model.level,
+            self.settings.inputs,
+            data,
+            rows,
+            HardTargets(data.labels, data.dims.classes),
+            training.model_copy(update={"seed": self.seed("fit")}),
+            self.out,
+            self.name,
+            check,
+            self.source,
         )
-        for part in (slice(held), slice(held, None))
-    ]
-    gap_fold, gap_holdout = (None if gap != gap else gap for gap in gaps)
-    parameters, megabytes = size_of(model)
-    training = read_json(out / "training.json")
-    report = {
-        "model": out.parent.name,
-        "arch": settings.arch,
-        "level": model.level,
-        "fold": fold,
-        "gap_fold": gap_fold,
-        "gap_holdout": gap_holdout,
-        "parameters": parameters,
-        "megabytes": megabytes,
-        "peak_memory_mb": cli.peak_memory_mb(),
-        **training,
-    }
-    write_json(out / "report.json", report)
-    predictions.write(out / "predictions.npz")
-    held_out = "" if gap_holdout is None else f", holdout {gap_holdout:.4f}"
-    seconds = training["seconds"]
-    cli.log(f"[{job}] done in {seconds:.0f} s: GAP@20 fold {gap_fold:.4f}{held_out}")
+        if device.rank() == 0:
+            seconds = time.monotonic() - started
+            write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
+            save_weights(model, self.out / "weights.safetensors", {"source": self.source})
+            (self.out / "checkpoint.pt").unlink(missing_ok=True)
 
+    def predict(self, model: nn.Module) -> None:
+        """Predicts the held-out fold and the holdout; writes the report and the predictions."""
+        held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
+        rows = np.concatenate([held_out, holdout])
+        inputs, keep = self.settings.inputs, self.settings.keep
+        found = predict(model, model.level, inputs, self.store, rows, keep)
+        gap_fold, gap_holdout = (
+            self._gap(found, rows, part)
+            for part in (slice(len(held_out)), slice(len(held_out), None))
+        )
+        parameters, megabytes = size_of(model)
+        report = {
+            "model": self.model_name,
+            "arch": self.settings.arch,
+            "level": model.level,
+            "fold": self.fold,
+            "gap_fold": gap_fold,
+            "gap_holdout": gap_holdout,
+            "parameters": parameters,
+            "megabytes": megabytes,
+            "peak_memory_mb": cli.peak_memory_mb(),
+            **read_json(self.out / "training.json"),
+        }
+        write_json(self.out / "report.json", report)
+        found.write(self.out / "predictions.npz")
+        figures = {"fold": gap_fold, "holdout": gap_holdout}
+        text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
+        cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")
 
-def _is_complete(weights: Path, source: str) -> bool:
-    """Whether weights made from just these inputs are there."""
-    if not weights.is_file() or not (weights.parent / "training.json").is_file():
-        return False
-    with safe_open(weights, framework="pt") as file:
-        return (file.metadata() or {}).get("source") == source
+    def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
+        """GAP@20 of some of the predicted rows; None without labels there."""
+        labels = self.store.labels.take(rows[part])
+        value = metrics.gap(found.classes[part], found.logits[part], labels)
+        return None if np.isnan(value) else value
 
 
 if __name__ == "__main__":

@@ -1,5 +1,10 @@
 """The training loop: it learns, resumes to the same bytes, and never looks where it must not."""
 
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -216,3 +221,18 @@ def test_other_folds_make_weights_stale(data_set, store, splits, plan, tmp_path)
     Splits(moved).write(tmp_path / "folds.npz", store.ids)
     _job(data_set, plan, folds=tmp_path / "folds.npz")
     assert (plan / "fold1" / "weights.safetensors").read_bytes() != before
+
+
+def test_two_processes_train_one_model_together(data_set, plan):
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
+    command += ["-m", "first_level.train", plan / "config.json"]
+    command += [data_set / "store", data_set / "folds.npz", plan / "fold1", "--fold", "1"]
+    root = Path(__file__).parents[1]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.count("epoch 3/3") == 1, "one process speaks"
+    together = read_json(plan / "fold1" / "report.json")
+    shutil.rmtree(plan / "fold1")
+    _job(data_set, plan)
+    alone = read_json(plan / "fold1" / "report.json")
+    assert together["gap_fold"] == pytest.approx(alone["gap_fold"], abs=0.1)

@@ -4,6 +4,7 @@ Chosen at run time. One process: the first GPU if there is one, else the CPU. Un
 process a GPU (or, with gloo, a CPU), wrapped by DistributedDataParallel.
 """
 
+import contextlib
 import os
 
 import torch
@@ -32,6 +33,17 @@ def rank() -> int:
 def world_size() -> int:
     """Number of processes that train one model together."""
     return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def first_only(context):
+    """`context` in process 0, nothing in the others."""
+    return context if rank() == 0 else contextlib.nullcontext()
+
+
+def wait_for_all() -> None:
+    """Returns when every process is here."""
+    if dist.is_initialized():
+        dist.barrier()
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
