@@ -130,10 +130,3 @@ def test_the_export_predicts_records_and_scores_as_the_run_said(tree, undisturbe
     evaluate.main(tree / "out.csv", [tree / "records" / "video"])
     assert '"gap20"' in capsys.readouterr().out.splitlines()[-1]
     assert 0 < read_json(run / "evaluation.json")["gap20"] < 1
-
-
-def test_without_a_holdout_the_figures_of_it_are_dashes(tree, undisturbed):
-    shutil.copytree(tree / "a", tree / "c")
-    printed = _finish(_start(tree, "c", "HOLDOUT=0"))
-    assert read_json(tree / "c" / "tiny" / "evaluation.json")["gap20"] is None
-    assert "0 in the holdout" in printed
