@@ -11,6 +11,9 @@ $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
 
 PLAN        := demo
+ifneq ($(filter demo,$(MAKECMDGOALS)),)
+override PLAN := demo
+endif
 ARTIFACTS   := artifacts
 HOLDOUT     := 0.1
 BUDGET_MB   := 1000
@@ -29,7 +32,8 @@ RECORDS     := $(DATA)
 OUT         := $(A)/submission.csv
 
 SHELL         := /bin/sh
-MAKEFLAGS     += --no-builtin-rules --no-print-directory -j$(JOBS)
+# Only the first make sets -j: one that another make calls shares its jobs.
+MAKEFLAGS     += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),-j$(JOBS))
 .DELETE_ON_ERROR:
 .SUFFIXES:
 .DEFAULT_GOAL := help
@@ -58,9 +62,8 @@ help: ## this list
 all: $(A)/summary.json ## everything, ending with the table: make all PLAN=small DATA=folder
 	@$(PYTHON) -m report.table $<
 
-demo: ## the whole pipeline on generated records, in a few minutes
-	@$(MAKE) all PLAN=demo
-	@$(RUN) $(PYTHON) -m report.denoising $(ARTIFACTS)/demo
+demo: all ## the whole pipeline on generated records, in a few minutes
+	@$(PYTHON) -m report.denoising $(A)
 
 test: | $(VENV) ## the tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile
