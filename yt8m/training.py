@@ -48,7 +48,7 @@ def fit(
     InputError when the loss is not finite.
     """
     device = devices.pick()
-    torch.use_deterministic_algorithms(True, warn_only=True)
+    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
     run = Run(model.to(device), settings, device, folder, name, fingerprint)
     steps = len(batch_rows(rows, settings.batch_size)) * settings.epochs
     total = _Clock(settings.epochs - run.epoch, len(rows))
