@@ -1,4 +1,4 @@
-"""The six feature extractors of the student (spec section 6; paper section 3, figure 2).
+"""The six feature extractors of the student (main paper, section 3).
 
 "Simple fully-connected models with different depth, width and activation functions": every layer is
 Linear without bias, BatchNorm, activation. At scale 1, for 1024 + 128 inputs:

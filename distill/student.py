@@ -1,6 +1,6 @@
 """The student: frozen extractors, their features beside the input, three layers on top.
 
-Spec section 6; paper section 3: "take each model's features on the penultimate layer, concatenate,
+Main paper, section 3: "take each model's features on the penultimate layer, concatenate,
 and feed them into a new trainable classification layer. The feature extractors are frozen".
   concat(a..f, input) 9344 - 8192 - 6000 - C
 Which layers have biases and batch statistics was never published. The published size decides: with
