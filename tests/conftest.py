@@ -13,6 +13,11 @@ from yt8m.splits import Splits
 from yt8m.store import Store
 
 
+def pytest_make_parametrize_id(val, argname):
+    """Bytes are named by their parameter: gzip holds the time, and test processes must agree."""
+    return argname if isinstance(val, bytes) else None
+
+
 @pytest.fixture(scope="session")
 def data_set(tmp_path_factory):
     """A folder with `records` (video and frame level), `store` and `folds.npz`: 400 videos."""
