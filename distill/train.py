@@ -24,6 +24,7 @@ from distill.targets import SoftTargets
 from yt8m import cli, metrics
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
+from yt8m.dataset import Source
 from yt8m.files import fingerprint, remove, working_in, write_json
 from yt8m.settings import Training
 from yt8m.splits import Splits, seed_of, uniform
@@ -90,7 +91,7 @@ class Job:
     targets: SoftTargets
     out: Path
     name: str
-    source: str  # fingerprint of all inputs: no checkpoint of others is gone on from
+    made_from: str  # fingerprint of all inputs: no checkpoint of others is gone on from
 
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """(the trained model, a line for each epoch)."""
@@ -131,16 +132,15 @@ class Job:
         if training.patience:
             inner = uniform(self.store.ids[rows], "distill inner") < training.inner
             rows, watched = rows[~inner], rows[inner]
-        inputs = self.settings.inputs
+        source = Source(self.store, "video", self.settings.inputs)
         return fit(
-            model, "video", inputs, self.store, rows, self.targets, training, folder, self.name,
-            watched, self.source,
-        )  # fmt: skip
+            model, source, rows, self.targets, training, folder, self.name, watched, self.made_from
+        )
 
 
 def holdout_figures(model: nn.Module, settings: DistillConfig, store: Store, rows) -> dict:
     """All six figures of a model on store rows; None each when there are no rows."""
-    found = predict(model, "video", settings.inputs, store, rows, 20)
+    found = predict(model, Source(store, "video", settings.inputs), rows, 20)
     return metrics.evaluate(
         found.classes, found.logits, store.labels.take(rows), store.dims.classes
     )

@@ -21,7 +21,7 @@ from torch import nn
 from first_level.config import ModelConfig, build
 from yt8m import cli, device, metrics
 from yt8m.config import read_snapshot
-from yt8m.dataset import HardTargets
+from yt8m.dataset import HardTargets, Source
 from yt8m.files import fingerprint, read_json, working_in, write_json
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
@@ -44,8 +44,8 @@ def main(
     cli.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
-    source = fingerprint(config, store / "manifest.json", folds, fold)
-    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, source)
+    made_from = fingerprint(config, store / "manifest.json", folds, fold)
+    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
     with device.first_only(working_in(out)):
@@ -68,7 +68,7 @@ class Job:
     splits: Splits
     out: Path
     fold: int
-    source: str  # fingerprint of the configuration, the store and the folds
+    made_from: str  # fingerprint of the configuration, the store and the folds
 
     @property
     def model_name(self) -> str:
@@ -88,7 +88,7 @@ class Job:
         if not weights.is_file() or not (self.out / "training.json").is_file():
             return False
         with safe_open(weights, framework="pt") as file:
-            return (file.metadata() or {}).get("source") == self.source
+            return (file.metadata() or {}).get("source") == self.made_from
 
     def train(self, model: nn.Module) -> None:
         """Trains and writes the weights."""
@@ -100,31 +100,30 @@ class Job:
             rows, check = rows[~inner], rows[inner]
         counts = data.labels.take(rows).class_counts(data.dims.classes)
         start_from_frequencies(model, counts, len(rows))
+        source = Source(data, model.level, self.settings.inputs)
         history = fit(
             model,
-            model.level,
-            self.settings.inputs,
-            data,
+            source,
             rows,
             HardTargets(data.labels, data.dims.classes),
             training.model_copy(update={"seed": self.seed("fit")}),
             self.out,
             self.name,
             check,
-            self.source,
+            self.made_from,
         )
         if device.rank() == 0:
             seconds = time.monotonic() - started
             write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
-            save_weights(model, self.out / "weights.safetensors", {"source": self.source})
+            save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
             (self.out / "checkpoint.pt").unlink(missing_ok=True)
 
     def predict(self, model: nn.Module) -> None:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
-        inputs, keep = self.settings.inputs, self.settings.keep
-        found = predict(model, model.level, inputs, self.store, rows, keep)
+        source = Source(self.store, model.level, self.settings.inputs)
+        found = predict(model, source, rows, self.settings.keep)
         gap_fold, gap_holdout = (
             self._gap(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))

@@ -14,7 +14,7 @@ from first_level.config import ModelConfig, build
 from first_level.config import main as write_snapshots
 from yt8m import checkpoint
 from yt8m.cli import InputError
-from yt8m.dataset import HardTargets, batch_rows, load
+from yt8m.dataset import HardTargets, Source, batch_rows
 from yt8m.files import read_json
 from yt8m.predictions import Predictions
 from yt8m.settings import Inputs, Training
@@ -34,10 +34,13 @@ def _fit(store, rows, folder, settings=SETTINGS, model=None, check=None, fingerp
     model = model or _model(store)
     targets = HardTargets(store.labels, store.dims.classes)
     history = fit(
-        model, model.level, Inputs(), store, rows, targets, settings, folder, "test", check,
-        fingerprint,
-    )  # fmt: skip
+        model, _source(store), rows, targets, settings, folder, "test", check, fingerprint
+    )
     return model, history
+
+
+def _source(store, level="video", **inputs):
+    return Source(store, level, Inputs(**inputs))
 
 
 def _bytes(model) -> bytes:
@@ -99,7 +102,7 @@ def test_early_stopping_keeps_the_best_epoch(store, splits, tmp_path):
     rows, check = splits.others(0)[:60], splits.others(0)[60:160]
     model, history = _fit(store, rows, tmp_path, settings, check=check)
     gaps = [line["gap"] for line in history]
-    found = predict(model, "video", Inputs(), store, check, 20)
+    found = predict(model, _source(store), check, 20)
     from yt8m.metrics import gap
 
     assert gap(found.classes, found.logits, store.labels.take(check)) == max(gaps)
@@ -142,15 +145,15 @@ def test_batches_cover_every_row_once_and_none_is_tiny():
 def test_frames_are_dequantised_padded_and_strided(store):
     rows = np.array([5, 0, 7])
     rgb, _, lengths = store.frames(rows)
-    batch = load(store, rows, "frame", Inputs(normalise="none"), "cpu")
+    batch = _source(store, "frame", normalise="none").load(rows, "cpu")
     assert batch.mask.sum(1).tolist() == lengths.tolist()
     first = torch.from_numpy(rgb[: lengths[0]]).float() * 4 / 255 + 4 / 512 - 2
     torch.testing.assert_close(batch.rgb[0, : lengths[0]], first)
     assert (batch.rgb[~batch.mask] == 0).all()
-    few = load(store, rows, "frame", Inputs(normalise="none", max_frames=3), "cpu")
+    few = _source(store, "frame", normalise="none", max_frames=3).load(rows, "cpu")
     assert few.rgb.shape[1] == 3
     torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
-    unit = load(store, rows, "video", Inputs(), "cpu")
+    unit = _source(store).load(rows, "cpu")
     torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
 
 

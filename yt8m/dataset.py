@@ -13,7 +13,7 @@ from torch import Tensor
 
 from yt8m.labels import Labels
 from yt8m.settings import Inputs, Level
-from yt8m.store import Store
+from yt8m.store import Dims, Store
 
 
 @dataclass(frozen=True)
@@ -87,15 +87,32 @@ class HardTargets:
         return Targets(torch.from_numpy(chosen.rows()), classes, torch.ones(len(classes)), shape)
 
 
-def load(store: Store, rows: np.ndarray, level: Level, inputs: Inputs, device) -> Batch:
-    """Features of store rows, dequantised and normalised, on `device`."""
-    if level == "video":
-        return prepared(inputs, *(torch.from_numpy(x).to(device) for x in store.video(rows)))
-    rgb, audio, lengths = store.frames(rows)
-    taken = _strided(lengths, inputs.max_frames)
-    kept = np.minimum(lengths, inputs.max_frames)
-    mask = torch.from_numpy(np.arange(kept.max()) < kept[:, None]).to(device)  # (B, T)
-    return prepared(inputs, *(_padded(part[taken], mask) for part in (rgb, audio)), mask)
+@dataclass(frozen=True)
+class Source:
+    """A store as a model of one level sees it: where batches come from."""
+
+    store: Store
+    level: Level
+    inputs: Inputs
+
+    @property
+    def dims(self) -> Dims:
+        """Sizes of what `load` gives; a modality that is not used has width 0."""
+        return self.inputs.dims(self.store.dims)
+
+    def load(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Batch:
+        """Features of store rows, dequantised and normalised, on `device`.
+
+        training: whether they may differ from call to call (torch's global random state).
+        """
+        if self.level == "video":
+            raw = (torch.from_numpy(part).to(device) for part in self.store.video(rows))
+            return prepared(self.inputs, *raw)
+        rgb, audio, lengths = self.store.frames(rows)
+        most = self.inputs.max_frames
+        taken, kept = _strided(lengths, most), np.minimum(lengths, most)
+        mask = torch.from_numpy(np.arange(kept.max()) < kept[:, None]).to(device)  # (B, T)
+        return prepared(self.inputs, *(_padded(part[taken], mask) for part in (rgb, audio)), mask)
 
 
 def prepared(inputs: Inputs, rgb: Tensor, audio: Tensor, mask: Tensor | None = None) -> Batch:

@@ -49,12 +49,14 @@ class Description(Config):
 
 @dataclass(frozen=True)
 class Dims:
-    """Sizes of a data set; width 0 = that modality is absent; max_frames 0 = no frames."""
+    """Sizes of a data set; width 0 = that modality is absent; max_frames 0 = no frames;
+    verticals: the groups that its classes fall into, 0 = unknown."""
 
     rgb: int
     audio: int
     classes: int
     max_frames: int
+    verticals: int = 0
 
 
 def find_shards(data: Path) -> dict[str, list[Path]]:

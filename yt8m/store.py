@@ -29,7 +29,8 @@ class Store:
 
     dims: Dims; ids: (N,) bytes; labels: Labels (N rows); labelled: bool (N,), false where the
     record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; class_names: list[str]
-    (C,); verticals: list[str] (C,), [] when unknown; description: Description of the records.
+    (C,); verticals: list[str] (C,), [] when unknown, and vertical_of: their numbers, int64 (C,), -1
+    where a class has none; description: Description of the records.
     """
 
     def __init__(self, folder: Path):
@@ -43,10 +44,14 @@ class Store:
         manifest = read_json(self.folder / MANIFEST)
         if manifest.get("version") != VERSION:
             raise InputError(f"{self.folder}: of another version; delete it and run `make`")
-        self.dims = Dims(**manifest["dims"])
         self.description = Description.model_validate(manifest["description"])
         self.class_names: list[str] = manifest["class_names"]
         self.verticals: list[str] = manifest["verticals"]
+        known = sorted(set(self.verticals) - {""})
+        self.vertical_of = np.array(
+            [known.index(name) if name else -1 for name in self.verticals], np.int64
+        )
+        self.dims = Dims(**manifest["dims"] | {"verticals": len(known)})
         rows = self.folder / manifest["rows"]
         self.ids = self._load(rows / "ids.npy")
         self.labelled = self._load(rows / "labelled.npy")

@@ -18,20 +18,17 @@ from yt8m import device as devices
 from yt8m import losses, metrics
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
-from yt8m.dataset import TargetSource, batch_rows, load
+from yt8m.dataset import Source, TargetSource, batch_rows
 from yt8m.files import writing
 from yt8m.mixup import mixup
 from yt8m.predictions import Predictions, top_k
-from yt8m.settings import Inputs, Level, Precision, Training
+from yt8m.settings import Precision, Training
 from yt8m.splits import seed_of
-from yt8m.store import Store
 
 
 def fit(
     model: nn.Module,
-    level: Level,
-    inputs: Inputs,
-    store: Store,
+    source: Source,
     rows: np.ndarray,
     targets: TargetSource,
     settings: Training,
@@ -54,11 +51,11 @@ def fit(
     total = _Clock(settings.epochs - run.epoch, len(rows))
     while run.epoch < settings.epochs and not run.stale():
         epoch = run.epoch
-        loss = _train_epoch(run, level, inputs, store, rows, targets, epoch, steps)
+        loss = _train_epoch(run, source, rows, targets, epoch, steps)
         line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
         if check_rows is not None and len(check_rows):
-            watched = predict(run.best_weights(), level, inputs, store, check_rows, 20)
-            labels = store.labels.take(check_rows)
+            watched = predict(run.best_weights(), source, check_rows, 20)
+            labels = source.store.labels.take(check_rows)
             line["gap"] = metrics.gap(watched.classes, watched.logits, labels)
         line |= total.tick()
         run.end_epoch(line)
@@ -68,7 +65,7 @@ def fit(
     return run.history
 
 
-def _train_epoch(run, level, inputs, store, rows, targets, epoch: int, steps: int) -> float:
+def _train_epoch(run, source, rows, targets, epoch: int, steps: int) -> float:
     """One pass over the rows; returns the mean loss."""
     settings, device = run.settings, run.device
     loss_function = getattr(losses, settings.loss)
@@ -81,7 +78,7 @@ def _train_epoch(run, level, inputs, store, rows, targets, epoch: int, steps: in
         step = epoch * len(batches) + number
         run.set_lr(settings.lr * _schedule(step / steps, settings))
         chosen = chosen[mine]
-        batch = load(store, chosen, level, inputs, device)
+        batch = source.load(chosen, device, training=True)
         wanted = targets(chosen).to(device)
         if settings.mixup:
             batch, wanted = mixup(batch, wanted, settings.mixup)
@@ -116,9 +113,7 @@ class _Clock:
 
 def logits_of(
     model: nn.Module,
-    level: Level,
-    inputs: Inputs,
-    store: Store,
+    source: Source,
     rows: np.ndarray,
     batch_size: int = 512,
     precision: Precision = "auto",
@@ -127,28 +122,24 @@ def logits_of(
     device = next(model.parameters()).device
     model.eval()
     for chosen in batch_rows(rows, batch_size) if len(rows) else []:
-        batch = load(store, chosen, level, inputs, device)
+        batch = source.load(chosen, device)
         with torch.inference_mode(), devices.autocast(device, precision):
             yield chosen, model(batch).float()
 
 
 def predict(
     model: nn.Module,
-    level: Level,
-    inputs: Inputs,
-    store: Store,
+    source: Source,
     rows: np.ndarray,
     k: int,
     batch_size: int = 512,
 ) -> Predictions:
     """The K best classes of store rows, by a model in evaluation mode."""
-    k = min(k, store.dims.classes)
+    k = min(k, source.store.dims.classes)
     parts = [(np.zeros((0, k), np.uint16), np.zeros((0, k), np.float16))]
-    parts += [
-        top_k(logits, k) for _, logits in logits_of(model, level, inputs, store, rows, batch_size)
-    ]
+    parts += [top_k(logits, k) for _, logits in logits_of(model, source, rows, batch_size)]
     classes, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Predictions(store.ids[rows], classes, logits)
+    return Predictions(source.store.ids[rows], classes, logits)
 
 
 def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
