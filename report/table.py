@@ -7,6 +7,7 @@ from pathlib import Path
 
 from yt8m import cli
 from yt8m.files import read_json
+from yt8m.tables import shown, table
 
 COLUMNS = {
     "system": ("system", "{}"),
@@ -30,15 +31,10 @@ def main(summary: Path) -> None:
 
 
 def lines(systems: list[dict]) -> list[str]:
-    """The table's lines, columns aligned; a figure that does not exist is a dash."""
-    cells = [[title for title, _ in COLUMNS.values()]]
-    for system in systems:
-        values = [(system[key], form) for key, (_, form) in COLUMNS.items()]
-        cells.append(["-" if value is None else form.format(value) for value, form in values])
-    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
-    rows = [[cell.ljust(width) for cell, width in zip(row, widths, strict=True)] for row in cells]
-    rows.insert(1, ["-" * width for width in widths])
-    return ["| " + " | ".join(row) + " |" for row in rows]
+    """The table's lines; a figure that does not exist is a dash."""
+    columns = COLUMNS.items()
+    rows = [[shown(system[key], form) for key, (_, form) in columns] for system in systems]
+    return table([title for title, _ in COLUMNS.values()], rows)
 
 
 if __name__ == "__main__":

@@ -1,0 +1,97 @@
+"""Measures architectures and options on the same videos and budget, with several seeds.
+
+    python -m bench.zoo bench/zoo/video artifacts/small/store artifacts/small/folds.npz OUT
+
+Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
+thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the
+holdout is what may be quoted. Finished runs in OUT are kept, so a killed call goes on. The table is
+printed, and written as OUT/table.md.
+"""
+
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import numpy as np
+
+from first_level.config import ModelConfig, check_arguments, read
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.config import write_snapshot
+from yt8m.files import read_json, writing
+from yt8m.tables import shown, table
+
+FOLD = 0
+TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
+
+
+def main(
+    configs: Path, store: Path, folds: Path, out: Path, *, seeds: int = 2, jobs: int = 2
+) -> None:
+    """Trains every model of the folder CONFIGS and prints the table."""
+    models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
+    if not models:
+        raise InputError(f"{configs}: no models (*.toml) there")
+    for name, model in models.items():
+        check_arguments(model, configs / f"{name}.toml")
+    wanted = [(name, seed) for seed in range(seeds) for name in models]
+    with ThreadPoolExecutor(jobs) as pool:
+        done = [
+            pool.submit(trained, models[name], out / name, n, store, folds) for name, n in wanted
+        ]
+        for job in done:
+            job.result()
+    lines = table(TITLES, rows(out, list(models), seeds))
+    cli.log("\n".join(lines))
+    with writing(out / "table.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+
+
+def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
+    """One job in a process of its own, unless its predictions are there already."""
+    training = model.training.model_copy(update={"seed": model.training.seed + number})
+    config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
+    changed = write_snapshot(config, model.model_copy(update={"training": training}))
+    if (job / "predictions.npz").is_file() and not changed:
+        return
+    command = [sys.executable, "-m", "first_level.train", config, store, folds, job]
+    with open(job / "log.txt", "w") as log:
+        done = subprocess.run(
+            [*map(str, command), "--fold", str(FOLD)],
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=os.environ | {"OMP_NUM_THREADS": "1"},
+        )
+    last = (job / "log.txt").read_text().splitlines()[-1:]
+    cli.log(f"{folder.name} seed {number}: {last[0] if last else 'no output'}")
+    if done.returncode:
+        raise InputError(f"{job}: failed; see log.txt there")
+
+
+def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:
+    """One row a model, best on fold 0 first; +- is half the range over the seeds."""
+    found = []
+    for name in names:
+        reports = [read_json(out / name / f"seed{n}" / "report.json") for n in range(seeds)]
+        found.append((np.mean([report["gap_fold"] for report in reports]), name, reports))
+    return [_row(name, reports) for _, name, reports in sorted(found, reverse=True)]
+
+
+def _row(name: str, reports: list[dict]) -> list[str]:
+    cells = [name]
+    for key in ("gap_fold", "gap_holdout"):
+        gaps = [report[key] for report in reports if report[key] is not None]
+        cells.append(shown(np.mean(gaps) if gaps else None, "{:.4f}"))
+        cells.append(shown(np.ptp(gaps) / 2 if gaps else None, "{:.4f}"))
+    # The fastest epoch is the one that other work on the machine disturbed least.
+    epochs = [epoch["seconds"] for report in reports for epoch in report["epochs"]]
+    cells.append(shown(min(epochs), "{:.1f}"))
+    cells.append(str(len(reports[0]["epochs"])))
+    cells.append(f"{reports[0]['parameters'] / 1e6:.2f} M")
+    return cells
+
+
+if __name__ == "__main__":
+    cli.run(main)

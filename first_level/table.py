@@ -1,0 +1,68 @@
+"""Lists the models of a plan: what `make models` prints.
+
+    python -m first_level.table first_level/configs/paper artifacts/p/first_level artifacts/p/store
+
+Parameters are counted on the meta device, for the data set of the store or, before there is one,
+for YouTube-8M. GAP@20 is the mean over the folds that are trained, each on the fold it never saw.
+"""
+
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from first_level.config import ModelConfig, build, check_arguments, read
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.files import read_json
+from yt8m.store import Dims, Store
+from yt8m.tables import shown, table
+
+YOUTUBE_8M = Dims(rgb=1024, audio=128, classes=3862, max_frames=303, verticals=25)
+TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup", "GAP@20"]
+
+
+def main(plan: Path, trained: Path, store: Path) -> None:
+    """Prints the models of the plan PLAN; TRAINED and STORE are looked into if they are there."""
+    paths = sorted(plan.glob("*.toml"))
+    if not paths:
+        raise InputError(f"{plan}: no models (*.toml) there")
+    dims = Store(store).dims if (store / "manifest.json").is_file() else YOUTUBE_8M
+    models = [describe(path, trained / path.stem, dims) for path in paths]
+    cli.log("\n".join(table(TITLES, models)))
+    frame = sum(cells[2] == "frame" for cells in models)
+    cli.log(f"{len(models)} models: {len(models) - frame} video-level, {frame} frame-level")
+
+
+def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
+    """A row of the table."""
+    config = read(path)
+    check_arguments(config, path)
+    with torch.device("meta"):
+        model = build(config, dims, path)
+    reports = [read_json(report) for report in sorted(trained.glob("fold*/report.json"))]
+    gaps = [report["gap_fold"] for report in reports if report["gap_fold"] is not None]
+    return [
+        path.stem,
+        config.arch,
+        model.level,
+        inputs_of(config),
+        f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
+        config.training.loss,
+        shown(config.training.mixup or None, "{:g}"),
+        shown(np.mean(gaps) if gaps else None, "{:.4f}"),
+    ]
+
+
+def inputs_of(config: ModelConfig) -> str:
+    """What [inputs] says beyond the defaults."""
+    changed = config.inputs.model_dump(exclude_defaults=True)
+    return ", ".join(f"{key} {_plain(value)}" for key, value in changed.items()) or "-"
+
+
+def _plain(value) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+
+
+if __name__ == "__main__":
+    cli.run(main)

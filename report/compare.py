@@ -1,0 +1,133 @@
+"""Whether one system is better than another: GAP@20 of two files on the same videos.
+
+    python -m report.compare A.csv B.csv RECORDS|STORE [--folds FOLDS.npz --part holdout]
+
+A and B are submissions (VideoId,LabelConfidencePairs) or the .npz predictions of a stage; they are
+joined by id, and videos that only one of them has are left out, and counted. The interval is a
+paired bootstrap over videos (Efron, 1979): both systems are scored on the same resampled videos,
+so that what makes a video hard for both cancels out. The last line printed is one JSON object.
+"""
+
+import json
+from pathlib import Path
+
+import numpy as np
+
+from distill.evaluate import read_labels, read_predictions
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.labels import Labels
+from yt8m.predictions import Predictions
+from yt8m.splits import Splits
+from yt8m.store import Store
+
+LISTED = 20  # GAP@20
+
+
+def main(
+    first: Path,
+    second: Path,
+    labels: list[Path],
+    *,
+    folds: str = "",
+    part: str = "holdout",
+    samples: int = 1000,
+    seed: int = 0,
+) -> None:
+    """Prints GAP@20 of FIRST and SECOND, and the 95 % interval of their difference.
+
+    --folds: a folds.npz (LABELS is its store); --part: holdout, or fold0 to fold4, alone counts.
+    """
+    ids, truth = labels_of(labels)
+    if folds:
+        chosen = rows_of(Splits.read(Path(folds), ids), part)
+        ids, truth = ids[chosen], truth.take(chosen)
+    both = [read(path) for path in (first, second)]
+    common = np.isin(ids, both[0].ids) & np.isin(ids, both[1].ids)
+    if not common.any():
+        raise InputError(f"{first} and {second}: no labelled video is in both; compare the same")
+    left_out = [int(np.isin(ids, file.ids).sum() - common.sum()) for file in both]
+    rows = np.flatnonzero(common)
+    hits = [ranked_hits(file.align(ids[rows]), truth.take(rows)) for file in both]
+    found = paired_bootstrap(*hits, truth.take(rows).counts(), samples, seed)
+    found |= {"videos": len(rows), "left_out": left_out}
+    log(f"{len(rows):,} videos in both; left out, since only one has them: {left_out}")
+    for path, gap in ((first, found["first"]), (second, found["second"])):
+        log(f"  {gap:.5f}  {path}")
+    low, high = found["interval"]
+    log(f"  {found['difference']:+.5f}  second - first, 95 % interval {low:+.5f} to {high:+.5f}")
+    log(json.dumps(found))
+
+
+def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:
+    """(ids, labels) of a store, or of records."""
+    if len(paths) == 1 and (paths[0] / "manifest.json").is_file():
+        store = Store(paths[0])
+        return store.ids, store.labels
+    rows, labels, _ = read_labels(paths, None)
+    return np.array([video.encode() for video in rows]), labels
+
+
+def rows_of(splits: Splits, part: str) -> np.ndarray:
+    """Store rows of "holdout" or "fold<k>"; InputError for another name."""
+    if part == "holdout":
+        return splits.holdout
+    if part not in (names := [f"fold{k}" for k in range(5)]):
+        raise InputError(f"--part {part}: holdout, {', '.join(names)} are allowed")
+    return splits.rows(int(part[-1]))
+
+
+def read(path: Path) -> Predictions:
+    """Predictions from a .npz or a submission."""
+    if path.suffix == ".npz":
+        return Predictions.read(path)
+    ids, classes, scores = read_predictions(path)
+    if len(set(ids)) < len(ids):
+        raise InputError(f"{path}: an id is there twice")
+    classes = np.where(classes < 0, 65535, classes).astype(np.uint16)  # no class has this number
+    return Predictions(np.array([video.encode() for video in ids]), classes, scores, str(path))
+
+
+def ranked_hits(found: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """The 20 best entries of all videos, best first: (video of each, whether it is right)."""
+    order = np.argsort(-found.logits.astype(np.float64), axis=1, kind="stable")[:, :LISTED]
+    classes = np.take_along_axis(found.classes, order, 1)
+    scores = np.take_along_axis(found.logits, order, 1)
+    best_first = np.argsort(-scores.ravel().astype(np.float64), kind="stable")
+    hits = labels.contains(classes).ravel()[best_first]
+    return best_first // classes.shape[1], hits
+
+
+def paired_bootstrap(first, second, counts: np.ndarray, samples: int, seed: int) -> dict:
+    """GAP@20 of both, their difference, its 95 % interval and the share of resamples that favour
+    the second. first, second: of `ranked_hits`; counts: labels of each video (N,).
+    """
+    once = np.ones(len(counts), np.int64)
+    gaps = [weighted_gap(*system, counts, once) for system in (first, second)]
+    rng = np.random.default_rng(seed)
+    differences = np.empty(samples)
+    for sample in range(samples):
+        drawn = np.bincount(rng.integers(0, len(counts), len(counts)), minlength=len(counts))
+        one, two = (weighted_gap(*system, counts, drawn) for system in (first, second))
+        differences[sample] = two - one
+    return {
+        "first": gaps[0],
+        "second": gaps[1],
+        "difference": gaps[1] - gaps[0],
+        "interval": [float(bound) for bound in np.quantile(differences, (0.025, 0.975))],
+        "better": float((differences > 0).mean()),
+    }
+
+
+def weighted_gap(videos, hits, counts: np.ndarray, times: np.ndarray) -> float:
+    """GAP@20 when video n is there times[n] times."""
+    repeated = np.repeat(hits, times[videos])
+    positives = int(counts @ times)
+    if not positives:
+        return 0.0
+    places = np.flatnonzero(repeated) + 1
+    return float((np.arange(1, len(places) + 1) / places).sum() / positives)
+
+
+if __name__ == "__main__":
+    cli.run(main)

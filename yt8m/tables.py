@@ -1,0 +1,15 @@
+"""Text tables in Markdown, aligned, so that they can be pasted as they are."""
+
+
+def table(titles: list[str], rows: list[list[str]]) -> list[str]:
+    """The lines of a table; all cells of a column are as wide as its widest."""
+    cells = [titles, *rows]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    cells.insert(1, ["-" * width for width in widths])
+    padded = [[cell.ljust(n) for cell, n in zip(row, widths, strict=True)] for row in cells]
+    return ["| " + " | ".join(row) + " |" for row in padded]
+
+
+def shown(value, form: str) -> str:
+    """A value in a format; a figure that does not exist is a dash."""
+    return "-" if value is None else form.format(value)
