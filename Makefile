@@ -50,8 +50,8 @@ VENV   := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
 # Runs alone at the end of a chain, so it may have all cores.
 ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
 
-.PHONY: help all demo test lint format venv folds first_level stacking distill export evaluate \
-        submission table clean FORCE
+.PHONY: help all demo test lint format venv folds first_level models segments stacking distill export \
+        evaluate submission table clean FORCE
 FORCE:
 
 help: ## this list
@@ -114,32 +114,60 @@ $(A)/first_level/models.txt: FORCE | $(VENV)
 	@$(PYTHON) -m first_level.config first_level/configs/$(PLAN) $(@D)
 $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 
+# Models with a soft_weight are trained in a second round, on soft labels of the others' stack.
+SECOND := $(notdir $(basename $(shell grep -ls '^soft_weight' first_level/configs/$(PLAN)/*.toml)))
+FIRST  := $(filter-out $(SECOND),$(MODELS))
+ROUND1 := $(A)/first_round
 PREDICTIONS :=
-define first_level_job
-$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz
-	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
+define first_level_job # model, fold, soft labels if any
+$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $3
+	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)$(if $3, --soft-labels $3)
 PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
 endef
-$(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k))))
+$(foreach m,$(FIRST),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k))))
+$(foreach m,$(SECOND),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k,$(ROUND1)/soft_labels.npz))))
 first_level: $(PREDICTIONS) ## every model of PLAN on every fold
+models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, GAP@20
+	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)/first_level $(STORE)
+
+# Models with a table [segments], fine-tuned on 5-second segments: a branch that `all` does without.
+SEGMENTED := $(notdir $(basename $(shell grep -ls '^\[segments\]' first_level/configs/$(PLAN)/*.toml)))
+SEGMENTS  := $(SEGMENTED:%=$(A)/first_level/%/segments)
+$(SEGMENTS:%=%/config.json): $(A)/first_level/models.txt ;
+define segments_job
+$1/fold$2/predictions.npz: $1/config.json $(patsubst %/,%,$(dir $1))/fold$2/predictions.npz
+	$$(RUN) $$(PYTHON) -m first_level.segments $$< $(STORE) $(A)/folds.npz $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
+$1/submission.csv: $1/fold$2/predictions.npz
+endef
+$(foreach s,$(SEGMENTS),$(foreach k,$(FOLDS),$(eval $(call segments_job,$s,$k))))
+$(SEGMENTS:%=%/submission.csv):
+	$(RUN) $(PYTHON) -m first_level.submission $^ $@
+segments: $(SEGMENTS:%=%/submission.csv) ## 5-second segments by PLAN's models with a table [segments]
+	@test -n "$^" || { echo "error: make: no model of plan $(PLAN) has a table [segments]" >&2; exit 2; }
+	@$(PYTHON) -m report.segments $(SEGMENTS)
 
 # ---- 3. stacking -------------------------------------------------------------------------------------
 S := $(A)/stacking
 $(S)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m stacking.config stacking/configs/$(PLAN).toml $@
-ROWS := $(foreach k,$(FOLDS),$(S)/fold$k/rows/rows.json)
-define stacking_rows
-$(S)/fold$1/rows/rows.json: $(S)/config.json $(A)/first_level/models.txt $(A)/folds.npz $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/predictions.npz)
-	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1
+define stacked_fold # folder, list of models, models, fold
+$1/fold$4/rows/rows.json: $(S)/config.json $2 $(A)/folds.npz $(foreach m,$3,$(A)/first_level/$m/fold$4/predictions.npz)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $2 $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $4
+$1/fold$4/model.txt: $(S)/config.json $(FOLDS:%=$1/fold%/rows/rows.json)
+	$$(RUN) $$(PYTHON) -m stacking.train $$< $1 $$@ --fold $4 --threads $(THREADS)
+$1/fold$4/predictions.npz: $1/fold$4/model.txt
+	$$(RUN) $$(PYTHON) -m stacking.predict $(S)/config.json $$(@D)/rows $$< $$@ --fold $4 --threads $(THREADS)
 endef
-$(foreach k,$(FOLDS),$(eval $(call stacking_rows,$k)))
-$(foreach k,$(FOLDS),$(S)/fold$k/model.txt): $(S)/fold%/model.txt: $(S)/config.json $(ROWS)
-	$(RUN) $(PYTHON) -m stacking.train $< $(S) $@ --fold $* --threads $(THREADS)
-$(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz): $(S)/fold%/predictions.npz: $(S)/fold%/model.txt
-	$(RUN) $(PYTHON) -m stacking.predict $(S)/config.json $(@D)/rows $< $@ --fold $* --threads $(THREADS)
-$(S)/soft_labels.npz: $(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz)
-	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@
-$(S)/report.json: $(foreach k,$(FOLDS),$(S)/fold$k/predictions.npz)
+define stack # folder, list of models, models
+$(foreach k,$(FOLDS),$(eval $(call stacked_fold,$1,$2,$3,$k)))
+$1/soft_labels.npz: $(FOLDS:%=$1/fold%/predictions.npz)
+	$$(RUN) $$(PYTHON) -m stacking.soft_labels $1 $(STORE) $(A)/folds.npz $$@
+endef
+$(eval $(call stack,$(S),$(A)/first_level/models.txt,$(MODELS)))
+$(eval $(call stack,$(ROUND1),$(ROUND1)/models.txt,$(FIRST)))
+$(ROUND1)/models.txt: FORCE
+	$(call keep,printf '%s\n' $(FIRST))
+$(S)/report.json: $(FOLDS:%=$(S)/fold%/predictions.npz)
 	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $@
 stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions; soft labels
 

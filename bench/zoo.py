@@ -39,10 +39,14 @@ def main(
     wanted = [(name, seed) for seed in range(seeds) for name in models]
     with ThreadPoolExecutor(jobs) as pool:
         done = [
-            pool.submit(trained, models[name], out / name, n, store, folds) for name, n in wanted
+            pool.submit(trained, models[name].trained(), out / name, n, store, folds)
+            for name, n in wanted
         ]
-        for job in done:
-            job.result()
+        try:
+            for job in done:
+                job.result()
+        finally:
+            pool.shutdown(cancel_futures=True)  # after a failure, start no more
     lines = table(TITLES, rows(out, list(models), seeds))
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:

@@ -9,27 +9,11 @@ only when a value changes, so that a comment retrains nothing.
 from pathlib import Path
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from yt8m import cli
 from yt8m.config import Config, read_toml, write_snapshot
-from yt8m.settings import Inputs, Training
-
-
-class SoftLabels(Config):
-    """What the student learns: the ensemble's probabilities, the labels, or a mix of both.
-
-    mix:  target = (1 - hard_weight) * soft + hard_weight * hard. A true label that the ensemble
-          never proposed has soft = 0 there, so it counts with hard_weight.
-    fill: a true label stays 1; every other candidate gets soft_weight * soft.
-    """
-
-    how: Literal["mix", "fill"] = "mix"
-    hard_weight: float = Field(0.3, ge=0, le=1)
-    soft_weight: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
-    candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
-    outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
+from yt8m.settings import Inputs, SoftLabels, Training
 
 
 class ResnetTraining(Training):
@@ -75,6 +59,17 @@ class DistillConfig(Config):
     # What is handed over; "both" is the mean of the two students' logits. Never chosen by a score.
     export: Literal["student", "resnet", "both"] = "student"
     seed: int = 0
+
+    @field_validator("inputs")
+    @classmethod
+    def _exportable(cls, inputs: Inputs) -> Inputs:
+        """An export is given a video's features alone, and normalises them itself."""
+        if inputs.frame_settings() or inputs.feature_share < 1:
+            name = [*inputs.frame_settings(), "feature_share"][0]
+            raise ValueError(f"{name}: an export takes video-level features; leave it out")
+        if inputs.normalise not in ("none", "l2"):
+            raise ValueError('normalise: an export can do "none" and "l2" itself')
+        return inputs
 
 
 def main(toml: Path, out: Path) -> None:

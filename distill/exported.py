@@ -47,19 +47,22 @@ class Manifest(Config):
             return build_network(self.members, self.inputs, self.dims)
 
 
+def read_manifest(folder: Path) -> Manifest:
+    """What an export folder says of itself. InputError when it is not one."""
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder}: not an export (no {MANIFEST}); `make export` writes one")
+    values = read_json(folder / MANIFEST)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
+    return validated(values, Manifest, folder / MANIFEST)
+
+
 class Exported:
     """The network of an export folder, in float32. InputError when the folder is not one."""
 
     def __init__(self, folder: Path):
         self.folder = Path(folder)
-        if not (self.folder / MANIFEST).is_file():
-            raise InputError(f"{folder}: not an export (no {MANIFEST}); `make export` writes one")
-        values = read_json(self.folder / MANIFEST)
-        if not isinstance(values, dict) or values.get("format") != FORMAT:
-            raise InputError(
-                f"{folder}: not an export of format {FORMAT}; export again with this code"
-            )
-        self.manifest = validated(values, Manifest, self.folder / MANIFEST)
+        self.manifest = read_manifest(self.folder)
         self.network = self.manifest.network()
         load_rounded(self.network, self.folder / WEIGHTS)
 

@@ -2,17 +2,17 @@
 
     python -m first_level.config first_level/configs/small artifacts/small/first_level
 
-writes `<model>/config.json` for each TOML (defaults resolved, rewritten only when a value changes)
-and `models.txt`, one name a line.
+writes `<model>/config.json` for each TOML (defaults resolved, rewritten only when a value changes),
+`<model>/segments/config.json` where it has a table [segments], and `models.txt`, one name a line.
 """
 
 import importlib
 import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
-from pydantic import Field
+from pydantic import Field, TypeAdapter, ValidationError
 
 from yt8m import cli
 from yt8m.cli import InputError
@@ -31,6 +31,33 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
+EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
+
+
+class Start(Config):
+    """Weights to begin with instead of random ones; the classifier is always new.
+
+    Benchmark paper, section 5.3: layers trained on YouTube-8M, then on Sports-1M or ActivityNet.
+    They must not have seen this data set's videos, or out-of-fold predictions are not.
+    """
+
+    weights: str  # a weights.safetensors of the same architecture; of "exported", an export folder
+    freeze: bool = False  # only the classifier learns (the paper's choice for few videos)
+
+
+class Segments(Config):
+    """How a frame-level model is fine-tuned on rated segments. Measured: docs/results.md."""
+
+    seconds: int = Field(5, ge=1)  # of the windows that are predicted
+    context: int = Field(0, ge=0)  # further frames that the model sees on either side
+    epochs: int = Field(20, ge=0)
+    batch_size: int = Field(256, ge=2)
+    lr: float = Field(1e-3, gt=0)
+    weight_decay: float = Field(0.01, ge=0)
+    teaching: float = Field(0.3, ge=0)  # of the parent's predictions, beside the raters'
+    keep: int = Field(64, ge=1)  # predictions kept per segment, among the classes ever rated
+    videos: Literal["rated", "all"] = "rated"  # predicted; "all": also those in no fold
+    seed: int = 0
 
 
 class ModelConfig(Config):
@@ -40,9 +67,26 @@ class ModelConfig(Config):
     model: dict[str, bool | int | float | str | list[int]] = {}  # arguments of its `Model`
     inputs: Inputs = Inputs()
     training: Training = Training()
+    start: Start | None = None
+    # Share of soft labels in the targets. Above 0 the model is of a second round: it learns from
+    # the stack of the first round's models, and joins them (main paper, table 1, row 2).
+    soft_weight: float = Field(0.0, ge=0, le=1)
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
     # when another model proposes the class (docs/stacking.md has what K costs and gives).
     keep: int = Field(64, ge=20)
+
+
+class PlannedModel(ModelConfig):
+    """What a TOML may say: the model, and what is done with it later on.
+
+    `segments` is no part of the model's own snapshot: to change it retrains no parent.
+    """
+
+    segments: Segments | None = None
+
+    def trained(self) -> ModelConfig:
+        """What the model itself is trained from."""
+        return ModelConfig(**{name: getattr(self, name) for name in ModelConfig.model_fields})
 
 
 def architecture(arch: str, where) -> type["nn.Module"]:
@@ -69,33 +113,56 @@ def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
             f"{where}: {config.arch} is a frame-level model and the data has no frames; "
             "give DATA a frame/ folder or take the model out of the plan"
         )
+    config.inputs.check(model.level, dims, where)
     if seen.rgb + seen.audio == 0:
         raise InputError(
             f"{where}: inputs.modalities = {config.inputs.modalities!r} and the data has "
             f"rgb {dims.rgb}, audio {dims.audio}; take the model out of the plan"
         )
+    arguments = dict(config.model)
+    if config.arch == EXPORTED:
+        if config.start is None:
+            raise InputError(f"{where}: arch {EXPORTED!r} needs [start] weights = an export folder")
+        arguments["export"] = config.start.weights
     try:
-        return model(seen, **config.model)
+        if not 0 <= arguments.get("dropout", 0) < 1:  # at 1, nothing but the last bias would learn
+            raise ValueError(f"model.dropout = {arguments['dropout']}: 0 to below 1 is allowed")
+        return model(seen, **arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: {error}") from error
 
 
-def read(path: Path) -> ModelConfig:
+def read(path: Path) -> PlannedModel:
     """Reads a TOML and checks all but the architecture's own arguments."""
     if not re.fullmatch(r"[a-z0-9_]+", path.stem):
         raise InputError(f"{path}: a model's name is made of a-z, 0-9 and _")
-    config = read_toml(path, ModelConfig)
+    config = read_toml(path, PlannedModel)
     check_architecture(config.arch, path)
     return config
 
 
-def check_arguments(config: ModelConfig, where) -> None:
-    """InputError when [model] has a key that the architecture does not take."""
-    parameters = inspect.signature(architecture(config.arch, where)).parameters
-    allowed = [name for name in parameters if name != "dims"]
+def check_arguments(config: PlannedModel, where) -> None:
+    """InputError when [model] or [segments] are not for this architecture."""
+    model = architecture(config.arch, where)
+    parameters = inspect.signature(model).parameters
+    allowed = [name for name in parameters if name not in ("dims", "export")]
     for key in config.model:
         if key not in allowed:
-            raise InputError(f"{where}: unknown key 'model.{key}'; allowed: {', '.join(allowed)}")
+            names = ", ".join(allowed) or "none"
+            raise InputError(f"{where}: unknown key 'model.{key}'; allowed: {names}")
+        hint = parameters[key].annotation
+        if hint is inspect.Parameter.empty:
+            continue
+        try:
+            TypeAdapter(hint).validate_python(config.model[key], strict=True)
+        except ValidationError as error:
+            said = f"model.{key} = {config.model[key]!r}"
+            raise InputError(f"{where}: {said}: {error.errors()[0]['msg']}") from error
+    if config.segments is not None and model.level != "frame":
+        raise InputError(
+            f"{where}: [segments] is for frame-level models and {config.arch} is a video-level "
+            "one; take the table out"
+        )
 
 
 def main(plan: Path, out: Path) -> None:
@@ -105,10 +172,14 @@ def main(plan: Path, out: Path) -> None:
         plans = ", ".join(sorted(p.name for p in plan.parent.glob("*/"))) or "none"
         raise InputError(f"{plan}: no models (*.toml) there; plans: {plans}")
     for path in paths:
-        config, snapshot = read(path), out / path.stem / "config.json"
-        if not says(snapshot, canonical(config)):  # what is there already was checked before
-            check_arguments(config, path)
-            write_snapshot(snapshot, config)
+        config, folder = read(path), out / path.stem
+        snapshots = {folder / "config.json": config.trained()}
+        if config.segments is not None:
+            snapshots[folder / "segments" / "config.json"] = config
+        for snapshot, content in snapshots.items():
+            if not says(snapshot, canonical(content)):  # what is there already was checked before
+                check_arguments(config, path)
+                write_snapshot(snapshot, content)
     write_if_changed(out / "models.txt", "".join(f"{path.stem}\n" for path in paths))
 
 

@@ -18,11 +18,16 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
+from first_level import start
 from first_level.config import ModelConfig, build
 from yt8m import cli, device, metrics
+from yt8m.cli import InputError
 from yt8m.config import read_snapshot
-from yt8m.dataset import HardTargets, Source
+from yt8m.dataset import HardTargets, TargetSource
+from yt8m.derived import source_of
 from yt8m.files import fingerprint, read_json, working_in, write_json
+from yt8m.settings import SoftLabels
+from yt8m.soft_targets import SoftTargets
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
 from yt8m.training import (
@@ -38,24 +43,55 @@ WATCHED = 1000  # videos whose GAP is logged each epoch
 
 
 def main(
-    config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
+    config: Path,
+    store: Path,
+    folds: Path,
+    out: Path,
+    *,
+    fold: int = 0,
+    threads: int = 1,
+    soft_labels: str = "",
 ) -> None:
-    """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
+    """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout.
+
+    --soft-labels: the first round's, for a model of the second.
+    """
     cli.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
-    made_from = fingerprint(config, store / "manifest.json", folds, fold)
-    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
+    taught_by = soft_labels_of(settings, soft_labels, config)
+    more = [*start.files_of(settings, config), *([taught_by] if taught_by else [])]
+    made_from = fingerprint(config, store / "manifest.json", folds, fold, *more)
+    splits = Splits.read(folds, data.ids)
+    job = Job(config, settings, data, splits, out, fold, made_from, taught_by)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
     with device.first_only(working_in(out)):
-        done = job.has_weights()
+        done = has_weights(out, made_from)
         device.wait_for_all()  # all look before the first one writes
         if not done:
             job.train(model)
         if device.rank() == 0:
             load_weights(model, out / "weights.safetensors")
             job.predict(model.to(device.pick()))
+
+
+def soft_labels_of(settings: ModelConfig, path: str, where) -> Path | None:
+    """The soft labels that a model learns from; InputError when it should and there are none."""
+    if not settings.soft_weight:
+        return None
+    if not path:
+        raise InputError(f"{where}: soft_weight needs --soft-labels; run `make first_level`")
+    return Path(path)
+
+
+def has_weights(out: Path, made_from: str) -> bool:
+    """Whether weights made from just these inputs (a fingerprint) are in the folder of a job."""
+    weights = out / "weights.safetensors"
+    if not weights.is_file() or not (out / "training.json").is_file():
+        return False
+    with safe_open(weights, framework="pt") as file:
+        return (file.metadata() or {}).get("source") == made_from
 
 
 @dataclass(frozen=True)
@@ -68,7 +104,8 @@ class Job:
     splits: Splits
     out: Path
     fold: int
-    made_from: str  # fingerprint of the configuration, the store and the folds
+    made_from: str  # fingerprint of the configuration, the store, the folds and further files
+    soft_labels: Path | None = None
 
     @property
     def model_name(self) -> str:
@@ -82,30 +119,32 @@ class Job:
         """A seed that depends on what the job is, never on when or where it runs."""
         return seed_of(self.settings.training.seed, self.name, use)
 
-    def has_weights(self) -> bool:
-        """Whether weights made from just these inputs are there."""
-        weights = self.out / "weights.safetensors"
-        if not weights.is_file() or not (self.out / "training.json").is_file():
-            return False
-        with safe_open(weights, framework="pt") as file:
-            return (file.metadata() or {}).get("source") == self.made_from
+    def targets(self, rows: np.ndarray) -> TargetSource:
+        """The labels of store rows, mixed with the first round's soft labels if they are used."""
+        labels, classes = self.store.labels, self.store.dims.classes
+        if self.soft_labels is None:
+            return HardTargets(labels, classes)
+        mix = SoftLabels(how="mix", hard_weight=1 - self.settings.soft_weight)
+        return SoftTargets(self.soft_labels, self.store.ids, labels, rows, classes, mix)
 
     def train(self, model: nn.Module) -> None:
         """Trains and writes the weights."""
         started = time.monotonic()
         data, training = self.store, self.settings.training
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
-        if training.patience:
+        if training.needs_inner:
             inner = uniform(data.ids[rows], "inner split") < training.inner
             rows, check = rows[~inner], rows[inner]
+        if self.settings.start is not None:
+            start.begin(model, self.settings, data.dims, self.config)
         counts = data.labels.take(rows).class_counts(data.dims.classes)
         start_from_frequencies(model, counts, len(rows))
-        source = Source(data, model.level, self.settings.inputs)
+        source = source_of(data, model.level, self.settings.inputs, self.splits)
         history = fit(
             model,
             source,
             rows,
-            HardTargets(data.labels, data.dims.classes),
+            self.targets(rows),
             training.model_copy(update={"seed": self.seed("fit")}),
             self.out,
             self.name,
@@ -122,8 +161,10 @@ class Job:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
-        source = Source(self.store, model.level, self.settings.inputs)
-        found = predict(model, source, rows, self.settings.keep)
+        source = source_of(self.store, model.level, self.settings.inputs, self.splits)
+        passes = self.settings.training.noise.test_passes
+        seed = self.seed("passes")
+        found = predict(model, source, rows, self.settings.keep, passes=passes, seed=seed)
         gap_fold, gap_holdout = (
             self._gap(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))

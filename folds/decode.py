@@ -25,7 +25,7 @@ from yt8m.cli import InputError, log
 from yt8m.description import Description, Dims, describe, find_shards
 from yt8m.files import read_json, remove, working_in, write_json
 from yt8m.records import stream, widths
-from yt8m.store import MANIFEST, VERSION
+from yt8m.store import DERIVED, MANIFEST, VERSION
 from yt8m.vocabulary import Vocabulary
 
 SAMPLE_BYTES = 4 << 20  # of shards, decoded to tell disk and time
@@ -38,8 +38,10 @@ MIB = float(1 << 20)
 def main(data: Path, store: Path, *, description: Path | None = None, jobs: int = 2) -> None:
     """Decodes the TFRecords of DATA into the folder STORE.
 
-    DATA: a folder with video/ and/or frame/, a folder of shards, or one shard. --description: a
-    TOML that names the features (else DATA/dataset.toml, else a built-in one). --jobs: processes.
+    DATA: a folder with video/, frame/ and/or segment/ (frame-level too, with rated segments; its
+    records take the place of the same videos' in frame/), a folder of shards, or one shard.
+    --description: a TOML that names the features (else DATA/dataset.toml, else a built-in one).
+    --jobs: processes.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
@@ -219,6 +221,9 @@ def _remove_stale(parts: dict[str, list[Part]], store: Path, key: str) -> None:
                 remove(folder)
     for folder in store.glob("rows-*"):
         if folder.name != rows_name(key):
+            remove(folder)
+    for folder in (store / DERIVED).glob("*"):  # computed from rows that are no more
+        if re.fullmatch(r"[a-z]+-[0-9a-f]{16}", folder.name):
             remove(folder)
 
 

@@ -6,6 +6,7 @@ import numpy as np
 
 from folds.parts import Part, load_rows
 from yt8m.cli import InputError, log
+from yt8m.description import RATED
 from yt8m.files import writing
 from yt8m.labels import Labels
 
@@ -41,7 +42,8 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path) -> dict:
 
 
 def _table(parts: list[Part], store: Path) -> dict:
-    """The rows of all parts of one kind, in order, each id once."""
+    """The rows of all parts of one kind, in order; `kept`: those to take, so that each id is there
+    once: a record of segment/ takes the place of the same video's in frame/."""
     loaded = [load_rows(part, store) for part in parts]
     names = [name for name in ("ids", "labelled", "lengths") if name in loaded[0]]
     table = {name: np.concatenate([rows[name] for rows in loaded]) for name in names}
@@ -49,17 +51,21 @@ def _table(parts: list[Part], store: Path) -> dict:
     table["videos"] = [rows["videos"] for rows in loaded]
     counts = np.concatenate([rows["counts"] for rows in loaded])
     shards = [shard.path for part in parts for shard in part.shards]
-    _reject_doubled(table["ids"], np.cumsum(counts), shards)
+    rated = np.repeat([path.parent.name == RATED for path in shards], counts)
+    replaced = ~rated & np.isin(table["ids"], table["ids"][rated])
+    table["kept"] = np.flatnonzero(~replaced)
+    shard_of = np.repeat(np.arange(len(shards)), counts)[table["kept"]]
+    _reject_doubled(table["ids"][table["kept"]], shard_of, shards)
     return table
 
 
-def _reject_doubled(ids: np.ndarray, shard_ends: np.ndarray, shards: list[Path]) -> None:
+def _reject_doubled(ids: np.ndarray, shard_of: np.ndarray, shards: list[Path]) -> None:
     order = np.argsort(ids, kind="stable")
     same = np.flatnonzero(ids[order][1:] == ids[order][:-1])
     if not len(same):
         return
     pair = order[same[0] : same[0] + 2]
-    first, second = (shards[i] for i in np.searchsorted(shard_ends, pair, side="right"))
+    first, second = (shards[i] for i in shard_of[pair])
     also = f" ({len(same):,} ids are doubled)" if len(same) > 1 else ""
     raise InputError(
         f"{first}: id {ids[pair[0]].decode(errors='replace')} is there twice, again in "
@@ -69,9 +75,10 @@ def _reject_doubled(ids: np.ndarray, shard_ends: np.ndarray, shards: list[Path])
 
 def _common(tables: dict) -> dict[str, np.ndarray]:
     """By kind, the places of the videos that all kinds have, in the first kind's order."""
+    kept = {kind: table["kept"] for kind, table in tables.items()}
     if len(tables) == 1:
-        return {kind: np.arange(len(table["ids"])) for kind, table in tables.items()}
-    ids = {kind: table["ids"] for kind, table in tables.items()}
+        return kept
+    ids = {kind: tables[kind]["ids"][rows] for kind, rows in kept.items()}
     _, video, frame = np.intersect1d(
         ids["video"], ids["frame"], assume_unique=True, return_indices=True
     )
@@ -85,4 +92,4 @@ def _common(tables: dict) -> dict[str, np.ndarray]:
         if count:
             log(f"[decode] {count:,} videos are only in {kind}/ and are left out")
     order = np.argsort(video)
-    return {"video": video[order], "frame": frame[order]}
+    return {"video": kept["video"][video[order]], "frame": kept["frame"][frame[order]]}

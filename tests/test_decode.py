@@ -25,10 +25,10 @@ def tiny_parts(monkeypatch):
 
 @pytest.fixture
 def records(tmp_path):
-    """A folder with video/, frame/ and segment/: 60 videos in 3 shards."""
+    """A folder with video/ and frame/: 60 videos in 3 shards."""
     folder = tmp_path / "records"
     options = {"videos": 60, "classes": 12, "rgb": 6, "audio": 3, "shards": 3, "max_frames": 12}
-    synthetic.main(folder, **options, frames=True, segments=True)
+    synthetic.main(folder, **options, frames=True)
     return folder
 
 

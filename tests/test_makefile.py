@@ -24,6 +24,8 @@ outputs = {{
     "folds.decode": lambda: plain[1] + "/manifest.json",
     "folds.assign": lambda: plain[1],
     "first_level.train": lambda: plain[3] + "/predictions.npz",
+    "first_level.segments": lambda: plain[4] + "/predictions.npz",
+    "first_level.submission": lambda: plain[-1],
     "stacking.rows": lambda: plain[5] + "/rows.json",
     "stacking.train": lambda: plain[2],
     "stacking.predict": lambda: plain[3],
@@ -34,6 +36,7 @@ outputs = {{
     "distill.score": lambda: plain[3],
     "report.summary": lambda: plain[1],
     "report.table": lambda: "printed",
+    "report.segments": lambda: "printed",
 }}
 if os.environ.get("FAIL") == module:
     sys.exit(1)
@@ -41,6 +44,7 @@ out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made")
 """
+PRINTED = ("report.table", "report.segments")
 PACKAGES = ("yt8m", "first_level", "stacking", "distill")
 RUN = Path("artifacts/tiny")
 
@@ -79,7 +83,7 @@ def _make(tree, *arguments, goal="all", fails=False, **environment):
     if not (tree / "calls.txt").exists():
         return []
     lines = (tree / "calls.txt").read_text().splitlines()
-    return sorted(line for line in lines if not line.startswith("report.table"))
+    return sorted(line for line in lines if line.split()[0] not in PRINTED)
 
 
 def _modules(calls):
@@ -159,6 +163,48 @@ def test_a_failure_leaves_no_output_and_the_rest_goes_on_next_time(tree):
     assert _modules(_make(tree)) == sorted(["stacking.soft_labels", *DISTILL_ON])
 
 
+def test_segments_are_for_the_models_that_say_how(tree):
+    toml = tree / "first_level/configs/tiny/three.toml"
+    text = "# why\narch = 'lstm'\n[segments]\nepochs = 3\n"
+    toml.write_text(text)
+    fine_tuned = ["first_level.segments"] * 5 + ["first_level.submission"]
+    calls = _make(tree, goal="segments")
+    assert _modules(calls) == sorted(["first_level.train"] * 5 + fine_tuned)
+    assert all("/three/" in call for call in calls)
+    folder = RUN / "first_level/three"
+    [third] = [c for c in calls if c.startswith("first_level.segments") and "--fold 3" in c]
+    assert f"{folder}/segments/config.json" in third
+    assert f" {folder}/fold3 {folder}/segments/fold3 " in third
+    assert _make(tree, goal="segments") == []
+    toml.write_text(text.replace("epochs = 3", "epochs = 4"))
+    assert _modules(_make(tree, goal="segments")) == fine_tuned, "their parents stay"
+    (tree / folder / "segments/fold2/predictions.npz").unlink()
+    assert _modules(_make(tree, goal="segments")) == fine_tuned[-2:]
+    toml.unlink()
+    assert _modules(_make(tree)).count("stacking.rows") == 5  # the plan is as it was
+
+
+def test_a_second_round_learns_from_the_stack_of_the_first(tree):
+    toml = tree / "first_level/configs/tiny/three.toml"
+    toml.write_text("# why\narch = 'linear'\nsoft_weight = 0.5\n")
+    calls = _make(tree)
+    first = [call for call in calls if "/first_round" in call.split(" --fold")[0]]
+    soft = f"{RUN}/first_round/soft_labels.npz"
+    trained = [call for call in calls if call.startswith("first_level.train")]
+    assert len(trained) == 5
+    assert all("/three/" in call and call.endswith(f"--soft-labels {soft}") for call in trained)
+    assert _modules(first).count("stacking.rows") == 5
+    assert (tree / RUN / "first_round/models.txt").read_text() == "one\ntwo\n"
+    assert (tree / RUN / "first_level/models.txt").read_text() == "one\nthree\ntwo\n"
+    assert _make(tree) == []
+    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    again = _modules(_make(tree))
+    assert again.count("first_level.train") == 6, "its own, and the second round's five"
+    assert again.count("stacking.rows") == 6, "one of the first round, five of the second"
+    toml.unlink()
+    assert "/first_round" not in " ".join(_make(tree)), "a plan of one round has one stack"
+
+
 def test_data_is_remembered(tree):
     assert _make(tree, "DATA=records") == []
     command = ["make", "all", "PYTHON=./python", "PLAN=tiny"]
@@ -172,6 +218,7 @@ def test_data_is_remembered(tree):
         (["all", "PLNA=small"], "unknown variable 'PLNA'; allowed: PLAN DATA "),
         (["all", "PLAN=nosuch", "PYTHON=./python"], "no plan 'nosuch'; plans: "),
         (["all", "PLAN=small", "PYTHON=./python"], "DATA is not given; say DATA=<folder"),
+        (["segments", "PLAN=tiny", "PYTHON=./python"], "no model of plan tiny has a table [segme"),
     ],
 )
 def test_a_mistake_is_one_clear_line(tree, arguments, message):
@@ -184,5 +231,5 @@ def test_a_mistake_is_one_clear_line(tree, arguments, message):
 def test_make_alone_prints_a_line_for_each_target(tree):
     done = subprocess.run(["make"], cwd=tree, capture_output=True, text=True, check=True)
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
-    stages = {"folds", "first_level", "stacking", "distill", "export", "evaluate", "submission"}
-    assert stages | {"all", "demo", "test", "lint"} <= listed
+    stages = {"folds", "first_level", "segments", "stacking", "distill", "export", "evaluate"}
+    assert stages | {"all", "demo", "submission", "test", "lint"} <= listed

@@ -17,28 +17,28 @@ import pytest
 
 from distill import evaluate, predict
 from yt8m import synthetic
-from yt8m.files import read_json
+from yt8m.files import read_json, remove
 
 ROOT = Path(__file__).parents[1]
 CONFIGS = {
     "first_level/configs/tiny/linear.toml": "arch = 'linear'\n[training]\nepochs = 3\nlr = 0.02\n",
     "first_level/configs/tiny/lstm.toml": "arch = 'lstm'\n[model]\nwidth = 4\nlayers = 1\n"
-    "hidden = 8\n[training]\nepochs = 2\n",
+    "hidden = [8]\n[training]\nepochs = 2\n",
     "stacking/configs/tiny.toml": "candidates = 10\n[booster]\nmax_rounds = 20\n",
     "distill/configs/tiny.toml": "scale = 0.02\n[extractors]\nepochs = 2\n[last_layers]\n"
     "epochs = 2\n[resnet.model]\nwidth = 8\n[resnet.training]\nepochs = 2\n",
 }
-STAGES = (
-    "folds.decode",
-    "folds.assign",
-    "first_level.train",
-    "stacking.rows",
-    "stacking.train",
-    "stacking.soft_labels",
-    "distill.train",
-    "distill.export",
-    "distill.score",
-)
+STAGES = {  # and what each makes: removed before, so that a fast machine has not got past it
+    "folds.decode": "store",
+    "folds.assign": "folds.npz",
+    "first_level.train": "first_level/*/fold*",
+    "stacking.rows": "stacking/fold*/rows",
+    "stacking.train": "stacking/fold*/model.txt",
+    "stacking.soft_labels": "stacking/soft_labels.npz",
+    "distill.train": "distill/*/weights.safetensors",
+    "distill.export": "export",
+    "distill.score": "evaluation.json",
+}
 TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json", "manifest.json"}
 
 
@@ -96,11 +96,13 @@ def undisturbed(tree):
 
 def _kill_during(tree, stage: str, whole_group: bool) -> bool:
     """Kills make while a job of `stage` runs; whether one was seen."""
+    for made in (tree / "b" / "tiny").glob(STAGES[stage]):
+        remove(made)
     make = _start(tree, "b")
     with make:
         for line in make.stdout:  # make prints each command before it starts it
             if f"-m {stage}" in line:
-                time.sleep(0.7)
+                time.sleep(0.5)
                 kill = os.killpg if whole_group else os.kill
                 kill(make.pid, signal.SIGKILL)
                 return make.wait() == -signal.SIGKILL

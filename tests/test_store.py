@@ -97,25 +97,38 @@ def test_one_modality_and_one_shard(tmp_path):
 def test_segments_are_kept(records, tmp_path, tiny_parts):
     decode.main(records / "segment", tmp_path / "store", jobs=1)
     store, truth = Store(tmp_path / "store"), videos_of(records / "segment")["frame"]
-    rated = 0
-    for row in shuffled(len(truth)):
-        found = store.segments(int(row))
-        wanted = truth[row].segments
-        if wanted is None:
-            assert all(len(column) == 0 for column in found)
-            continue
-        rated += 1
-        for column, expected in zip(found, wanted, strict=True):
-            np.testing.assert_array_equal(column, expected)
-            assert column.dtype == expected.dtype
+    rows = shuffled(len(truth))
+    found = store.segments(rows)
+    rated = [(row, truth[row].segments) for row in rows if truth[row].segments is not None]
     assert rated
+    assert found.rows.tolist() == [row for row, wanted in rated for _ in wanted[0]]
+    columns = (found.start, found.end, found.label, found.score)
+    for number, column in enumerate(columns):
+        expected = np.concatenate([wanted[number] for _, wanted in rated])
+        np.testing.assert_array_equal(column, expected)
+        assert column.dtype == expected.dtype
+    assert len(store.segments(rows[:0])) == 0
+
+
+def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
+    decode.main(records / "frame", tmp_path / "store", jobs=1)
+    store = Store(tmp_path / "store")
+    rows = shuffled(60)[:20]
+    start = store.num_frames[rows] // 3
+    count = store.num_frames[rows] - start - 1
+    rgb, audio = store.spans(rows, start, count)
+    spans = [slice(s, s + c) for s, c in zip(start, count, strict=True)]
+    for found, column in ((rgb, 0), (audio, 1)):
+        whole = [store.frames(np.array([row]))[column] for row in rows]
+        wanted = [frames[span] for frames, span in zip(whole, spans, strict=True)]
+        np.testing.assert_array_equal(found, np.concatenate(wanted))
 
 
 def test_video_level_only_has_no_frames(records, tmp_path):
     decode.main(records / "video", tmp_path / "store", jobs=1)
     store = Store(tmp_path / "store")
     assert (store.has_frames, store.dims.max_frames, store.num_frames.max()) == (False, 0, 0)
-    assert len(store.segments(3)[0]) == 0
+    assert len(store.segments(np.array([3]))) == 0
     with pytest.raises(InputError, match="store: has no frames; frame-level models need"):
         store.frames(np.array([0]))
 
@@ -132,7 +145,30 @@ def test_records_without_labels(records, tmp_path):
     assert store.labels.counts()[20:].max() == 0
 
 
+@pytest.mark.parametrize("kinds", [("frame", "segment"), ("video", "frame", "segment")])
+def test_rated_records_take_the_place_of_the_plain_ones(records, tmp_path, tiny_parts, kinds):
+    plain, rated = (videos_of(records / kind) for kind in ("video", "segment"))
+    for kind in {"video", "frame", "segment"} - set(kinds):
+        shutil.rmtree(records / kind)
+    decode.main(records, tmp_path / "store", jobs=1)
+    store = Store(tmp_path / "store")
+    assert sorted(store.ids.tolist()) == sorted(video.id for video in plain["video"])
+    found = store.segments(np.arange(60))
+    expected = {v.id: v.segments for v in rated["frame"] if v.segments is not None}
+    assert {store.ids[row] for row in found.rows} == set(expected)
+    for row in np.unique(found.rows):
+        mine = found.rows == row
+        assert found.start[mine].tolist() == expected[store.ids[row]][0].tolist()
+        rgb, _, _ = store.frames(np.array([row]))
+        [same] = [v for v in rated["frame"] if v.id == store.ids[row]]
+        np.testing.assert_array_equal(rgb, same.rgb_frames)
+    shutil.copy(next((records / "segment").iterdir()), records / "segment" / "again.tfrecord")
+    with pytest.raises(InputError, match="segment/again.tfrecord: id .* is there twice, again in"):
+        decode.main(records, tmp_path / "store", jobs=1)
+
+
 def test_kinds_are_joined_by_id(records, tmp_path, capsys):
+    shutil.rmtree(records / "segment")
     shards = sorted((records / "frame").iterdir())
     shards[0].unlink()
     payloads = [bytes(p) for p in read_records(shards[1])]

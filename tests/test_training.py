@@ -12,14 +12,14 @@ import torch
 from first_level import train as job
 from first_level.config import ModelConfig, build
 from first_level.config import main as write_snapshots
-from yt8m import checkpoint
+from yt8m import checkpoint, schedule
 from yt8m.cli import InputError
 from yt8m.dataset import HardTargets, Source, batch_rows
 from yt8m.files import read_json
 from yt8m.predictions import Predictions
-from yt8m.settings import Inputs, Training
+from yt8m.settings import Inputs, Noise, Training
 from yt8m.splits import Splits
-from yt8m.training import fit, load_weights, predict, save_weights
+from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
 
 MODEL = {"width": 16, "dropout": 0.1}
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
@@ -47,7 +47,25 @@ def _bytes(model) -> bytes:
     return b"".join(v.numpy().tobytes() for v in model.state_dict().values())
 
 
-@pytest.mark.parametrize("change", [{}, {"mixup": 0.4}, {"ema": 0.9}, {"loss": "bce_soft_ranking"}])
+def _id(change: dict) -> str:
+    return "-".join(f"{key}" for key in change) or "plain"
+
+
+OPTIONS = [
+    {},
+    {"mixup": 0.4},
+    {"ema": 0.9},
+    {"loss": "bce_soft_ranking"},
+    {"optimizer": "adam", "weight_decay": 0.0},
+    {"optimizer": "adagrad", "lr": 0.1, "weight_decay": 0.0},
+    {"steps_per_epoch": 13},
+    {"noise": Noise(smoothing=0.05, drop=0.1, add=0.1, by_accuracy=True, confidence=0.1)},
+    {"noise": Noise(correction="forward", label_recall=0.6)},
+    {"noise": Noise(adaptation=True), "mixup": 0.4, "ema": 0.9},
+]
+
+
+@pytest.mark.parametrize("change", OPTIONS, ids=_id)
 def test_it_learns_and_two_runs_are_identical(store, splits, tmp_path, change):
     settings = SETTINGS.model_copy(update=change)
     rows, check = splits.others(0), splits.rows(0)
@@ -59,7 +77,16 @@ def test_it_learns_and_two_runs_are_identical(store, splits, tmp_path, change):
     assert _bytes(one) == _bytes(two)
 
 
-@pytest.mark.parametrize("change", [{"mixup": 0.4, "ema": 0.9}, {"patience": 3}])
+RESUMED = [
+    {"mixup": 0.4, "ema": 0.9},
+    {"patience": 3},
+    {"schedule": "plateau", "plateau_patience": 0, "steps_per_epoch": 7, "optimizer": "adagrad"},
+    {"noise": Noise(adaptation=True, adaptation_dropout=0.5, drop=0.2, add=0.2)},
+    {"noise": Noise(confidence=0.3, smoothing=0.1, correction="backward", label_recall=0.7)},
+]
+
+
+@pytest.mark.parametrize("change", RESUMED, ids=_id)
 def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monkeypatch, change):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     settings = SETTINGS.model_copy(update=change)
@@ -81,7 +108,8 @@ def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monke
     monkeypatch.setattr(checkpoint.Run, "_save", save)
     resumed, again = _fit(store, rows, tmp_path / "b", settings, check=check)
     assert _bytes(resumed) == _bytes(whole)
-    assert [line["loss"] for line in again] == [line["loss"] for line in history]
+    for key in ("loss", "lr", "gap"):
+        assert [line[key] for line in again] == [line[key] for line in history]
 
 
 def test_a_checkpoint_of_other_data_is_not_gone_on_from(store, splits, tmp_path, monkeypatch):
@@ -117,11 +145,149 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(store, splits, tmp_path
         _fit(store, splits.others(0), tmp_path, model=model)
 
 
-def test_ema_is_what_is_kept(store, splits, tmp_path):
+def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
+    torch.manual_seed(0)
+    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
+    settings = Training(ema=0.5, optimizer="adam", lr=0.1)
+    run = checkpoint.Run(model, torch.nn.Module(), settings, "cpu", Path("none"), "test", "")
+    keys = ("0.weight", "1.running_mean", "1.running_var")
+    expected = {key: model.state_dict()[key].clone() for key in keys}
+    for update in range(1, 9):
+        model(torch.randn(16, 3)).square().sum().backward()
+        run.step()
+        decay = min(0.5, (1 + update) / (10 + update))
+        for key in keys:
+            expected[key] = decay * expected[key] + (1 - decay) * model.state_dict()[key]
+    run.finish()
+    for key in keys:
+        torch.testing.assert_close(model.state_dict()[key], expected[key])
+    assert model[1].num_batches_tracked == 8
+
+
+def test_plateau_halves_lr_when_torch_does(store, splits, tmp_path):
+    rng = np.random.default_rng(0)
+    for patience in (0, 1, 3):
+        gaps = list(np.cumsum(rng.choice([0.02, 0.0, -0.02, 5e-5], 40)))
+        parameter = torch.nn.Parameter(torch.zeros(1))
+        optimizer = torch.optim.SGD([parameter], lr=1.0)
+        torchs = torch.optim.lr_scheduler.ReduceLROnPlateau(
+            optimizer, factor=0.5, patience=patience, eps=0
+        )
+        for count, gap in enumerate(gaps, 1):
+            torchs.step(1 - gap)
+            assert 0.5 ** schedule.halvings(gaps[:count], patience) == torchs.get_last_lr()[0]
+    settings = SETTINGS.model_copy(update={"schedule": "plateau", "plateau_patience": 0, "lr": 0.5})
     rows = splits.others(0)
-    plain, _ = _fit(store, rows, tmp_path)
-    averaged, _ = _fit(store, rows, tmp_path, SETTINGS.model_copy(update={"ema": 0.99}))
-    assert _bytes(plain) != _bytes(averaged)
+    _, history = _fit(store, rows[:-60], tmp_path, settings, check=rows[-60:])
+    gaps = [line["gap"] for line in history]
+    rates = [0.5 * 0.5 ** schedule.halvings(gaps[:n], 0) for n in range(len(gaps))]
+    assert [line["lr"] for line in history][1:] == rates[1:]
+    assert rates[-1] < 0.5
+
+
+@pytest.mark.parametrize("steps", [0, 3, 10, 25])
+def test_epochs_are_cut_from_one_endless_shuffled_stream(steps):
+    rows = np.arange(1001)
+    settings = Training(steps_per_epoch=steps, batch_size=100)
+    epochs = [list(schedule.batches_of(rows, settings, epoch)) for epoch in range(12)]
+    assert {len(epoch) for epoch in epochs} == {schedule.steps_of(rows, settings)} == {steps or 11}
+    seen = np.concatenate([np.concatenate(epoch) for epoch in epochs])
+    assert abs(schedule.videos_of(rows, settings) - len(seen) / 12) < 1
+    passes = [seen[at : at + 1001] for at in range(0, len(seen) - 1000, 1001)]
+    for number, order in enumerate(passes):
+        assert sorted(order) == rows.tolist()
+        assert not any(np.array_equal(order, other) for other in passes[:number])
+
+
+class _Extra(torch.nn.Module):
+    """A linear model of classes and verticals with a penalty on its last weights."""
+
+    def __init__(self, dims, penalty):
+        super().__init__()
+        self.verticals, self.weight_of_penalty = dims.verticals, penalty
+        self.classifier = torch.nn.Linear(dims.rgb + dims.audio, dims.classes)
+        self.above = torch.nn.Linear(dims.rgb + dims.audio, dims.verticals)
+
+    def forward(self, batch):
+        logits = self.classifier(batch.features)
+        self.penalty = self.weight_of_penalty * self.above.weight.square().sum()
+        return torch.cat([logits, self.above(batch.features)], 1) if self.training else logits
+
+
+def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
+    dims, rows = store.dims, splits.others(0)
+    assert dims.verticals > 1
+    settings = SETTINGS.model_copy(update={"epochs": 12, "mixup": 0.2, "lr": 0.05})
+    models = {}
+    for penalty in (0.0, 1.0):
+        torch.manual_seed(0)
+        models[penalty] = _Extra(dims, penalty)
+        _, history = _fit(store, rows, tmp_path, settings, models[penalty], check=splits.rows(0))
+        assert history[-1]["gap"] > history[0]["gap"]
+    assert models[1.0].above.weight.norm() < 0.5 * models[0.0].above.weight.norm()
+    batch = _source(store).load(rows, "cpu")
+    lists = np.split(store.labels.indices, store.labels.indptr[1:-1])
+    scores = models[0.0].above(batch.features)
+    right = [
+        int(scores[at].argmax()) in store.vertical_of[lists[row]] for at, row in enumerate(rows)
+    ]
+    assert np.mean(right) > 0.7  # a video has one to three of the verticals
+
+
+class _Gated(torch.nn.Module):
+    def __init__(self, width: int, name: str = "head"):
+        super().__init__()
+        self.before = torch.nn.Linear(5, width)
+        setattr(self, name, torch.nn.Linear(width, 8))
+        self.gate = torch.nn.Linear(8, 8)
+
+
+@pytest.mark.parametrize(
+    ("model", "name"),
+    [
+        (_Gated(6), "head"),
+        (_Gated(8, "classifier"), "classifier"),
+        (torch.nn.ModuleDict({"trunk": _Gated(8, "classifier")}), "trunk.classifier"),
+        (torch.nn.Sequential(torch.nn.Linear(5, 8, bias=False)), "0"),
+    ],
+    ids=["gating", "same width", "nested", "no bias"],
+)
+def test_the_classifier_alone_starts_from_the_frequencies(model, name):
+    before = {key: value.clone() for key, value in model.state_dict().items()}
+    counts = np.array([1, 2, 4, 8, 16, 32, 64, 99])
+    start_from_frequencies(model, counts, 100)
+    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
+    head = model.get_submodule(name)
+    share = torch.from_numpy((counts + 0.5) / 101)
+    if head.bias is None:
+        assert changed == {f"{name}.weight"}
+        moved = (head.weight - before[f"{name}.weight"]).sum(1) * 0.4
+        torch.testing.assert_close(moved.sigmoid().double(), share, atol=1e-5, rtol=0)
+    else:
+        assert changed == {f"{name}.bias"}
+        torch.testing.assert_close(head.bias.sigmoid().double(), share)
+
+
+def test_a_model_without_a_classifier_is_left_as_it_is():
+    model = torch.nn.Linear(8, 3)
+    before = _bytes(model)
+    start_from_frequencies(model, np.ones(8, np.int64), 100)
+    assert _bytes(model) == before
+
+
+@pytest.mark.parametrize("change", [{"patience": 2}, {"schedule": "plateau"}], ids=_id)
+def test_an_empty_inner_split_is_refused(store, splits, tmp_path, change):
+    settings = SETTINGS.model_copy(update=change)
+    with pytest.raises(
+        InputError, match=r"\[test\] no videos for the inner split .*training.inner"
+    ):
+        _fit(store, splits.others(0), tmp_path, settings, check=np.zeros(0, np.int64))
+
+
+def test_passes_that_would_change_nothing_are_refused_before_training(store, splits, tmp_path):
+    settings = SETTINGS.model_copy(update={"noise": Noise(test_passes=3)})
+    with pytest.raises(InputError, match=r"\[test\]: noise.test_passes needs a model with dropout"):
+        _fit(store, splits.others(0), tmp_path, settings, _model(store, width=8, dropout=0.0))
 
 
 def test_weights_round_trip_and_refuse_another_model(store, tmp_path):
@@ -226,7 +392,14 @@ def test_other_folds_make_weights_stale(data_set, store, splits, plan, tmp_path)
     assert (plan / "fold1" / "weights.safetensors").read_bytes() != before
 
 
-def test_two_processes_train_one_model_together(data_set, plan):
+NOISE = "[training.noise]\nadaptation = true\nadd = 0.1\ntest_passes = 2\n"
+
+
+@pytest.mark.parametrize("options", ["", NOISE], ids=["plain", "noise layer"])
+def test_two_processes_train_one_model_together(data_set, plan, options):
+    toml = plan.parents[1] / "plan" / "tiny.toml"
+    toml.write_text(toml.read_text() + options)
+    write_snapshots(toml.parent, plan.parent)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "first_level.train", plan / "config.json"]
     command += [data_set / "store", data_set / "folds.npz", plan / "fold1", "--fold", "1"]

@@ -22,18 +22,26 @@ CHECKPOINT_SECONDS = 20.0
 class Run:
     """One model, its optimiser, averages and history; resumes itself from `folder`.
 
-    settings: training.Training.
+    objective: with the parameters that are trained beside the model; settings: training.Training.
     """
 
     def __init__(
-        self, model: nn.Module, settings, device, folder: Path, name: str, fingerprint: str
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        settings,
+        device,
+        folder: Path,
+        name: str,
+        fingerprint: str,
     ):
-        self.model, self.settings, self.device, self.name = model, settings, device, name
+        self.model, self.objective, self.settings = model, objective, settings
+        self.device, self.name = device, name
         self.trained = model
         if devices.world_size() > 1:
             self.trained = nn.parallel.DistributedDataParallel(model)
         self.averaged = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
-        self.optimizer = _optimizer(model, settings, device)
+        self.optimizer = _optimizer(self.parameters(), settings)
         self.path = folder / "checkpoint.pt"
         self.fingerprint = f"{fingerprint} {settings.model_dump_json()}"
         self.epoch, self.updates, self.lr = 0, 0, settings.lr
@@ -41,6 +49,15 @@ class Run:
         self.best: dict[str, Tensor] | None = None  # with patience: the best epoch's weights
         self.saved = time.monotonic()
         self._resume()
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        return [*self.model.parameters(), *self.objective.parameters()]
+
+    @property
+    def gaps(self) -> list[float]:
+        """The watched videos' GAP after each epoch; 0 where it was not known."""
+        return [line.get("gap", 0.0) for line in self.history]
 
     def set_lr(self, lr: float) -> None:
         self.lr = lr
@@ -61,10 +78,10 @@ class Run:
                 else:
                     mean.copy_(now)
 
-    def check_finite(self, value: Tensor, epoch: int, step: int) -> None:
+    def check_finite(self, value: Tensor, step: int) -> None:
         if not torch.isfinite(value):
             raise InputError(
-                f"[{self.name}] loss is {float(value)} at epoch {epoch + 1}, step {step + 1}; "
+                f"[{self.name}] loss is {float(value)} at epoch {self.epoch + 1}, step {step + 1}; "
                 f"lr is {self.lr:g}; lower lr or clip"
             )
 
@@ -74,7 +91,7 @@ class Run:
 
     def stale(self) -> bool:
         """Whether `patience` epochs have gone by without a better GAP."""
-        patience, gaps = self.settings.patience, [line.get("gap", 0.0) for line in self.history]
+        patience, gaps = self.settings.patience, self.gaps
         return bool(patience and gaps) and len(gaps) - 1 - int(np.argmax(gaps)) >= patience
 
     def end_epoch(self, line: dict) -> None:
@@ -98,6 +115,7 @@ class Run:
     def _save(self) -> None:
         state = {name: getattr(self, name) for name in ("epoch", "updates", "history", "best")}
         state["model"] = self.model.state_dict()
+        state["objective"] = self.objective.state_dict()
         state["optimizer"] = self.optimizer.state_dict()
         state["averaged"] = self.averaged.state_dict() if self.averaged is not None else None
         state["fingerprint"] = self.fingerprint
@@ -111,6 +129,7 @@ class Run:
         if state["fingerprint"] != self.fingerprint:
             return  # of other data or another configuration: start again
         self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
         if self.averaged is not None:
             self.averaged.load_state_dict(state["averaged"])
@@ -123,13 +142,16 @@ def _state(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
 
-def _optimizer(model: nn.Module, settings, device) -> torch.optim.Optimizer:
-    matrices = [p for p in model.parameters() if p.requires_grad and p.ndim > 1]
-    vectors = [p for p in model.parameters() if p.requires_grad and p.ndim <= 1]
+def _optimizer(parameters: list[nn.Parameter], settings) -> torch.optim.Optimizer:
+    matrices = [p for p in parameters if p.requires_grad and p.ndim > 1]
+    vectors = [p for p in parameters if p.requires_grad and p.ndim <= 1]
     groups = [
         {"params": matrices, "weight_decay": settings.weight_decay},
         {"params": vectors, "weight_decay": 0.0},
     ]
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=settings.lr, alpha=0.9)
-    return torch.optim.AdamW(groups, lr=settings.lr, fused=True)
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, lr=settings.lr)
+    adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
+    return adam(groups, lr=settings.lr, fused=True)

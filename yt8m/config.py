@@ -6,6 +6,7 @@ comments, file times and checkouts make nothing stale.
 
 import json
 import tomllib
+import typing
 from pathlib import Path
 from typing import TypeVar
 
@@ -86,7 +87,9 @@ def _keys_at(cls, parents) -> list[str]:
     """Keys allowed in the table that `parents` leads to."""
     for name in parents:
         field = cls.model_fields.get(name)
-        if field is None or not isinstance(field.annotation, type):
+        kind = field.annotation if field else None
+        tables = [t for t in typing.get_args(kind) or (kind,) if hasattr(t, "model_fields")]
+        if not tables:
             return ["none"]
-        cls = field.annotation
+        cls = tables[0]  # of `Table | None`, the table
     return sorted(cls.model_fields)

@@ -11,8 +11,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from yt8m.clusters import Clusters
+from yt8m.dynamics import moving
+from yt8m.frames import Frames, StoredFrames
 from yt8m.labels import Labels
+from yt8m.sampling import sampled, strided
+from yt8m.scaling import Scaling, l2_scaled
 from yt8m.settings import Inputs, Level
+from yt8m.splits import seed_of
+from yt8m.statistics import summaries, widths
 from yt8m.store import Dims, Store
 
 
@@ -88,12 +95,30 @@ class HardTargets:
 
 
 @dataclass(frozen=True)
+class Made:
+    """What is computed once for a data set and then read; see yt8m/derived.py. None: not needed.
+
+    statistics: of rgb and audio, float16 (N, columns) each; scaling: of rgb and of audio.
+    """
+
+    frames: StoredFrames | None = None
+    clusters: Clusters | None = None
+    statistics: tuple[np.ndarray, np.ndarray] | None = None
+    scaling: tuple[Scaling, Scaling] | None = None
+
+
+@dataclass(frozen=True)
 class Source:
-    """A store as a model of one level sees it: where batches come from."""
+    """A store as a model of one level sees it: where batches come from.
+
+    `derived.source_of` makes one for any inputs; those with nothing to compute first need no more
+    than Source(store, level, inputs).
+    """
 
     store: Store
     level: Level
     inputs: Inputs
+    made: Made = Made()
 
     @property
     def dims(self) -> Dims:
@@ -101,35 +126,87 @@ class Source:
         return self.inputs.dims(self.store.dims)
 
     def load(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Batch:
-        """Features of store rows, dequantised and normalised, on `device`.
+        """Features of store rows as the inputs' settings say, on `device`.
 
         training: whether they may differ from call to call (torch's global random state).
         """
-        if self.level == "video":
-            raw = (torch.from_numpy(part).to(device) for part in self.store.video(rows))
-            return prepared(self.inputs, *raw)
-        rgb, audio, lengths = self.store.frames(rows)
-        most = self.inputs.max_frames
-        taken, kept = _strided(lengths, most), np.minimum(lengths, most)
-        mask = torch.from_numpy(np.arange(kept.max()) < kept[:, None]).to(device)  # (B, T)
-        return prepared(self.inputs, *(_padded(part[taken], mask) for part in (rgb, audio)), mask)
+        rgb, audio, lengths = self.raw(rows, device, training)
+        rgb, audio = normalised(self.inputs, rgb, audio, self.made.scaling)
+        if lengths is None:
+            return Batch(rgb, audio)
+        return Batch(*Frames(rgb, audio, lengths).padded())
+
+    def raw(
+        self, rows: np.ndarray, device: torch.device, training: bool = False
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """What `load` normalises: (B, columns) of rgb and of audio, None; or stacked frames of both
+        and how many each video has (B,)."""
+        if self.level == "frame":
+            frames = self.sampled(rows, device, training)
+            return frames.rgb, frames.audio, frames.lengths
+        if self.made.statistics is not None:
+            parts = (torch.from_numpy(part[rows]) for part in self.made.statistics)
+        elif self.inputs.frame_settings():
+            seconds = torch.from_numpy(self.store.num_frames[rows])
+            frames = self.sampled(rows, device, training)
+            parts = summaries(frames, self.inputs.statistics, seconds)
+        else:
+            parts = (torch.from_numpy(part) for part in self.store.video(rows))
+        return *(part.to(device) for part in parts), None
+
+    def sampled(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Frames:
+        """The frames that a model sees, before they are normalised."""
+        if self.made.clusters is not None:
+            return strided(self.made.clusters.frames(rows, device), self.inputs.max_frames)
+        assert self.inputs.sampling != "centroids", 'sampling = "centroids" needs derived.source_of'
+        return sampled(self.moving(rows, device), self.inputs, device, training)
+
+    def moving(self, rows: np.ndarray, device: torch.device) -> Frames:
+        """All frames but the skipped ones, after the dynamics; bytes where there are none."""
+        if self.made.frames is not None:
+            return self.made.frames.read(rows)
+        return moving(Frames.read(self.store, rows, self.inputs), self.inputs.dynamics, device)
 
 
 def prepared(inputs: Inputs, rgb: Tensor, audio: Tensor, mask: Tensor | None = None) -> Batch:
     """A batch as models take it, of raw features (B, R), (B, A) or (B, T, R), (B, T, A)."""
+    return Batch(*normalised(inputs, rgb, audio), mask)
+
+
+def normalised(
+    inputs: Inputs, rgb: Tensor, audio: Tensor, scaling: tuple[Scaling, Scaling] | None = None
+) -> tuple[Tensor, Tensor]:
+    """Features (..., columns) of the modalities in use, normalised; then the share of the columns.
+
+    scaling: what "standard" and "whiten" were fitted to.
+    """
     rgb = rgb[..., :0] if inputs.modalities == "audio" else rgb.float()
     audio = audio[..., :0] if inputs.modalities == "rgb" else audio.float()
     if inputs.normalise == "l2":
-        rgb, audio = l2_scaled(rgb), l2_scaled(audio)
-    return Batch(rgb, audio, mask)
+        rgb, audio = _l2_blocks(inputs, rgb), _l2_blocks(inputs, audio)
+    elif inputs.normalise != "none":
+        assert scaling is not None, f"normalise = {inputs.normalise!r} needs derived.source_of"
+        rgb, audio = scaling[0](rgb), scaling[1](audio)
+    return _share(inputs, rgb, "rgb"), _share(inputs, audio, "audio")
 
 
-def l2_scaled(features: Tensor) -> Tensor:
-    """Unit L2 norm over the last dimension, times the square root of its width."""
-    if not features.shape[-1]:
+def _l2_blocks(inputs: Inputs, features: Tensor) -> Tensor:
+    """`l2_scaled` of each statistic; the length, one column, stays as it is."""
+    if inputs.statistics == ("mean",) or not features.shape[-1]:
+        return l2_scaled(features)
+    parts = features.split(widths(inputs.statistics, features.shape[-1]), -1)
+    named = zip(inputs.statistics, parts, strict=True)
+    return torch.cat([part if name == "length" else l2_scaled(part) for name, part in named], -1)
+
+
+def _share(inputs: Inputs, features: Tensor, name: str) -> Tensor:
+    """The columns that `feature_share` keeps, in order: the same in every batch."""
+    columns = features.shape[-1]
+    if inputs.feature_share == 1:
         return features
-    norm = features.norm(dim=-1, keepdim=True).clamp_min(1e-6)
-    return features * (features.shape[-1] ** 0.5 / norm)
+    order = np.random.default_rng(seed_of(inputs.feature_seed, name)).permutation(columns)
+    kept = np.sort(order[: inputs.share_of(columns)])
+    return features[..., torch.from_numpy(kept).to(features.device)]
 
 
 def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.ndarray]:
@@ -140,23 +217,3 @@ def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.
     if seed is not None:
         rows = np.random.default_rng(seed).permutation(rows)
     return np.array_split(rows, max(1, -(-len(rows) // size)))
-
-
-def _strided(lengths: np.ndarray, most: int) -> np.ndarray | slice:
-    """Rows to keep of stacked frames so that no video has more than `most`, evenly spaced."""
-    if (lengths <= most).all():
-        return slice(None)
-    starts = np.cumsum(lengths) - lengths
-    picks = [
-        start + np.arange(n) if n <= most else start + np.arange(most) * int(n) // most
-        for start, n in zip(starts, lengths, strict=True)
-    ]
-    return np.concatenate(picks)
-
-
-def _padded(frames: np.ndarray, mask: Tensor) -> Tensor:
-    """Stacked uint8 frames (sum T, D) -> dequantised, zero-padded (B, T, D) where the mask is."""
-    values = torch.from_numpy(frames).to(mask.device).float() * (4 / 255) + (4 / 512 - 2)
-    padded = torch.zeros(*mask.shape, frames.shape[1], device=mask.device)
-    padded[mask] = values
-    return padded

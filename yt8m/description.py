@@ -20,6 +20,7 @@ from yt8m.vocabulary import Vocabulary, read_vocabulary
 BUILT_IN = Path(__file__).resolve().parents[1] / "folds" / "datasets"
 PATTERNS = ("*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz")
 KINDS = ("video", "frame")
+RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
 
 
@@ -62,8 +63,9 @@ class Dims:
 def find_shards(data: Path) -> dict[str, list[Path]]:
     """The shards of `data`, sorted by name: {"video": [...], "frame": [...]}, one or both.
 
-    `data`: a folder with video/ and/or frame/, a folder of shards, or one shard; the kind of the
-    latter two is told from the first record. InputError when there are none.
+    `data`: a folder with video/, frame/ and/or segment/ (frame-level too, with rated segments), a
+    folder of shards, or one shard; the kind of the latter two is told from the first record.
+    InputError when there are none.
     """
     data = Path(data)
     if data.is_file():
@@ -71,6 +73,7 @@ def find_shards(data: Path) -> dict[str, list[Path]]:
     if not data.is_dir():
         raise InputError(f"{data}: no such file or folder")
     inside = {kind: _shards_in(data / kind) for kind in KINDS}
+    inside["frame"] += _shards_in(data / RATED)
     found = {kind: shards for kind, shards in inside.items() if shards}
     if found:
         return found

@@ -46,6 +46,14 @@ def wait_for_all() -> None:
         dist.barrier()
 
 
+def average_gradients(module: torch.nn.Module) -> None:
+    """Makes the gradients of a module that is not wrapped the mean of all processes'."""
+    if world_size() > 1:
+        for parameter in module.parameters():
+            dist.all_reduce(parameter.grad)
+            parameter.grad /= world_size()
+
+
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:
     """bf16 autocast if asked for, or with "auto" if the hardware multiplies in bf16.
 

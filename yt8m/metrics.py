@@ -1,4 +1,4 @@
-"""GAP@20, mAP, Hit@k and PERR over top-k lists: the only copy.
+"""GAP@20, mAP, Hit@k and PERR over top-k lists, MAP@K over rated segments: the only copy.
 
 classes (N, k) integers and scores (N, k) floats in any order within a row; `labels` is aligned by
 row. Ties are broken by order: row first, then the list's own order (stable sort), so two runs
@@ -31,17 +31,39 @@ def mean_average_precision(
     A video whose list lacks the class counts as not retrieved. Classes without positives are left
     out, since counting them as zero makes subsets incomparable.
     """
-    hits = labels.contains(classes).ravel()
-    flat = classes.ravel().astype(np.int64)
-    order = np.lexsort((-scores.ravel(), flat))  # by class, then best first; stable
-    hits, flat = hits[order], flat[order]
-    starts = np.searchsorted(flat, np.arange(num_classes + 1))
-    rank = np.arange(len(flat)) - starts[flat] + 1
-    found = np.cumsum(hits)
-    before = np.concatenate([[0], found])[starts[flat]]
-    precision = (found - before) / rank
-    sums = np.bincount(flat, weights=precision * hits, minlength=num_classes)
+    hits = labels.contains(classes).ravel().astype(np.int8)
     positives = labels.class_counts(num_classes)
+    return map_at_k(classes.ravel(), scores.ravel(), hits, positives, len(hits) + 1)
+
+
+def map_at_k(
+    classes: np.ndarray,
+    scores: np.ndarray,
+    rated: np.ndarray,
+    positives: np.ndarray,
+    k: int = 100_000,
+) -> tuple[float, int]:
+    """MAP@K of the 2019 challenge's segment task: (mean over classes, number of classes counted).
+
+    n predicted (class, segment) pairs in any order: classes, scores and rated (n,), the last 1
+    where raters saw the class, 0 where they did not, -1 where nobody was asked. positives: int64
+    (C,), all pairs that raters confirmed, also those that are not predicted.
+
+    A class' k best predictions are its list; those not rated are then left out of it, and the sum
+    of the precisions at its hits is divided by its positives. Classes with a positive count, as in
+    the challenge's own evaluation.
+    """
+    order = np.lexsort((-scores, classes))  # by class, then best first; stable
+    classes, rated = classes[order].astype(np.int64), rated[order]
+    starts = np.searchsorted(classes, np.arange(len(positives)))
+    place = np.arange(len(classes)) - starts[classes]
+    listed = (place < k) & (rated >= 0)
+    classes, hits = classes[listed], rated[listed] > 0
+    starts = np.searchsorted(classes, np.arange(len(positives)))
+    rank = np.arange(len(classes)) - starts[classes] + 1
+    found = np.concatenate([[0], np.cumsum(hits)])
+    precision = (found[1:] - found[starts[classes]]) / rank
+    sums = np.bincount(classes, weights=precision * hits, minlength=len(positives))
     counted = positives > 0
     if not counted.any():
         return float("nan"), 0

@@ -3,11 +3,13 @@
     store/manifest.json          sizes, class names, parts; written last: without it, no store
     store/rows-<key>/*.npy       ids, labels and, for each row, where its features are
     store/<kind>/<part>/*.npy    features of a group of shards; kind "video" or "frame"
+    store/derived/               what is computed from them once: see yt8m/derived.py
 
 A row is a video: in the order of the shards, of video/ where there are both kinds (then the rows
 are the videos that both have). N videos, R rgb, A audio, T frames, S segments, n rows asked for.
 """
 
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +19,34 @@ from yt8m.description import Description, Dims
 from yt8m.files import read_json
 from yt8m.labels import Labels
 
-__all__ = ["Dims", "Store"]
+__all__ = ["Dims", "Segments", "Store"]
 
 VERSION = 1
 MANIFEST = "manifest.json"
+DERIVED = "derived"  # folder of what is computed from a store: see yt8m/derived.py
 SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
+
+
+@dataclass(frozen=True)
+class Segments:
+    """Rated segments of several videos, in the order asked for; each array (S,).
+
+    rows: the store's row, int64; start, end: seconds, int32; label: the class that was rated,
+    uint16; score: what the raters said, float32, above 0 = the segment shows it.
+    """
+
+    rows: np.ndarray
+    start: np.ndarray
+    end: np.ndarray
+    label: np.ndarray
+    score: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.rows)
+
+    def take(self, index: np.ndarray) -> "Segments":
+        """Some of them."""
+        return Segments(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
 class Store:
@@ -88,13 +113,21 @@ class Store:
         rgb = kind.gather_runs("rgb_frames", rows, lengths, self.dims.rgb)
         return rgb, kind.gather_runs("audio_frames", rows, lengths, self.dims.audio), lengths
 
-    def segments(self, row: int) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
-        """Rated segments of a video: start and end (seconds) int32, label uint16, score float32,
-        each (S,); S = 0 where there are none.
-        """
+    def spans(self, rows, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """`count` frames from frame `start` on of each of `rows`, one span after the other: rgb
+        uint8 (sum of counts, R), audio. The spans must lie in their videos."""
+        kind = self._frame_kind()
+        rgb = kind.gather_runs("rgb_frames", rows, count, self.dims.rgb, start)
+        return rgb, kind.gather_runs("audio_frames", rows, count, self.dims.audio, start)
+
+    def segments(self, rows: np.ndarray) -> Segments:
+        """The rated segments of `rows`; none where the records have none."""
         if not self.has_frames:
-            return tuple(np.zeros(0, kind) for kind in SEGMENT_TYPES.values())
-        return self._frame_kind().segments(row)
+            nothing = (np.zeros(0, kind) for kind in SEGMENT_TYPES.values())
+            return Segments(np.zeros(0, np.int64), *nothing)
+        rows = np.asarray(rows, np.int64)
+        owner, columns = self._frame_kind().segments(rows)
+        return Segments(rows[owner], *columns)
 
     def _frame_kind(self) -> "_Kind":
         if not self.has_frames:
@@ -132,15 +165,18 @@ class _Kind:
                 out[where] = self._array(part, name)[local]
         return out
 
-    def gather_runs(self, name: str, rows, lengths: np.ndarray, width: int) -> np.ndarray:
-        """uint8 (sum of lengths, W): the frames of `rows`, one after the other."""
+    def gather_runs(
+        self, name: str, rows, lengths: np.ndarray, width: int, skip: np.ndarray | int = 0
+    ) -> np.ndarray:
+        """uint8 (sum of lengths, W): `lengths` frames of each of `rows` after the first `skip`."""
         lengths = np.asarray(lengths, np.int64)
+        skip = np.broadcast_to(skip, lengths.shape)
         ends = np.cumsum(lengths)
         out = np.empty((int(lengths.sum()), width), np.uint8)
         if not width:
             return out
         for part, where, local in self._by_part(rows):
-            first = self._offsets(part, "lengths")[local]
+            first = self._offsets(part, "lengths")[local] + skip[where]
             frames = self._array(part, name)
             # One contiguous copy a video: no index of every frame, and memory maps read ahead.
             spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
@@ -148,13 +184,22 @@ class _Kind:
                 out[target : target + count] = frames[source : source + count]
         return out
 
-    def segments(self, row: int) -> tuple[np.ndarray, ...]:
-        """See Store.segments."""
-        ((part, _, local),) = self._by_part(np.array([row]))
-        bounds = self._offsets(part, "segments")
-        span = slice(int(bounds[local[0]]), int(bounds[local[0] + 1]))
-        names = [f"segment_{name}" for name in SEGMENT_TYPES]
-        return tuple(np.array(self._array(part, name)[span]) for name in names)
+    def segments(self, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """(position in `rows` of each segment, its start, end, label and score)."""
+        owners, columns = [], [[] for _ in SEGMENT_TYPES]
+        for part, where, local in self._by_part(rows):
+            offsets = self._offsets(part, "segments")
+            counts = offsets[local + 1] - offsets[local]
+            shift = np.repeat(offsets[local] - np.cumsum(counts) + counts, counts)
+            taken = np.arange(counts.sum()) + shift
+            owners.append(np.repeat(where, counts))
+            for column, name in zip(columns, SEGMENT_TYPES, strict=True):
+                column.append(self._array(part, f"segment_{name}")[taken])
+        owner = np.concatenate([np.zeros(0, np.int64), *owners])
+        order = np.argsort(owner, kind="stable")
+        kinds = SEGMENT_TYPES.values()
+        joined = (np.concatenate([np.zeros(0, k), *c]) for k, c in zip(kinds, columns, strict=True))
+        return owner[order], [column[order] for column in joined]
 
     def _by_part(self, rows: np.ndarray):
         """(part, positions in `rows`, rows inside the part), ascending on disk."""

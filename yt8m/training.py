@@ -4,7 +4,6 @@
 numbers from (seed, epoch), so a resumed run equals an undisturbed one.
 """
 
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,13 +14,16 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from yt8m import device as devices
-from yt8m import losses, metrics
+from yt8m import metrics
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
 from yt8m.dataset import Source, TargetSource, batch_rows
 from yt8m.files import writing
 from yt8m.mixup import mixup
+from yt8m.noise import dropouts, mean_of_passes
+from yt8m.objective import Objective
 from yt8m.predictions import Predictions, top_k
+from yt8m.schedule import batches_of, lr_factor, steps_of, videos_of
 from yt8m.settings import Precision, Training
 from yt8m.splits import seed_of
 
@@ -39,19 +41,29 @@ def fit(
 ) -> list[dict]:
     """Trains `model` (Batch -> logits (B, C)) in place on store rows; returns a line an epoch.
 
-    check_rows: videos whose GAP@20 is logged each epoch. With `patience` they choose the epoch,
-    so they must be videos that the model never predicts; otherwise they are only watched.
+    A model may have `verticals`, a number V > 0: while it trains its logits are (B, C + V), the
+    last those of the verticals; and `penalty`, a scalar of each forward pass, added to the loss.
+    check_rows: videos whose GAP@20 is logged each epoch. If settings.needs_inner they decide, so
+    they must be videos that the model never predicts; otherwise they are only watched.
     fingerprint: of all that went in; a checkpoint with another one is not gone on from.
-    InputError when the loss is not finite.
+    InputError when the loss is not finite, or the settings ask for what is not there.
     """
+    if settings.noise.test_passes:
+        dropouts(model, f"[{name}]")
+    if settings.needs_inner and not (check_rows is not None and len(check_rows)):
+        raise InputError(
+            f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
+            "raise training.inner or give more records"
+        )
     device = devices.pick()
     torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
-    run = Run(model.to(device), settings, device, folder, name, fingerprint)
-    steps = len(batch_rows(rows, settings.batch_size)) * settings.epochs
-    total = _Clock(settings.epochs - run.epoch, len(rows))
+    verticals = getattr(model, "verticals", 0)
+    objective = Objective(settings, source.store, rows, targets, verticals).to(device)
+    run = Run(model.to(device), objective, settings, device, folder, name, fingerprint)
+    total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
     while run.epoch < settings.epochs and not run.stale():
         epoch = run.epoch
-        loss = _train_epoch(run, source, rows, targets, epoch, steps)
+        loss = _train_epoch(run, source, rows, targets)
         line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
         if check_rows is not None and len(check_rows):
             watched = predict(run.best_weights(), source, check_rows, 20)
@@ -65,34 +77,34 @@ def fit(
     return run.history
 
 
-def _train_epoch(run, source, rows, targets, epoch: int, steps: int) -> float:
-    """One pass over the rows; returns the mean loss."""
-    settings, device = run.settings, run.device
-    loss_function = getattr(losses, settings.loss)
-    torch.manual_seed(seed_of(settings.seed, "epoch", epoch))
-    batches = batch_rows(rows, settings.batch_size, seed_of(settings.seed, "order", epoch))
+def _train_epoch(run: Run, source: Source, rows: np.ndarray, targets: TargetSource) -> float:
+    """The epoch that the run has come to; returns the mean loss."""
+    settings, device, objective = run.settings, run.device, run.objective
+    torch.manual_seed(seed_of(settings.seed, "epoch", run.epoch))
+    steps = steps_of(rows, settings)
     mine = slice(devices.rank(), None, devices.world_size())
     run.trained.train()
     sums = torch.zeros((), device=device)
-    for number, chosen in enumerate(batches):
-        step = epoch * len(batches) + number
-        run.set_lr(settings.lr * _schedule(step / steps, settings))
+    for number, chosen in enumerate(batches_of(rows, settings, run.epoch)):
+        step = run.epoch * steps + number
+        run.set_lr(settings.lr * lr_factor(step / (steps * settings.epochs), settings, run.gaps))
         chosen = chosen[mine]
         batch = source.load(chosen, device, training=True)
-        wanted = targets(chosen).to(device)
+        wanted = objective.labels(targets(chosen)).to(device)
         if settings.mixup:
             batch, wanted = mixup(batch, wanted, settings.mixup)
         with devices.autocast(device, settings.precision):
             logits = run.trained(batch)
-        loss = loss_function(logits, wanted)
+        loss = objective(logits, wanted) + getattr(run.model, "penalty", 0.0)
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
-        norm = nn.utils.clip_grad_norm_(run.model.parameters(), settings.clip)
+        devices.average_gradients(objective)  # the model's are averaged already
+        norm = nn.utils.clip_grad_norm_(run.parameters(), settings.clip)
         run.step()
         sums += loss.detach()
-        if number % 50 == 0 or number == len(batches) - 1:  # each look waits for a GPU
-            run.check_finite(sums + norm, epoch, step)
-    return float(sums) / len(batches)
+        if number % 50 == 0 or number == steps - 1:  # each look waits for a GPU
+            run.check_finite(sums + norm, step)
+    return float(sums) / steps
 
 
 class _Clock:
@@ -117,14 +129,26 @@ def logits_of(
     rows: np.ndarray,
     batch_size: int = 512,
     precision: Precision = "auto",
+    passes: int = 0,
+    seed: int = 0,
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
-    """Yields (rows, logits (B, C) float32 on the model's device), in the order of `rows`."""
+    """Yields (rows, logits (B, C) float32 on the model's device), in the order of `rows`.
+
+    passes: if not 0, the mean probability of so many with dropout on and all else as in evaluation
+    (main paper, section 3), drawn from `seed`. InputError when the model has no dropout.
+    """
     device = next(model.parameters()).device
     model.eval()
-    for chosen in batch_rows(rows, batch_size) if len(rows) else []:
+    for part in dropouts(model, "predict") if passes else []:
+        part.training = True
+    for number, chosen in enumerate(batch_rows(rows, batch_size) if len(rows) else []):
         batch = source.load(chosen, device)
+        if passes:
+            torch.manual_seed(seed_of(seed, "passes", number))
         with torch.inference_mode(), devices.autocast(device, precision):
-            yield chosen, model(batch).float()
+            logits = mean_of_passes(model, batch, passes) if passes else model(batch).float()
+        yield chosen, logits
+    model.eval()
 
 
 def predict(
@@ -133,11 +157,14 @@ def predict(
     rows: np.ndarray,
     k: int,
     batch_size: int = 512,
+    passes: int = 0,
+    seed: int = 0,
 ) -> Predictions:
-    """The K best classes of store rows, by a model in evaluation mode."""
+    """The K best classes of store rows, by a model in evaluation mode; passes: see logits_of."""
     k = min(k, source.store.dims.classes)
     parts = [(np.zeros((0, k), np.uint16), np.zeros((0, k), np.float16))]
-    parts += [top_k(logits, k) for _, logits in logits_of(model, source, rows, batch_size)]
+    found = logits_of(model, source, rows, batch_size, passes=passes, seed=seed)
+    parts += [top_k(logits, k) for _, logits in found]
     classes, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Predictions(source.store.ids[rows], classes, logits)
 
@@ -145,21 +172,31 @@ def predict(
 def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
     """Lets the classifier begin at the log-odds of each class among the training videos.
 
-    counts: int64 (C,). With thousands of rare classes a start at even odds costs some epochs. The
-    classifier is the last Linear with C outputs: its bias is set or, where it has none, its weights
-    are shifted, taking inputs to be ReLU of BatchNorm, of mean 0.4. No such layer: nothing is done.
+    counts: int64 (C,). With thousands of rare classes a start at even odds costs some epochs. Its
+    bias is set or, where it has none, its weights are shifted, taking inputs to be ReLU of
+    BatchNorm, of mean 0.4. A model without a classifier is left as it is.
     """
-    heads = [m for m in model.modules() if isinstance(m, nn.Linear)]
-    heads = [m for m in heads if m.out_features == len(counts)]
-    if not heads:
+    head = _classifier(model, len(counts))
+    if head is None:
         return
     share = (counts + 0.5) / (videos + 1)
     odds = torch.from_numpy(np.log(share / (1 - share))).float()
     with torch.no_grad():
-        if heads[-1].bias is not None:
-            heads[-1].bias.copy_(odds)
+        if head.bias is not None:
+            head.bias.copy_(odds)
         else:
-            heads[-1].weight += (odds / (0.4 * heads[-1].in_features))[:, None]
+            head.weight += (odds / (0.4 * head.in_features))[:, None]
+
+
+def _classifier(model: nn.Module, classes: int) -> nn.Linear | None:
+    """The last Linear with C outputs: of those called `classifier`, or else of those whose inputs
+    are not the C logits themselves (context gating).
+    """
+    heads = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    heads = [(name, part) for name, part in heads if part.out_features == classes]
+    named = [part for name, part in heads if name.split(".")[-1] == "classifier"]
+    others = [part for _, part in heads if part.in_features != classes]
+    return next(reversed(named or others or [None]))
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
@@ -182,15 +219,6 @@ def size_of(model: nn.Module) -> tuple[int, float]:
     """(number of parameters, MB in float32 with the batch statistics)."""
     parameters = sum(p.numel() for p in model.parameters())
     return parameters, sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 1e6
-
-
-def _schedule(progress: float, settings: Training) -> float:
-    """Factor of lr at a share `progress` of all steps: linear warm-up, then cosine to zero."""
-    if progress < settings.warmup:
-        return max(progress, 1e-3) / settings.warmup
-    if settings.schedule == "constant":
-        return 1.0
-    return 0.5 + 0.5 * math.cos(math.pi * (progress - settings.warmup) / (1 - settings.warmup))
 
 
 def _epoch_line(name: str, line: dict, epochs: int) -> str:

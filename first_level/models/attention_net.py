@@ -1,13 +1,14 @@
 """AttentionNet: stacked attention over frames (main paper, "Attention-based", model 2).
 
 Each layer: v = ReLU(Linear(x)) per frame, weights = softmax over time of Linear(v), their sum is
-appended to every frame. Then the mean over time, BatchNorm, two hidden layers.
-(B, T, D) -> (B, C); H: width of a layer.
+appended to every frame. Then the mean over time, BatchNorm, two hidden layers. heads > 1: each
+head weighs its own H / heads units of v. (B, T, D) -> (B, C); H: width of a layer.
 """
 
 import torch
 from torch import Tensor, nn
 
+from first_level.layers import dense, masked_mean, masked_softmax
 from yt8m.dataset import Batch
 from yt8m.store import Dims
 
@@ -20,22 +21,20 @@ class Model(nn.Module):
         dims: Dims,
         width: int = 1024,
         layers: int = 3,
+        heads: int = 1,
         hidden: int = 4096,
         dropout: float = 0.0,
     ):
         super().__init__()
+        if width % heads:
+            raise ValueError(f"heads = {heads}; allowed: what divides width = {width}")
         size = dims.rgb + dims.audio
         sizes = [size + width * number for number in range(layers)]
         self.values = nn.ModuleList(nn.Linear(inputs, width) for inputs in sizes)
-        self.scores = nn.ModuleList(nn.Linear(width, 1) for _ in sizes)
+        self.scores = nn.ModuleList(nn.Linear(width, heads) for _ in sizes)
         self.head = nn.Sequential(
             nn.BatchNorm1d(size + width * layers),
-            nn.Linear(size + width * layers, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(hidden, hidden),
-            nn.ReLU(),
-            nn.Dropout(dropout),
+            *dense([size + width * layers, hidden, hidden], dropout),
             nn.Linear(hidden, dims.classes),
         )
 
@@ -50,8 +49,8 @@ class Model(nn.Module):
                 rest = value.weight[:, x.shape[2] :]
                 v = v + nn.functional.linear(torch.cat(summaries, 1), rest)[:, None]
             v = v.relu()
-            logits = score(v)[..., 0].float().masked_fill(~mask, -torch.inf)  # (B, T)
-            summaries.append(torch.einsum("bt,bth->bh", logits.softmax(1).to(v.dtype), v))
-        share = mask / mask.sum(1, keepdim=True)
-        mean = torch.einsum("bt,btd->bd", share.to(x.dtype), x)
+            weights = masked_softmax(score(v), mask).to(v.dtype)  # (B, T, heads)
+            parts = v.unflatten(2, (weights.shape[2], -1))
+            summaries.append(torch.einsum("bth,bthd->bhd", weights, parts).flatten(1))
+        mean = masked_mean(x, mask)
         return self.head(torch.cat([mean, *(s.to(mean.dtype) for s in summaries)], 1))

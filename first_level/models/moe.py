@@ -1,7 +1,7 @@
-"""Mixture of experts per class, with a dummy expert that says "absent" (benchmark paper, 4.2).
+"""Mixture of experts per class, with a dummy expert that says "absent" (benchmark paper, 4.3.3).
 
-p(c) = sum_e softmax(gates)_ce sigmoid(experts)_ce over E experts; the dummy gate's share adds 0.
-Returned as logits, computed in log space. (B, D) -> (B, C).
+p(c) = sum_e softmax(gates)_ce sigmoid(experts)_ce over E experts; the dummy gate's logit is 0, its
+share adds nothing. Returned as logits, computed in log space. (B, D) -> (B, C).
 """
 
 import torch
@@ -20,15 +20,15 @@ class Model(nn.Module):
         width = dims.rgb + dims.audio
         self.num_experts = experts
         self.dropout = nn.Dropout(dropout)
-        self.gates = nn.Linear(width, dims.classes * (experts + 1))
+        self.gates = nn.Linear(width, dims.classes * experts)
         self.experts = nn.Linear(width, dims.classes * experts)
-        nn.init.constant_(self.gates.bias[-dims.classes :], 4.0)  # most classes are absent
+        nn.init.constant_(self.gates.bias, -4.0)  # most classes are absent
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.dropout(batch.features)
-        gates = self.gates(x).float().unflatten(1, (self.num_experts + 1, -1))  # (B, E + 1, C)
         experts = self.experts(x).float().unflatten(1, (self.num_experts, -1))  # (B, E, C)
-        shares = F.log_softmax(gates, dim=1)
+        gates = self.gates(x).float().unflatten(1, (self.num_experts, -1))
+        shares = F.log_softmax(F.pad(gates, (0, 0, 0, 1)), dim=1)  # (B, E + 1, C), the dummy last
         present = torch.logsumexp(shares[:, :-1] + F.logsigmoid(experts), dim=1)
         absent = torch.cat([shares[:, :-1] + F.logsigmoid(-experts), shares[:, -1:]], dim=1)
         return present - torch.logsumexp(absent, dim=1)

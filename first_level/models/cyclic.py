@@ -1,0 +1,28 @@
+"""CyclicFCN: a hidden layer, then one and the same W -> W layer `times` times. (B, D) -> (B, C).
+
+Published: W 1024, 2048, 8192 with 3, 6 and 2 times. Each pass has a BatchNorm of its own: without,
+6 times 512 gave GAP 0.54 after five epochs on 28,792 videos, with it 0.60. W: width.
+"""
+
+from torch import Tensor, nn
+
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Model(nn.Module):
+    level = "video"
+
+    def __init__(self, dims: Dims, width: int = 1024, times: int = 3, dropout: float = 0.0):
+        super().__init__()
+        self.hidden = nn.Sequential(nn.Linear(dims.rgb + dims.audio, width), nn.ReLU())
+        self.again = nn.Linear(width, width)
+        self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(times))
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, dims.classes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        x = self.hidden(batch.features)  # (B, W)
+        for norm in self.norms:
+            x = norm(self.again(x)).relu()
+        return self.classifier(self.dropout(x))

@@ -1,0 +1,48 @@
+"""An export's network without its classifier, and a new one: transfer to other classes.
+
+The export (distill/export.py) is named by [start] weights, which also gives the values; [inputs]
+must be the export's. The features are what its classifier saw: the penultimate layer, of several
+members side by side. (B, R), (B, A) -> (B, C); W: width of the features.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from distill.build import build_member
+from distill.exported import read_manifest
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Model(nn.Module):
+    level = "video"
+
+    def __init__(self, dims: Dims, export: str):
+        super().__init__()
+        manifest = read_manifest(Path(export))
+        theirs = manifest.inputs.dims(manifest.dims)
+        if (theirs.rgb, theirs.audio) != (dims.rgb, dims.audio):
+            raise ValueError(
+                f"start.weights = {export!r} takes rgb of {theirs.rgb} values and audio of "
+                f"{theirs.audio}; the data gives rgb of {dims.rgb} and audio of {dims.audio}"
+            )
+        self.members = nn.ModuleList(build_member(member, theirs) for member in manifest.members)
+        for description, member in zip(manifest.members, self.members, strict=True):
+            if description.kind == "student":
+                member.freeze(False)  # that is [start] freeze
+        widths = [_without_classifier(member, manifest.classes) for member in self.members]
+        self.classifier = nn.Linear(sum(widths), dims.classes)
+
+    def forward(self, batch: Batch) -> Tensor:
+        return self.classifier(torch.cat([member(batch) for member in self.members], 1))  # (B, W)
+
+
+def _without_classifier(member: nn.Module, classes: int) -> int:
+    """Takes the last layer with C outputs out; returns the width of what it saw."""
+    heads = [name for name, part in member.named_modules() if isinstance(part, nn.Linear)]
+    name = [name for name in heads if member.get_submodule(name).out_features == classes][-1]
+    width = member.get_submodule(name).in_features
+    member.set_submodule(name, nn.Identity())
+    return width

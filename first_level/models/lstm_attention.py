@@ -1,0 +1,56 @@
+"""LSTM-Bi-Attention: a bidirectional LSTM and attention over time (main paper, table 1).
+
+Per modality: Linear and ReLU for each frame (W), a bidirectional LSTM (2 W) whose outputs are put
+beside its inputs, softmax attention over time to one vector (3 W). Both: BatchNorm, `hidden`
+layers, C. (B, T, D) -> (B, C).
+"""
+
+import torch
+from torch import Tensor, nn
+
+from first_level.layers import Recurrent, dense, masked_softmax
+from yt8m.dataset import Batch
+from yt8m.store import Dims
+
+
+class Attended(nn.Module):
+    """(B, T, D) -> (B, 3 W)."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__()
+        self.project = nn.Sequential(nn.Linear(inputs, width), nn.ReLU())
+        self.lstm = Recurrent("lstm", width, width, bidirectional=True)
+        self.score = nn.Linear(3 * width, 1)
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        x = self.project(frames)
+        x = torch.cat([x, self.lstm(x, mask)[0].to(x.dtype)], 2)
+        weights = masked_softmax(self.score(x), mask)[..., 0]
+        return torch.einsum("bt,btd->bd", weights.to(x.dtype), x)
+
+
+class Model(nn.Module):
+    level = "frame"
+
+    def __init__(
+        self,
+        dims: Dims,
+        width: int = 1024,
+        audio_width: int = 128,
+        hidden: list[int] = (4096, 4096),
+        dropout: float = 0.0,
+    ):
+        super().__init__()
+        self.rgb = Attended(dims.rgb, width) if dims.rgb else None
+        self.audio = Attended(dims.audio, audio_width) if dims.audio else None
+        size = 3 * (width * bool(dims.rgb) + audio_width * bool(dims.audio))
+        self.head = nn.Sequential(
+            nn.BatchNorm1d(size),
+            *dense([size, *hidden], dropout),
+            nn.Linear([size, *hidden][-1], dims.classes),
+        )
+
+    def forward(self, batch: Batch) -> Tensor:
+        pairs = ((self.rgb, batch.rgb), (self.audio, batch.audio))
+        parts = [net(frames, batch.mask) for net, frames in pairs if net is not None]
+        return self.head(torch.cat(parts, 1))

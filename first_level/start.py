@@ -1,0 +1,105 @@
+"""Weights to begin with: another run's layers, a new classifier (a model's [start] table).
+
+Benchmark paper, sections 4.1.3 and 5.3: layers trained on YouTube-8M serve Sports-1M (all of it
+goes on learning) and ActivityNet (few videos: the old layers stay as they are).
+
+The classifier is what depends on the number of classes or verticals. It is new even where both data
+sets have as many: they need not mean the same. All else must fit by name and shape.
+"""
+
+from dataclasses import replace
+from pathlib import Path
+
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from distill.exported import MANIFEST, WEIGHTS, Exported
+from first_level.config import EXPORTED, ModelConfig, build
+from yt8m.cli import InputError
+from yt8m.store import Dims
+
+
+def files_of(config: ModelConfig, where) -> list[Path]:
+    """The files that a model begins with, for its fingerprint. InputError when one is absent."""
+    if config.start is None:
+        return []
+    path = Path(config.start.weights)
+    files = [path / MANIFEST, path / WEIGHTS] if config.arch == EXPORTED else [path]
+    for file in files:
+        if not file.is_file():
+            raise InputError(f"{where}: start.weights = {str(path)!r}: {file} is no file")
+    return files
+
+
+def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
+    """Loads [start] into a new model for data of these dims, and freezes it if that is asked for.
+
+    InputError names the tensor that does not fit.
+    """
+    path, own = Path(config.start.weights), model.state_dict()
+    given = _exported(config, own) if config.arch == EXPORTED else _weights(path)
+    new = classifier_of(config, dims, where)
+    if not own.keys() - new:
+        raise InputError(f"{where}: {config.arch} is only a classifier; [start] gives nothing")
+    for name in sorted((own.keys() | given.keys()) - new):
+        there, here = (_shape(state.get(name)) for state in (given, own))
+        if there != here:
+            raise InputError(
+                f"{path}: {name} is {there} there and {here} in the model of {where}; [start] "
+                "takes weights of the same architecture, [model], [inputs] and feature widths"
+            )
+    model.load_state_dict({name: given[name] for name in own.keys() - new}, strict=False)
+    if config.start.freeze:
+        freeze(model, new)
+
+
+def classifier_of(config: ModelConfig, dims: Dims, where) -> set[str]:
+    """Names of the tensors whose shapes depend on the classes or their verticals."""
+    more = replace(dims, classes=dims.classes + 1, verticals=dims.verticals + bool(dims.verticals))
+    with torch.device("meta"):
+        here, there = (build(config, sizes, where).state_dict() for sizes in (dims, more))
+    return {name for name in here if here[name].shape != there[name].shape}
+
+
+def freeze(model: nn.Module, learning: set[str]) -> None:
+    """Lets only these tensors learn; all layers without one stay in evaluation mode: BatchNorm
+    keeps its statistics, dropout is off."""
+    for name, parameter in model.named_parameters():
+        parameter.requires_grad_(name in learning)
+    asleep = [
+        name
+        for name, _ in model.named_modules()
+        if name and not any(tensor.startswith(name + ".") for tensor in learning)
+    ]
+
+    def keep_asleep(module: nn.Module, _) -> None:  # `fit` calls train() before each epoch
+        for name in asleep:
+            module.get_submodule(name).training = False
+
+    model.register_forward_pre_hook(keep_asleep)
+
+
+def _weights(path: Path) -> dict[str, Tensor]:
+    try:
+        return load_file(path)
+    except (SafetensorError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); no weights") from error
+
+
+def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors of an export without its classifiers, which the model does not have."""
+    exported = Exported(Path(config.start.weights))
+    theirs, ours = (i.model_dump() for i in (exported.manifest.inputs, config.inputs))
+    different = [f"{k} = {theirs[k]!r}, not {ours[k]!r}" for k in theirs if theirs[k] != ours[k]]
+    if different:
+        raise InputError(
+            f"{exported.folder / MANIFEST}: was trained with [inputs] {'; '.join(different)}; say "
+            "the same"
+        )
+    return {k: v for k, v in exported.network.state_dict().items() if k in own}
+
+
+def _shape(tensor: Tensor | None) -> str:
+    return "absent" if tensor is None else str(tuple(tensor.shape))

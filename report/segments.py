@@ -1,0 +1,49 @@
+"""Prints what fine-tuning on segments gave: the table that ends `make segments`.
+
+    python -m report.segments artifacts/small/first_level/*/segments
+
+MAP@K, the mean over the folds' models: on the holdout's rated segments, of a parent's prediction of
+the whole video, of the same parent on each segment, and after fine-tuning; and of each fine-tuned
+model on the fold that it never saw.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.files import read_json
+from yt8m.tables import shown, table
+
+COLUMNS = {
+    "map_parent_video": "video's score",
+    "map_parent_windows": "parent",
+    "map_fine_tuned": "fine-tuned",
+    "map_fine_tuned_fold": "fine-tuned, out of fold",
+}
+
+
+def main(folders: list[Path]) -> None:
+    """Prints a Markdown table with a row for each model: FOLDERS hold their folds."""
+    rows, first = [], None
+    for folder in folders:
+        reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
+        if not reports:
+            raise InputError(f"{folder}: no fold*/report.json there; run `make segments`")
+        first = first or reports[0]
+        figures = [_mean([report[key] for report in reports]) for key in COLUMNS]
+        rows.append([folder.parent.name, *(shown(figure, "{:.4f}") for figure in figures)])
+    cli.log(
+        f"\nMAP@K of {first['holdout_ratings']:,} rated segments of the holdout, "
+        f"{first['classes']:,} classes with one that was confirmed"
+    )
+    cli.log("\n".join(table(["model", *COLUMNS.values()], rows)))
+
+
+def _mean(values: list[float | None]) -> float | None:
+    return None if None in values else float(np.mean(values))
+
+
+if __name__ == "__main__":
+    cli.run(main)
