@@ -114,18 +114,17 @@ $(A)/first_level/models.txt: FORCE | $(VENV)
 	@$(PYTHON) -m first_level.config first_level/configs/$(PLAN) $(@D)
 $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 
-# Models with a soft_weight are trained in a second round, on soft labels of the others' stack.
-SECOND := $(notdir $(basename $(shell grep -ls '^soft_weight' first_level/configs/$(PLAN)/*.toml)))
-FIRST  := $(filter-out $(SECOND),$(MODELS))
-ROUND1 := $(A)/first_round
+# Models that a model's TOML names as its teachers, which must be trained before.
+teachers_of = $(shell sed -n 's/^models = \[\(.*\)\]/\1/p' first_level/configs/$(PLAN)/$1.toml | tr -d '",')
+TAUGHT := $(notdir $(basename $(shell grep -ls '^\[teachers\]' first_level/configs/$(PLAN)/*.toml)))
 PREDICTIONS :=
-define first_level_job # model, fold, soft labels if any
-$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $3
-	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)$(if $3, --soft-labels $3)
+define first_level_job # model, fold, teachers
+$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $(3:%=$(A)/first_level/%/fold$2/predictions.npz)
+	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
 PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
 endef
-$(foreach m,$(FIRST),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k))))
-$(foreach m,$(SECOND),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k,$(ROUND1)/soft_labels.npz))))
+$(foreach m,$(MODELS),$(eval t_$m := $(if $(filter $m,$(TAUGHT)),$(call teachers_of,$m))))
+$(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k,$(t_$m)))))
 first_level: $(PREDICTIONS) ## every model of PLAN on every fold
 models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, GAP@20
 	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)/first_level $(STORE)
@@ -150,23 +149,17 @@ segments: $(SEGMENTS:%=%/submission.csv) ## 5-second segments by PLAN's models w
 S := $(A)/stacking
 $(S)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m stacking.config stacking/configs/$(PLAN).toml $@
-define stacked_fold # folder, list of models, models, fold
-$1/fold$4/rows/rows.json: $(S)/config.json $2 $(A)/folds.npz $(foreach m,$3,$(A)/first_level/$m/fold$4/predictions.npz)
-	$$(RUN) $$(PYTHON) -m stacking.rows $$< $2 $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $4
-$1/fold$4/model.txt: $(S)/config.json $(FOLDS:%=$1/fold%/rows/rows.json)
-	$$(RUN) $$(PYTHON) -m stacking.train $$< $1 $$@ --fold $4 --threads $(THREADS)
-$1/fold$4/predictions.npz: $1/fold$4/model.txt
-	$$(RUN) $$(PYTHON) -m stacking.predict $(S)/config.json $$(@D)/rows $$< $$@ --fold $4 --threads $(THREADS)
+define stacked_fold
+$(S)/fold$1/rows/rows.json: $(S)/config.json $(A)/first_level/models.txt $(A)/folds.npz $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/predictions.npz)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1
+$(S)/fold$1/model.txt: $(S)/config.json $(FOLDS:%=$(S)/fold%/rows/rows.json)
+	$$(RUN) $$(PYTHON) -m stacking.train $$< $(S) $$@ --fold $1 --threads $(THREADS)
+$(S)/fold$1/predictions.npz: $(S)/fold$1/model.txt
+	$$(RUN) $$(PYTHON) -m stacking.predict $(S)/config.json $$(@D)/rows $$< $$@ --fold $1 --threads $(THREADS)
 endef
-define stack # folder, list of models, models
-$(foreach k,$(FOLDS),$(eval $(call stacked_fold,$1,$2,$3,$k)))
-$1/soft_labels.npz: $(FOLDS:%=$1/fold%/predictions.npz)
-	$$(RUN) $$(PYTHON) -m stacking.soft_labels $1 $(STORE) $(A)/folds.npz $$@
-endef
-$(eval $(call stack,$(S),$(A)/first_level/models.txt,$(MODELS)))
-$(eval $(call stack,$(ROUND1),$(ROUND1)/models.txt,$(FIRST)))
-$(ROUND1)/models.txt: FORCE
-	$(call keep,printf '%s\n' $(FIRST))
+$(foreach k,$(FOLDS),$(eval $(call stacked_fold,$k)))
+$(S)/soft_labels.npz: $(FOLDS:%=$(S)/fold%/predictions.npz)
+	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@
 $(S)/report.json: $(FOLDS:%=$(S)/fold%/predictions.npz)
 	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $@
 stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions; soft labels

@@ -10,7 +10,7 @@ import importlib
 import inspect
 import re
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
@@ -45,6 +45,13 @@ class Start(Config):
     freeze: bool = False  # only the classifier learns (the paper's choice for few videos)
 
 
+class Teachers(Config):
+    """Models of the same plan whose predictions are learnt beside the labels (a second round)."""
+
+    models: Annotated[tuple[str, ...], Field(strict=False, min_length=1)]
+    weight: float = Field(0.5, gt=0, le=1)  # of their mean probability; the labels have the rest
+
+
 class Segments(Config):
     """How a frame-level model is fine-tuned on rated segments. Measured: docs/results.md."""
 
@@ -68,9 +75,7 @@ class ModelConfig(Config):
     inputs: Inputs = Inputs()
     training: Training = Training()
     start: Start | None = None
-    # Share of soft labels in the targets. Above 0 the model is of a second round: it learns from
-    # the stack of the first round's models, and joins them (main paper, table 1, row 2).
-    soft_weight: float = Field(0.0, ge=0, le=1)
+    teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
     # when another model proposes the class (docs/stacking.md has what K costs and gives).
     keep: int = Field(64, ge=20)
@@ -165,14 +170,27 @@ def check_arguments(config: PlannedModel, where) -> None:
         )
 
 
+def check_teachers(configs: dict[Path, PlannedModel]) -> None:
+    """InputError when a teacher is not in the plan, or has teachers itself."""
+    first = {path.stem for path, config in configs.items() if config.teachers is None}
+    for path, config in configs.items():
+        for name in config.teachers.models if config.teachers else ():
+            if name not in first:
+                raise InputError(
+                    f"{path}: teachers.models: {name!r} is no model of this plan without teachers"
+                )
+
+
 def main(plan: Path, out: Path) -> None:
     """Writes the snapshots of a plan's models, and the list of them."""
     paths = sorted(plan.glob("*.toml"))
     if not paths:
         plans = ", ".join(sorted(p.name for p in plan.parent.glob("*/"))) or "none"
         raise InputError(f"{plan}: no models (*.toml) there; plans: {plans}")
-    for path in paths:
-        config, folder = read(path), out / path.stem
+    configs = {path: read(path) for path in paths}
+    check_teachers(configs)
+    for path, config in configs.items():
+        folder = out / path.stem
         snapshots = {folder / "config.json": config.trained()}
         if config.segments is not None:
             snapshots[folder / "segments" / "config.json"] = config

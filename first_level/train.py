@@ -18,16 +18,13 @@ import torch
 from safetensors import safe_open
 from torch import nn
 
-from first_level import start
+from first_level import start, teachers
 from first_level.config import ModelConfig, build
 from yt8m import cli, device, metrics
-from yt8m.cli import InputError
 from yt8m.config import read_snapshot
-from yt8m.dataset import HardTargets, TargetSource
+from yt8m.dataset import HardTargets
 from yt8m.derived import source_of
 from yt8m.files import fingerprint, read_json, working_in, write_json
-from yt8m.settings import SoftLabels
-from yt8m.soft_targets import SoftTargets
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
 from yt8m.training import (
@@ -43,27 +40,15 @@ WATCHED = 1000  # videos whose GAP is logged each epoch
 
 
 def main(
-    config: Path,
-    store: Path,
-    folds: Path,
-    out: Path,
-    *,
-    fold: int = 0,
-    threads: int = 1,
-    soft_labels: str = "",
+    config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
-    """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout.
-
-    --soft-labels: the first round's, for a model of the second.
-    """
+    """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
     cli.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
-    taught_by = soft_labels_of(settings, soft_labels, config)
-    more = [*start.files_of(settings, config), *([taught_by] if taught_by else [])]
+    more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
     made_from = fingerprint(config, store / "manifest.json", folds, fold, *more)
-    splits = Splits.read(folds, data.ids)
-    job = Job(config, settings, data, splits, out, fold, made_from, taught_by)
+    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
     with device.first_only(working_in(out)):
@@ -74,15 +59,6 @@ def main(
         if device.rank() == 0:
             load_weights(model, out / "weights.safetensors")
             job.predict(model.to(device.pick()))
-
-
-def soft_labels_of(settings: ModelConfig, path: str, where) -> Path | None:
-    """The soft labels that a model learns from; InputError when it should and there are none."""
-    if not settings.soft_weight:
-        return None
-    if not path:
-        raise InputError(f"{where}: soft_weight needs --soft-labels; run `make first_level`")
-    return Path(path)
 
 
 def has_weights(out: Path, made_from: str) -> bool:
@@ -105,7 +81,6 @@ class Job:
     out: Path
     fold: int
     made_from: str  # fingerprint of the configuration, the store, the folds and further files
-    soft_labels: Path | None = None
 
     @property
     def model_name(self) -> str:
@@ -118,14 +93,6 @@ class Job:
     def seed(self, use: str) -> int:
         """A seed that depends on what the job is, never on when or where it runs."""
         return seed_of(self.settings.training.seed, self.name, use)
-
-    def targets(self, rows: np.ndarray) -> TargetSource:
-        """The labels of store rows, mixed with the first round's soft labels if they are used."""
-        labels, classes = self.store.labels, self.store.dims.classes
-        if self.soft_labels is None:
-            return HardTargets(labels, classes)
-        mix = SoftLabels(how="mix", hard_weight=1 - self.settings.soft_weight)
-        return SoftTargets(self.soft_labels, self.store.ids, labels, rows, classes, mix)
 
     def train(self, model: nn.Module) -> None:
         """Trains and writes the weights."""
@@ -144,12 +111,13 @@ class Job:
             model,
             source,
             rows,
-            self.targets(rows),
+            HardTargets(data.labels, data.dims.classes),
             training.model_copy(update={"seed": self.seed("fit")}),
             self.out,
             self.name,
             check,
             self.made_from,
+            teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
         )
         if device.rank() == 0:
             seconds = time.monotonic() - started

@@ -184,25 +184,23 @@ def test_segments_are_for_the_models_that_say_how(tree):
     assert _modules(_make(tree)).count("stacking.rows") == 5  # the plan is as it was
 
 
-def test_a_second_round_learns_from_the_stack_of_the_first(tree):
+def test_a_taught_model_is_trained_after_its_teachers(tree):
     toml = tree / "first_level/configs/tiny/three.toml"
-    toml.write_text("# why\narch = 'linear'\nsoft_weight = 0.5\n")
-    calls = _make(tree)
-    first = [call for call in calls if "/first_round" in call.split(" --fold")[0]]
-    soft = f"{RUN}/first_round/soft_labels.npz"
-    trained = [call for call in calls if call.startswith("first_level.train")]
+    toml.write_text('# why\narch = \'linear\'\n[teachers]\nmodels = ["one", "two"]\n')
+    trained = [call for call in _make(tree) if call.startswith("first_level.train")]
     assert len(trained) == 5
-    assert all("/three/" in call and call.endswith(f"--soft-labels {soft}") for call in trained)
-    assert _modules(first).count("stacking.rows") == 5
-    assert (tree / RUN / "first_round/models.txt").read_text() == "one\ntwo\n"
-    assert (tree / RUN / "first_level/models.txt").read_text() == "one\nthree\ntwo\n"
+    assert all("/three/" in call for call in trained)
     assert _make(tree) == []
     (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
-    again = _modules(_make(tree))
-    assert again.count("first_level.train") == 6, "its own, and the second round's five"
-    assert again.count("stacking.rows") == 6, "one of the first round, five of the second"
+    calls = _make(tree, goal="first_level")
+    assert [call.split("first_level/")[1].split("/")[0] for call in calls] == ["one", "three"]
+    assert all(call.split("--fold ")[1].startswith("3") for call in calls), "its own fold alone"
+    toml.write_text(toml.read_text().replace("two", "four"))
+    command = ["make", "first_level", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    assert "'four' is no model of this plan without teachers" in done.stderr + done.stdout
     toml.unlink()
-    assert "/first_round" not in " ".join(_make(tree)), "a plan of one round has one stack"
+    _make(tree)
 
 
 def test_data_is_remembered(tree):

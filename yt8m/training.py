@@ -5,7 +5,7 @@ numbers from (seed, epoch), so a resumed run equals an undisturbed one.
 """
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ from yt8m import device as devices
 from yt8m import metrics
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
-from yt8m.dataset import Source, TargetSource, batch_rows
+from yt8m.dataset import Batch, Source, Targets, TargetSource, batch_rows
 from yt8m.files import writing
 from yt8m.mixup import mixup
 from yt8m.noise import dropouts, mean_of_passes
@@ -38,6 +38,7 @@ def fit(
     name: str,
     check_rows: np.ndarray | None = None,
     fingerprint: str = "",
+    teach: Callable[[Batch, Targets], Targets] | None = None,
 ) -> list[dict]:
     """Trains `model` (Batch -> logits (B, C)) in place on store rows; returns a line an epoch.
 
@@ -63,7 +64,7 @@ def fit(
     total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
     while run.epoch < settings.epochs and not run.stale():
         epoch = run.epoch
-        loss = _train_epoch(run, source, rows, targets)
+        loss = _train_epoch(run, source, rows, targets, teach)
         line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
         if check_rows is not None and len(check_rows):
             watched = predict(run.best_weights(), source, check_rows, 20)
@@ -77,7 +78,7 @@ def fit(
     return run.history
 
 
-def _train_epoch(run: Run, source: Source, rows: np.ndarray, targets: TargetSource) -> float:
+def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -> float:
     """The epoch that the run has come to; returns the mean loss."""
     settings, device, objective = run.settings, run.device, run.objective
     torch.manual_seed(seed_of(settings.seed, "epoch", run.epoch))
@@ -93,6 +94,8 @@ def _train_epoch(run: Run, source: Source, rows: np.ndarray, targets: TargetSour
         wanted = objective.labels(targets(chosen)).to(device)
         if settings.mixup:
             batch, wanted = mixup(batch, wanted, settings.mixup)
+        if teach is not None:
+            wanted = teach(batch, wanted)
         with devices.autocast(device, settings.precision):
             logits = run.trained(batch)
         loss = objective(logits, wanted) + getattr(run.model, "penalty", 0.0)

@@ -1,0 +1,71 @@
+"""Soft labels by other models of the plan: a second round (a model's [teachers] table).
+
+Main paper, table 1, row 2: ResNetLike on soft labels joins the ensemble that is stacked. Its soft
+labels were out-of-fold predictions, and those leak: the teacher of a video of fold j has learnt
+fold k, the student learns its function, and what it then says of fold k is no prediction any more
+(measured: docs/results.md). So here the teachers of the job that never sees fold k are that fold's
+own models, which never saw it either. They label what the student is given, mixtures included
+("Knowledge distillation: a good teacher is patient and consistent", Beyer et al., 2022).
+"""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+
+from first_level.config import ModelConfig, build
+from yt8m import device as devices
+from yt8m.cli import InputError
+from yt8m.config import read_snapshot
+from yt8m.dataset import Batch, Targets
+from yt8m.store import Dims
+from yt8m.training import load_weights
+
+KEPT = 64  # classes of a video that the teachers speak of; the others are taught as 0
+
+
+def files_of(config: ModelConfig, out: Path) -> list[Path]:
+    """The teachers' weights, for the job that writes to `out`; InputError when one is absent.
+
+    out: .../<model>/fold<k>; a teacher's are at .../<teacher>/fold<k>/weights.safetensors.
+    """
+    names = config.teachers.models if config.teachers else ()
+    paths = [out.parent.parent / name / out.name / "weights.safetensors" for name in names]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; a model of [teachers]; run `make first_level`")
+    return paths
+
+
+def teaching(
+    config: ModelConfig, dims: Dims, paths: list[Path]
+) -> Callable[[Batch, Targets], Targets] | None:
+    """What turns the targets of a batch into (1 - weight) x labels + weight x mean of the teachers.
+
+    None without teachers. InputError when a teacher takes other inputs than the student.
+    """
+    if not paths:
+        return None
+    device, weight, models = devices.pick(), config.teachers.weight, []
+    for path in paths:
+        theirs = read_snapshot(path.parent.parent / "config.json", ModelConfig)
+        where = path.parent.parent.name
+        if theirs.inputs != config.inputs:
+            raise InputError(f"teachers: {where} has other [inputs]; they must be the student's")
+        model = build(theirs, dims, where)
+        load_weights(model, path)
+        models.append(model.to(device).eval().requires_grad_(False))
+
+    def taught(batch: Batch, labels: Targets) -> Targets:
+        with torch.no_grad(), devices.autocast(device, config.training.precision):
+            said = torch.stack([model(batch).float().sigmoid() for model in models]).mean(0)
+        scores, classes = said.topk(min(KEPT, said.shape[1]), dim=1)  # (B, K)
+        rows = torch.arange(len(said), device=device)[:, None].expand_as(classes)
+        return Targets(
+            torch.cat([labels.rows, rows.flatten()]),
+            torch.cat([labels.classes, classes.flatten()]),
+            torch.cat([labels.values * (1 - weight), scores.flatten() * weight]),
+            labels.shape,
+        )
+
+    return taught
