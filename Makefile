@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -17,6 +17,7 @@ endif
 ARTIFACTS   := artifacts
 HOLDOUT     := 0.1
 BUDGET_MB   := 1000
+DTYPE       := float16
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 THREADS     := 1
 PYTHON      := .venv/bin/python
@@ -98,7 +99,7 @@ $(A)/data.txt: FORCE $(if $(filter $(A)/records,$(DATA)),$(A)/records/dataset.to
 $(A)/holdout.txt: FORCE
 	$(call keep,echo '$(HOLDOUT)')
 $(A)/budget.txt: FORCE
-	$(call keep,echo '$(BUDGET_MB)')
+	$(call keep,echo '$(BUDGET_MB) $(DTYPE)')
 
 # ---- 1. folds --------------------------------------------------------------------------------------
 folds: $(A)/folds.npz ## records -> store, holdout and five folds
@@ -178,7 +179,7 @@ distill: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors ## the
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
 $(A)/export/model.json: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors $(A)/budget.txt
-	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D)/student $(D)/resnet $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --plan $(PLAN)
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D)/student $(D)/resnet $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 $(A)/evaluation.json: $(A)/export/model.json
 	$(ALONE) $(RUN) $(PYTHON) -m distill.score $(@D)/export $(STORE) $(A)/folds.npz $@

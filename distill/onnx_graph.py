@@ -1,4 +1,4 @@
-"""The ONNX form of a network: float16 weights in the file, float32 arithmetic in the graph.
+"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph.
 
 Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
 input. Outputs scores (N, C) and logits (N, C). N is free. Needs onnx, onnxscript, onnxruntime.
@@ -40,8 +40,8 @@ def input_names(dims: Dims) -> list[str]:
     return [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
 
 
-def write_onnx(network: Network, dims: Dims, path: Path, half: bool) -> None:
-    """Writes the graph. half: matrices as float16, widened by a Cast."""
+def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
+    """Writes the graph; `dtype` is how its weights are stored: float32, float16 or int8."""
     names = input_names(dims)
     example = tuple(torch.zeros(3, getattr(dims, name)) for name in names)
     free = torch.export.Dim("videos", min=1)
@@ -61,24 +61,48 @@ def write_onnx(network: Network, dims: Dims, path: Path, half: bool) -> None:
     model = program.model_proto
     for node in model.graph.node:
         del node.metadata_props[:]  # where in the Python code each node comes from
-    if half:
-        _halve(model.graph)
+    if dtype != "float32":
+        _shrink(model.graph, dtype)
     onnx.save_model(model, path)
 
 
-def _halve(graph: onnx.GraphProto) -> None:
-    """Stores large float32 weights as float16 and casts them back where they are used."""
-    casts = []
+def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
+    """Stores large float32 weights smaller, and nodes that widen them again where they are used:
+    Cast of float16, DequantizeLinear of the rows of an int8 matrix."""
+    widening, steps = [], []
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
         if weight.data_type != TensorProto.FLOAT or values.size < SMALL:
             continue
         name = weight.name
-        weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
-        casts.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
-    nodes = [*casts, *graph.node]
+        if dtype == "int8" and values.ndim == 2:
+            units, step, axis = _units(values)
+            weight.CopyFrom(numpy_helper.from_array(units, name + "_int8"))
+            steps.append(numpy_helper.from_array(step, name + "_step"))
+            inputs = [weight.name, steps[-1].name]
+            widening.append(helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
+        else:
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
+            widening.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    graph.initializer.extend(steps)
+    nodes = [*widening, *graph.node]
     del graph.node[:]
     graph.node.extend(nodes)
+
+
+def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
+    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples.
+
+    The graph may have transposed it: the axis is the one along which nothing is lost.
+    """
+    found = []
+    for axis in (0, 1):
+        step = (np.abs(values).max(1 - axis, keepdims=True).clip(1e-12) / 127).astype(np.float32)
+        units = np.rint(values / step).astype(np.int8)
+        lost = float(np.abs(units * step - values).max())
+        found.append((lost, axis, units, step.ravel()))
+    _, axis, units, step = min(found, key=lambda one: one[0])
+    return units, step, axis
 
 
 def run_onnx(path: Path, rgb: np.ndarray, audio: np.ndarray, threads: int = 1) -> np.ndarray:

@@ -114,6 +114,30 @@ def test_both_students_are_averaged(made, data_set, videos, tmp_path):
     torch.testing.assert_close(found, (logits[0] + logits[1]) / 2)
 
 
+def test_eight_bits(made, data_set, videos, tmp_path):
+    from distill.onnx_graph import run_onnx
+
+    run_export(made, data_set, tmp_path / "small", dtype="int8")
+    stored = load_file(tmp_path / "small" / "model.safetensors")
+    trained = float_network(made).state_dict()
+    matrices = [name for name, value in trained.items() if value.ndim == 2]
+    assert matrices
+    for name in matrices:
+        step = trained[name].abs().amax(1) / 127
+        off = (stored[name].float() * stored[name + ".step"][:, None] - trained[name]).abs()
+        assert stored[name].dtype == torch.int8
+        assert (off <= step[:, None] * 0.5001).all(), "rounded to the nearest unit of its row"
+    rgb, audio = videos[1][:50], videos[2][:50]
+    found = Exported(tmp_path / "small").logits(rgb, audio)
+    whole = Exported(made / "out").logits(rgb, audio)
+    assert (found.sigmoid() - whole.sigmoid()).abs().max() < 0.05
+    by_graph = run_onnx(tmp_path / "small" / "model.onnx", rgb, audio)
+    np.testing.assert_allclose(by_graph, found, atol=1e-4)
+    for file in ("model.safetensors", "model.onnx"):
+        sizes = [(folder / file).stat().st_size for folder in (tmp_path / "small", made / "out")]
+        assert sizes[0] < 0.75 * sizes[1], "small matrices have many steps"
+
+
 def test_moved_export_loads(made, videos, tmp_path):
     shutil.copytree(made / "out", tmp_path / "elsewhere")
     classes, scores = Exported(tmp_path / "elsewhere").top(videos[1][:3], videos[2][:3])
@@ -131,7 +155,7 @@ def test_over_budget_leaves_nothing(made, data_set, tmp_path):
 
 def test_a_failed_parity_check_leaves_the_old_export(made, data_set, monkeypatch):
     before = (made / "out" / "model.safetensors").stat().st_mtime_ns
-    monkeypatch.setattr(export, "TOLERANCE", 0.0)
+    monkeypatch.setitem(export.TOLERANCE, "float16", 0.0)
     with pytest.raises(AssertionError, match="model.safetensors: scores within"):
         run_export(made, data_set, made / "out", onnx=False)
     assert (made / "out" / "model.safetensors").stat().st_mtime_ns == before
