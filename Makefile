@@ -116,7 +116,8 @@ $(A)/first_level/models.txt: FORCE | $(VENV)
 $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 
 # Models that a model's TOML names as its teachers, which must be trained before.
-teachers_of = $(shell sed -n 's/^models = \[\(.*\)\]/\1/p' first_level/configs/$(PLAN)/$1.toml | tr -d '",')
+teachers_of = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
+  sed -n 's/.*\[teachers\][^[]*models *= *\[\([^]]*\)\].*/\1/p' | tr -d "\"',")
 TAUGHT := $(notdir $(basename $(shell grep -ls '^\[teachers\]' first_level/configs/$(PLAN)/*.toml)))
 PREDICTIONS :=
 define first_level_job # model, fold, teachers

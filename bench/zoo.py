@@ -17,6 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from first_level.config import ModelConfig, check_arguments, read
+from first_level.train import has_weights, inputs_of
 from yt8m import cli
 from yt8m.cli import InputError
 from yt8m.config import write_snapshot
@@ -31,11 +32,19 @@ def main(
     configs: Path, store: Path, folds: Path, out: Path, *, seeds: int = 2, jobs: int = 2
 ) -> None:
     """Trains every model of the folder CONFIGS and prints the table."""
+    for name, value in (("seeds", seeds), ("jobs", jobs)):
+        if value < 1:
+            raise InputError(f"--{name} {value}: 1 or more is allowed")
+    for path in (store / "manifest.json", folds):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `make folds` writes it")
     models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
     if not models:
         raise InputError(f"{configs}: no models (*.toml) there")
     for name, model in models.items():
         check_arguments(model, configs / f"{name}.toml")
+        if model.teachers is not None:
+            raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
     wanted = [(name, seed) for seed in range(seeds) for name in models]
     with ThreadPoolExecutor(jobs) as pool:
         done = [
@@ -54,11 +63,11 @@ def main(
 
 
 def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
-    """One job in a process of its own, unless its predictions are there already."""
+    """One job in a process of its own, unless it was done with the same configuration and data."""
     training = model.training.model_copy(update={"seed": model.training.seed + number})
     config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
-    changed = write_snapshot(config, model.model_copy(update={"training": training}))
-    if (job / "predictions.npz").is_file() and not changed:
+    write_snapshot(config, model.model_copy(update={"training": training}))
+    if finished(job, inputs_of(model, config, store, folds, job, FOLD)):
         return
     command = [sys.executable, "-m", "first_level.train", config, store, folds, job]
     with open(job / "log.txt", "w") as log:
@@ -72,6 +81,14 @@ def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: P
     cli.log(f"{folder.name} seed {number}: {last[0] if last else 'no output'}")
     if done.returncode:
         raise InputError(f"{job}: failed; see log.txt there")
+
+
+def finished(job: Path, made_from: str) -> bool:
+    """Whether a job has predictions, and by weights made from just these inputs."""
+    predictions, weights = job / "predictions.npz", job / "weights.safetensors"
+    if not predictions.is_file() or not has_weights(job, made_from):
+        return False
+    return predictions.stat().st_mtime >= weights.stat().st_mtime
 
 
 def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:

@@ -13,7 +13,23 @@ from pydantic import Field, field_validator
 
 from yt8m import cli
 from yt8m.config import Config, read_toml, write_snapshot
-from yt8m.settings import Inputs, SoftLabels, Training
+from yt8m.settings import Inputs, Training
+
+
+class SoftLabels(Config):
+    """What the student learns: the ensemble's probabilities, the labels, or a mix of both.
+
+    mix:  target = (1 - hard_weight) * soft + hard_weight * hard. A true label that the ensemble
+          never proposed has soft = 0 there, so it counts with hard_weight.
+    fill: a true label stays 1; every other candidate gets soft_weight * soft.
+    """
+
+    how: Literal["mix", "fill"] = "mix"
+    hard_weight: float = Field(0.3, ge=0, le=1)
+    soft_weight: float = Field(0.5, ge=0, le=1)
+    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
+    candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
+    outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
 
 
 class ResnetTraining(Training):

@@ -20,13 +20,13 @@ from distill.build import build_member, member_of
 from distill.config import DistillConfig
 from distill.extractors import LAYOUTS, Extractor, WithHead
 from distill.student import Student, num_values
+from distill.targets import SoftTargets
 from yt8m import cli, metrics
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.dataset import Source
 from yt8m.files import fingerprint, remove, working_in, write_json
 from yt8m.settings import Training
-from yt8m.soft_targets import SoftTargets
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
 from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies

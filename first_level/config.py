@@ -53,7 +53,7 @@ class Teachers(Config):
 
 
 class Segments(Config):
-    """How a frame-level model is fine-tuned on rated segments. Measured: docs/results.md."""
+    """How a frame-level model is fine-tuned on rated segments. Measured: docs/models.md."""
 
     seconds: int = Field(5, ge=1)  # of the windows that are predicted
     context: int = Field(0, ge=0)  # further frames that the model sees on either side
@@ -77,7 +77,7 @@ class ModelConfig(Config):
     start: Start | None = None
     teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
-    # when another model proposes the class (docs/stacking.md has what K costs and gives).
+    # when another model proposes the class (docs/results.md has what K costs and gives).
     keep: int = Field(64, ge=20)
 
 
@@ -130,11 +130,14 @@ def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
             raise InputError(f"{where}: arch {EXPORTED!r} needs [start] weights = an export folder")
         arguments["export"] = config.start.weights
     try:
-        if not 0 <= arguments.get("dropout", 0) < 1:  # at 1, nothing but the last bias would learn
-            raise ValueError(f"model.dropout = {arguments['dropout']}: 0 to below 1 is allowed")
+        for name, value in arguments.items():  # at 1, nothing but the last bias would learn
+            if name.endswith("dropout") and not 0 <= value < 1:
+                raise ValueError(f"model.{name} = {value}: 0 to below 1 is allowed")
         return model(seen, **arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: {error}") from error
+    except (ArithmeticError, IndexError, RuntimeError) as error:  # of sizes that no layer can have
+        raise InputError(f"{where}: [model] {config.model} cannot be built ({error})") from error
 
 
 def read(path: Path) -> PlannedModel:
@@ -163,6 +166,10 @@ def check_arguments(config: PlannedModel, where) -> None:
         except ValidationError as error:
             said = f"model.{key} = {config.model[key]!r}"
             raise InputError(f"{where}: {said}: {error.errors()[0]['msg']}") from error
+        values = config.model[key]
+        for value in values if isinstance(values, list) else [values]:
+            if not isinstance(value, str) and value < 0:
+                raise InputError(f"{where}: model.{key} = {values}: below 0 is not allowed")
     if config.segments is not None and model.level != "frame":
         raise InputError(
             f"{where}: [segments] is for frame-level models and {config.arch} is a video-level "
@@ -171,14 +178,18 @@ def check_arguments(config: PlannedModel, where) -> None:
 
 
 def check_teachers(configs: dict[Path, PlannedModel]) -> None:
-    """InputError when a teacher is not in the plan, or has teachers itself."""
-    first = {path.stem for path, config in configs.items() if config.teachers is None}
+    """InputError when a teacher is not in the plan, has teachers itself or takes other inputs."""
+    first = {path.stem: config for path, config in configs.items() if config.teachers is None}
     for path, config in configs.items():
         for name in config.teachers.models if config.teachers else ():
             if name not in first:
                 raise InputError(
                     f"{path}: teachers.models: {name!r} is no model of this plan without teachers"
                 )
+            if config.training.loss != "bce":  # to a ranking, each taught class would be a label
+                raise InputError(f'{path}: teachers need loss = "bce"')
+            if first[name].inputs != config.inputs:
+                raise InputError(f"{path}: teachers.models: {name!r} has other [inputs]")
 
 
 def main(plan: Path, out: Path) -> None:

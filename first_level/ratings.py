@@ -67,7 +67,8 @@ class SegmentTraining(Training):
 
 class Taught(nn.Module):
     """A model that learns, and beside it the parent that it was: of what nobody rated, it should
-    go on thinking what the parent thinks of the same seconds. `fit` adds `penalty` to the loss.
+    go on thinking what the parent thinks of the same seconds. That is taught of all classes, the
+    rated one among them. `fit` adds `penalty` to the loss.
     """
 
     def __init__(self, model: nn.Module, classes: int, weight: float):

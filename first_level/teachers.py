@@ -13,7 +13,7 @@ from pathlib import Path
 
 import torch
 
-from first_level.config import ModelConfig, build
+from first_level.config import ModelConfig, architecture, build
 from yt8m import device as devices
 from yt8m.cli import InputError
 from yt8m.config import read_snapshot
@@ -42,17 +42,21 @@ def teaching(
 ) -> Callable[[Batch, Targets], Targets] | None:
     """What turns the targets of a batch into (1 - weight) x labels + weight x mean of the teachers.
 
-    None without teachers. InputError when a teacher takes other inputs than the student.
+    None without teachers. InputError when a teacher takes other inputs than the student, or is of
+    the other level.
     """
     if not paths:
         return None
     device, weight, models = devices.pick(), config.teachers.weight, []
+    level = architecture(config.arch, "teachers").level
     for path in paths:
         theirs = read_snapshot(path.parent.parent / "config.json", ModelConfig)
         where = path.parent.parent.name
         if theirs.inputs != config.inputs:
             raise InputError(f"teachers: {where} has other [inputs]; they must be the student's")
         model = build(theirs, dims, where)
+        if model.level != level:
+            raise InputError(f"teachers: {where} is {model.level}-level, the student {level}-level")
         load_weights(model, path)
         models.append(model.to(device).eval().requires_grad_(False))
 

@@ -46,8 +46,7 @@ def main(
     cli.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
-    more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
-    made_from = fingerprint(config, store / "manifest.json", folds, fold, *more)
+    made_from = inputs_of(settings, config, store, folds, out, fold)
     job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
@@ -59,6 +58,14 @@ def main(
         if device.rank() == 0:
             load_weights(model, out / "weights.safetensors")
             job.predict(model.to(device.pick()))
+
+
+def inputs_of(
+    settings: ModelConfig, config: Path, store: Path, folds: Path, out: Path, fold: int
+) -> str:
+    """Fingerprint of all that the weights of a job are made from."""
+    more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
+    return fingerprint(config, store / "manifest.json", folds, fold, *more)
 
 
 def has_weights(out: Path, made_from: str) -> bool:
@@ -130,9 +137,16 @@ class Job:
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
         source = source_of(self.store, model.level, self.settings.inputs, self.splits)
-        passes = self.settings.training.noise.test_passes
-        seed = self.seed("passes")
-        found = predict(model, source, rows, self.settings.keep, passes=passes, seed=seed)
+        training = self.settings.training
+        found = predict(
+            model,
+            source,
+            rows,
+            self.settings.keep,
+            passes=training.noise.test_passes,
+            seed=self.seed("passes"),
+            precision=training.precision,
+        )
         gap_fold, gap_holdout = (
             self._gap(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))

@@ -38,6 +38,8 @@ def main(
 
     --folds: a folds.npz (LABELS is its store); --part: holdout, or fold0 to fold4, alone counts.
     """
+    if samples < 1:
+        raise InputError(f"--samples {samples}: 1 or more is allowed")
     ids, truth = labels_of(labels)
     if folds:
         chosen = rows_of(Splits.read(Path(folds), ids), part)
@@ -60,10 +62,11 @@ def main(
 
 
 def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:
-    """(ids, labels) of a store, or of records."""
+    """(ids, labels) of the videos of a store, or of records, that have a labels field."""
     if len(paths) == 1 and (paths[0] / "manifest.json").is_file():
         store = Store(paths[0])
-        return store.ids, store.labels
+        known = np.flatnonzero(store.labelled)
+        return store.ids[known], store.labels.take(known)
     rows, labels, _ = read_labels(paths, None)
     return np.array([video.encode() for video in rows]), labels
 

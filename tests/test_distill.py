@@ -11,17 +11,17 @@ from torch import nn
 
 from distill import train
 from distill.build import Member, build_member, build_network
-from distill.config import DistillConfig
+from distill.config import DistillConfig, SoftLabels
 from distill.extractors import LAYOUTS, Extractor
 from distill.student import Student, num_values
+from distill.targets import SoftTargets
 from yt8m import checkpoint
 from yt8m.cli import InputError
 from yt8m.config import read_toml, write_snapshot
 from yt8m.dataset import Batch, prepared
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid
-from yt8m.settings import Inputs, SoftLabels
-from yt8m.soft_targets import SoftTargets
+from yt8m.settings import Inputs
 from yt8m.store import Dims
 
 FULL = Dims(rgb=1024, audio=128, classes=3862, max_frames=0)

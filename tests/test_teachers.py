@@ -85,6 +85,21 @@ def test_a_teacher_with_other_inputs_is_refused(run, store):
         teachers.teaching(config, store.dims, paths)
 
 
+def test_a_teacher_of_the_other_level_is_refused(run, store):
+    config = _config(run).model_copy(update={"arch": "lstm"})
+    paths = teachers.files_of(config, run / "taught" / "fold1")
+    with pytest.raises(InputError, match="one is video-level, the student frame-level"):
+        teachers.teaching(config, store.dims, paths)
+
+
+def test_other_inputs_are_refused_before_anything_is_trained(tmp_path):
+    for name, text in PLAN.items():
+        more = "[inputs]\nnormalise = 'none'\n" if name == "one" else ""
+        (tmp_path / f"{name}.toml").write_text(text + more)
+    with pytest.raises(InputError, match=r"taught.toml: teachers.models: 'one' has other \[inputs"):
+        write_snapshots(tmp_path, tmp_path / "out")
+
+
 @pytest.mark.parametrize("name", ["absent", "taught"])
 def test_a_teacher_must_be_a_model_of_the_first_round(name, tmp_path):
     for other, text in PLAN.items():

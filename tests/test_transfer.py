@@ -106,7 +106,7 @@ def _write_export(folder: Path, network, members: list[Member], **changes) -> No
         "dtype": "float32",
         "values": 0,
     }
-    save_file(rounded_state(network, torch.float32), folder / "model.safetensors")
+    save_file(rounded_state(network, "float32"), folder / "model.safetensors")
     (folder / "model.json").write_text(canonical(Manifest(**described | changes)))
 
 

@@ -20,7 +20,7 @@ def lr_factor(progress: float, settings: Training, gaps: list[float]) -> float:
     gaps: those of the inner split after each epoch so far.
     """
     if progress < settings.warmup:
-        return max(progress, 1e-3) / settings.warmup
+        return min(1.0, max(progress, 1e-3) / settings.warmup)
     if settings.schedule == "plateau":
         return 0.5 ** halvings(gaps, settings.plateau_patience)
     if settings.schedule == "constant":

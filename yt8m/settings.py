@@ -190,19 +190,3 @@ class Training(Config):
         if changes_bce and others.data.get("loss", "bce") != "bce":
             raise ValueError('smoothing, correction and adaptation need loss = "bce"')
         return noise
-
-
-class SoftLabels(Config):
-    """What is learnt from an ensemble: its probabilities, the labels, or a mix of both.
-
-    mix:  target = (1 - hard_weight) * soft + hard_weight * hard. A true label that the ensemble
-          never proposed has soft = 0 there, so it counts with hard_weight.
-    fill: a true label stays 1; every other candidate gets soft_weight * soft.
-    """
-
-    how: Literal["mix", "fill"] = "mix"
-    hard_weight: float = Field(0.3, ge=0, le=1)
-    soft_weight: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
-    candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
-    outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate

@@ -67,7 +67,8 @@ def fit(
         loss = _train_epoch(run, source, rows, targets, teach)
         line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
         if check_rows is not None and len(check_rows):
-            watched = predict(run.best_weights(), source, check_rows, 20)
+            best, precision = run.best_weights(), settings.precision
+            watched = predict(best, source, check_rows, 20, precision=precision)
             labels = source.store.labels.take(check_rows)
             line["gap"] = metrics.gap(watched.classes, watched.logits, labels)
         line |= total.tick()
@@ -162,11 +163,12 @@ def predict(
     batch_size: int = 512,
     passes: int = 0,
     seed: int = 0,
+    precision: Precision = "auto",
 ) -> Predictions:
     """The K best classes of store rows, by a model in evaluation mode; passes: see logits_of."""
     k = min(k, source.store.dims.classes)
     parts = [(np.zeros((0, k), np.uint16), np.zeros((0, k), np.float16))]
-    found = logits_of(model, source, rows, batch_size, passes=passes, seed=seed)
+    found = logits_of(model, source, rows, batch_size, precision, passes, seed)
     parts += [top_k(logits, k) for _, logits in found]
     classes, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
     return Predictions(source.store.ids[rows], classes, logits)

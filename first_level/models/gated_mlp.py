@@ -7,7 +7,7 @@ under numbers; the variants are known, which number is which is taken to be, in 
   5                  layers = 2, sort: gates see the layer's activations in order of size (sorting
                      the layer itself did not learn: GAP 0.35 against 0.55 on 28,792 videos)
   6                  layers = 2, residual: x + ReLU(BatchNorm(Linear(x))), BatchNorm in every layer
-  7                  heads = 5: each class reads the layer through five gates of their own
+  7                  heads = 5: five gates of the layer, side by side; all classes read all five
 W: width, H: heads.
 """
 

@@ -1,7 +1,7 @@
-"""What students learn: soft labels of the ensemble mixed with the labels of the records.
+"""What the students learn: soft labels of the ensemble mixed with the labels of the records.
 
-Paper, section 3: out-of-fold predictions of the ensemble as soft labels. The ways of mixing:
-settings.SoftLabels. Letters: B batch, C classes, K candidates of a video, N training videos.
+Paper, section 3: out-of-fold predictions of the ensemble as soft labels. See config.SoftLabels for
+the ways of mixing. Letters: B batch, C classes, K candidates of a video, N training videos.
 """
 
 from pathlib import Path
@@ -9,10 +9,10 @@ from pathlib import Path
 import numpy as np
 import torch
 
+from distill.config import SoftLabels
 from yt8m.dataset import Targets
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid
-from yt8m.settings import SoftLabels
 
 
 class SoftTargets:
