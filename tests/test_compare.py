@@ -106,6 +106,22 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
         compare.main(*files, folds=str(folds), part="test")
 
 
+def test_a_stores_videos_without_labels_do_not_count(store, monkeypatch):
+    labelled = np.ones(len(store), bool)
+    labelled[::3] = False
+    monkeypatch.setattr(compare.Store, "__init__", _with(store, labelled))
+    ids, labels = compare.labels_of([store.folder])
+    assert ids.tolist() == store.ids[labelled].tolist()
+    assert len(labels) == labelled.sum()
+
+
+def _with(store, labelled):
+    def init(self, folder):
+        vars(self).update(vars(store) | {"labelled": labelled})
+
+    return init
+
+
 def test_files_without_a_common_video_say_so(world, store, tmp_path):
     world[1].write(tmp_path / "other.npz")
     with pytest.raises(InputError, match="no labelled video is in both"):

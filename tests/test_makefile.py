@@ -186,7 +186,11 @@ def test_segments_are_for_the_models_that_say_how(tree):
 
 def test_a_taught_model_is_trained_after_its_teachers(tree):
     toml = tree / "first_level/configs/tiny/three.toml"
-    toml.write_text('# why\narch = \'linear\'\n[teachers]\nmodels = ["one", "two"]\n')
+    models = """models = [
+      "one", # the first
+      'two',
+    ]"""
+    toml.write_text(f"# why\narch = 'linear'\n[teachers]\n{models}\n")
     trained = [call for call in _make(tree) if call.startswith("first_level.train")]
     assert len(trained) == 5
     assert all("/three/" in call for call in trained)
