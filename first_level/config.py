@@ -31,6 +31,12 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
+# Arguments of architectures that are sizes: there is no layer of none.
+SIZES = frozenset(
+    "width widths hidden words clusters combinations length steps layers heads code times "
+    "audio_width expert_width active inner rgb_channels audio_channels channels kernel".split()
+)
+ANY_FRAMES = Dims(rgb=1, audio=1, classes=1, max_frames=1)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
 
@@ -167,9 +173,11 @@ def check_arguments(config: PlannedModel, where) -> None:
             said = f"model.{key} = {config.model[key]!r}"
             raise InputError(f"{where}: {said}: {error.errors()[0]['msg']}") from error
         values = config.model[key]
+        least = 1 if key in SIZES else 0
         for value in values if isinstance(values, list) else [values]:
-            if not isinstance(value, str) and value < 0:
-                raise InputError(f"{where}: model.{key} = {values}: below 0 is not allowed")
+            if not isinstance(value, str) and value < least:
+                raise InputError(f"{where}: model.{key} = {values}: below {least} is not allowed")
+    config.inputs.check(model.level, ANY_FRAMES, where)
     if config.segments is not None and model.level != "frame":
         raise InputError(
             f"{where}: [segments] is for frame-level models and {config.arch} is a video-level "

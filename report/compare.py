@@ -40,6 +40,8 @@ def main(
     """
     if samples < 1:
         raise InputError(f"--samples {samples}: 1 or more is allowed")
+    if part != "holdout" and not folds:
+        raise InputError(f"--part {part}: needs --folds, which says what is in it")
     ids, truth = labels_of(labels)
     if folds:
         chosen = rows_of(Splits.read(Path(folds), ids), part)

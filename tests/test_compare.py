@@ -102,6 +102,8 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     compare.main(*files, folds=str(folds), samples=20)
     alone = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert alone["videos"] == np.isin(splits.holdout, order).sum()
+    with pytest.raises(InputError, match="--part fold1: needs --folds"):
+        compare.main(*files, part="fold1")
     with pytest.raises(InputError, match="--part test: holdout, fold0, .* are allowed"):
         compare.main(*files, folds=str(folds), part="test")
 

@@ -249,3 +249,23 @@ def test_an_argument_of_another_type_says_so():
     with pytest.raises(InputError, match="x.toml: model.dropout = 'much': Input should"):
         check_arguments(config, "x.toml")
     check_arguments(PlannedModel(arch="mlp", model={"dropout": 0, "widths": [3, 4]}), "x.toml")
+
+
+@pytest.mark.parametrize(
+    ("arch", "arguments", "message"),
+    [
+        ("mlp", {"widths": [8, 0]}, r"model.widths = \[8, 0\]: below 1 is not allowed"),
+        ("lstm", {"layers": 0}, "model.layers = 0: below 1 is not allowed"),
+        ("resnet", {"tower_blocks": -1}, "model.tower_blocks = -1: below 0 is not allowed"),
+    ],
+)
+def test_a_size_that_no_layer_has_says_so(arch, arguments, message):
+    with pytest.raises(InputError, match=f"x.toml: {message}"):
+        check_arguments(PlannedModel(arch=arch, model=arguments), "x.toml")
+    check_arguments(PlannedModel(arch="resnet", model={"tower_blocks": 0}), "x.toml")
+
+
+def test_statistics_of_a_frame_level_model_are_refused_when_the_plan_is_read():
+    config = PlannedModel(arch="lstm", inputs=Inputs(statistics=("mean", "std")))
+    with pytest.raises(InputError, match="x.toml: inputs.statistics are for video-level models"):
+        check_arguments(config, "x.toml")
