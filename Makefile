@@ -118,15 +118,21 @@ $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 # Models that a model's TOML names as its teachers, which must be trained before.
 teachers_of = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
   sed -n 's/.*\[teachers\][^[]*models *= *\[\([^]]*\)\].*/\1/p' | tr -d "\"',")
+# Weights that a model's TOML begins with: a file, or the folder of an export.
+started_from = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
+  sed -n "s/.*\[start\][^[]*weights *= *[\"']\([^\"']*\).*/\1/p")
+file_of = $(if $(wildcard $1/model.json),$1/model.json,$(wildcard $1))
+STARTED := $(notdir $(basename $(shell grep -ls '^\[start\]' first_level/configs/$(PLAN)/*.toml)))
 TAUGHT := $(notdir $(basename $(shell grep -ls '^\[teachers\]' first_level/configs/$(PLAN)/*.toml)))
 PREDICTIONS :=
-define first_level_job # model, fold, teachers
-$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $(3:%=$(A)/first_level/%/fold$2/predictions.npz)
+define first_level_job # model, fold, teachers, weights it begins with
+$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $(3:%=$(A)/first_level/%/fold$2/predictions.npz) $4
 	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
 PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
 endef
-$(foreach m,$(MODELS),$(eval t_$m := $(if $(filter $m,$(TAUGHT)),$(call teachers_of,$m))))
-$(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k,$(t_$m)))))
+$(foreach m,$(TAUGHT),$(eval t_$m := $(call teachers_of,$m)))
+$(foreach m,$(STARTED),$(eval s_$m := $(call file_of,$(call started_from,$m))))
+$(foreach m,$(MODELS),$(foreach k,$(FOLDS),$(eval $(call first_level_job,$m,$k,$(t_$m),$(s_$m)))))
 first_level: $(PREDICTIONS) ## every model of PLAN on every fold
 models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, GAP@20
 	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)/first_level $(STORE)

@@ -17,7 +17,7 @@ from pathlib import Path
 import numpy as np
 
 from first_level.config import ModelConfig, check_arguments, read
-from first_level.train import has_weights, inputs_of
+from first_level.train import fingerprint_of, has_weights
 from yt8m import cli
 from yt8m.cli import InputError
 from yt8m.config import write_snapshot
@@ -67,7 +67,7 @@ def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: P
     training = model.training.model_copy(update={"seed": model.training.seed + number})
     config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
     write_snapshot(config, model.model_copy(update={"training": training}))
-    if finished(job, inputs_of(model, config, store, folds, job, FOLD)):
+    if finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
         return
     command = [sys.executable, "-m", "first_level.train", config, store, folds, job]
     with open(job / "log.txt", "w") as log:

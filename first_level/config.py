@@ -31,11 +31,6 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
-# Arguments of architectures that are sizes: there is no layer of none.
-SIZES = frozenset(
-    "width widths hidden words clusters combinations length steps layers heads code times "
-    "audio_width expert_width active inner rgb_channels audio_channels channels kernel".split()
-)
 ANY_FRAMES = Dims(rgb=1, audio=1, classes=1, max_frames=1)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
@@ -169,14 +164,11 @@ def check_arguments(config: PlannedModel, where) -> None:
             continue
         try:
             TypeAdapter(hint).validate_python(config.model[key], strict=True)
-        except ValidationError as error:
-            said = f"model.{key} = {config.model[key]!r}"
-            raise InputError(f"{where}: {said}: {error.errors()[0]['msg']}") from error
-        values = config.model[key]
-        least = 1 if key in SIZES else 0
-        for value in values if isinstance(values, list) else [values]:
-            if not isinstance(value, str) and value < least:
-                raise InputError(f"{where}: model.{key} = {values}: below {least} is not allowed")
+        except ValidationError as error:  # of the annotation, such as settings.Size
+            said, first = f"model.{key} = {config.model[key]!r}", error.errors()[0]
+            least = first.get("ctx", {}).get("ge")
+            text = first["msg"] if least is None else f"below {least} is not allowed"
+            raise InputError(f"{where}: {said}: {text}") from error
     config.inputs.check(model.level, ANY_FRAMES, where)
     if config.segments is not None and model.level != "frame":
         raise InputError(

@@ -46,7 +46,7 @@ def main(
     cli.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
-    made_from = inputs_of(settings, config, store, folds, out, fold)
+    made_from = fingerprint_of(settings, config, store, folds, out, fold)
     job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
@@ -60,7 +60,7 @@ def main(
             job.predict(model.to(device.pick()))
 
 
-def inputs_of(
+def fingerprint_of(
     settings: ModelConfig, config: Path, store: Path, folds: Path, out: Path, fold: int
 ) -> str:
     """Fingerprint of all that the weights of a job are made from."""

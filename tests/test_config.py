@@ -36,7 +36,7 @@ def _toml(folder: Path, text: str) -> Path:
             "loss = 'bse': Input should be 'bce', 'so",
         ),
         ('arch = "moe"\n[model]\nexpert = 1', "unknown key 'model.expert'; allowed: experts, "),
-        ('arch = "moe"\n[model]\nexperts = -1', "model.experts = -1: below 0 is not allowed"),
+        ('arch = "moe"\n[model]\nexperts = -1', "model.experts = -1: below 1 is not allowed"),
         ("arch = ", "m.toml: not TOML"),
     ],
 )

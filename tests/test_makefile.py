@@ -207,6 +207,26 @@ def test_a_taught_model_is_trained_after_its_teachers(tree):
     _make(tree)
 
 
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_other_weights_to_begin_with_retrain_the_model_that_begins_with_them(tree, what):
+    weights = tree / "old" / ("model.json" if what == "folder" else "weights.safetensors")
+    weights.parent.mkdir(exist_ok=True)
+    weights.write_text("x")
+    named = "old" if what == "folder" else "old/weights.safetensors"
+    toml = tree / "first_level/configs/tiny/three.toml"
+    toml.write_text(f"# why\narch = 'linear'\n[start]\nfreeze = true\nweights = '{named}'\n")
+    assert _modules(_make(tree, goal="first_level")) == ["first_level.train"] * 5
+    assert _make(tree, goal="first_level") == []
+    later = weights.stat().st_mtime + 100
+    os.utime(weights, (later, later))
+    calls = _make(tree, goal="first_level")
+    assert len(calls) == 5
+    assert all("/three/" in call for call in calls)
+    shutil.rmtree(weights.parent)
+    toml.unlink()
+    _make(tree)
+
+
 def test_data_is_remembered(tree):
     assert _make(tree, "DATA=records") == []
     command = ["make", "all", "PYTHON=./python", "PLAN=tiny"]

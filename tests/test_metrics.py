@@ -5,6 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from sklearn.metrics import average_precision_score
+from slow_metrics import slow_map_at_k
 
 from yt8m import metrics
 from yt8m.labels import Labels
@@ -96,3 +97,30 @@ def test_a_million_predictions_need_no_loop_over_videos():
     classes = np.argsort(rng.random((50_000, 40)), axis=1)[:, :20]
     labels = Labels.from_lists(rng.integers(0, 40, (50_000, 3)))
     assert 0.03 < metrics.gap(classes, rng.random((50_000, 20)), labels) < 0.045  # chance
+
+
+@settings(deadline=None, max_examples=60)
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 40))
+def test_map_at_k_equals_a_direct_definition_with_ties(seed, decimals, k):
+    rng = np.random.default_rng(seed)
+    classes, rated = rng.integers(0, 5, 60), rng.integers(-1, 2, 60)
+    scores = np.round(rng.random(60), decimals)
+    missed = rng.integers(0, 3, 6)
+    positives = np.bincount(classes[rated > 0], minlength=6) + missed
+    positives[rng.integers(6)] = 0  # a class without positives: its negatives do not count
+    rated[(rated > 0) & (positives[classes] == 0)] = 0
+    pairs = list(zip(classes.tolist(), scores.tolist(), rated.tolist(), strict=True))
+    found = metrics.map_at_k(classes, scores, rated, positives, k)
+    if positives.any():
+        assert found == pytest.approx(slow_map_at_k(pairs, positives, k))
+    else:
+        assert np.isnan(found[0])
+
+
+def test_map_at_k_by_hand():
+    classes, scores = np.zeros(5, int), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
+    rated = np.array([-1, 1, 0, -1, 1])
+    value, counted = metrics.map_at_k(classes, scores, rated, np.array([2, 0]), 5)
+    assert (value, counted) == (pytest.approx((1 + 2 / 3) / 2), 1)
+    cut, _ = metrics.map_at_k(classes, scores, rated, np.array([2, 0]), 4)
+    assert cut == pytest.approx(1 / 2), "K counts the segments that nobody rated too"

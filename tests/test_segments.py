@@ -1,17 +1,16 @@
-"""The segment task: MAP@K, fine-tuning that beats its parent end to end, the challenge file."""
+"""The segment task: fine-tuning that beats its parent end to end, and the challenge's file."""
 
 import numpy as np
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from slow_metrics import slow_map_at_k
 
 from first_level import segments, submission, train
 from first_level.config import main as write_snapshots
 from first_level.windows import every_window
 from folds import assign, decode
 from report import segments as report
-from yt8m import metrics, synthetic
+from yt8m import synthetic
 from yt8m.cli import InputError
 from yt8m.files import read_json
 from yt8m.predictions import Predictions
@@ -24,52 +23,6 @@ MODEL = (
     "# test\narch = 'attention_net'\n[model]\nwidth = 16\nlayers = 1\nhidden = 32\n"
     "[training]\nepochs = 6\nbatch_size = 64\nlr = 0.005\n"
 )
-
-
-# ---- MAP@K ---------------------------------------------------------------------------------------
-
-
-def _slow_map_at_k(pairs, positives, k):
-    """pairs: (class, score, rating) in order; positives: by class."""
-    sums = []
-    for wanted, count in enumerate(positives):
-        if not count:
-            continue
-        listed = sorted((p for p in pairs if p[0] == wanted), key=lambda p: -p[1])[:k]
-        hits, precisions = 0, 0.0
-        rated = [rating for _, _, rating in listed if rating >= 0]
-        for rank, rating in enumerate(rated, 1):
-            hits += rating
-            precisions += rating * hits / rank
-        sums.append(precisions / count)
-    return np.mean(sums), len(sums)
-
-
-@settings(deadline=None, max_examples=60)
-@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 40))
-def test_map_at_k_equals_a_direct_definition_with_ties(seed, decimals, k):
-    rng = np.random.default_rng(seed)
-    classes, rated = rng.integers(0, 5, 60), rng.integers(-1, 2, 60)
-    scores = np.round(rng.random(60), decimals)
-    missed = rng.integers(0, 3, 6)
-    positives = np.bincount(classes[rated > 0], minlength=6) + missed
-    positives[rng.integers(6)] = 0  # a class without positives: its negatives do not count
-    rated[(rated > 0) & (positives[classes] == 0)] = 0
-    pairs = list(zip(classes.tolist(), scores.tolist(), rated.tolist(), strict=True))
-    found = metrics.map_at_k(classes, scores, rated, positives, k)
-    if positives.any():
-        assert found == pytest.approx(_slow_map_at_k(pairs, positives, k))
-    else:
-        assert np.isnan(found[0])
-
-
-def test_map_at_k_by_hand():
-    classes, scores = np.zeros(5, int), np.array([0.9, 0.8, 0.7, 0.6, 0.5])
-    rated = np.array([-1, 1, 0, -1, 1])
-    value, counted = metrics.map_at_k(classes, scores, rated, np.array([2, 0]), 5)
-    assert (value, counted) == (pytest.approx((1 + 2 / 3) / 2), 1)
-    cut, _ = metrics.map_at_k(classes, scores, rated, np.array([2, 0]), 4)
-    assert cut == pytest.approx(1 / 2), "K counts the segments that nobody rated too"
 
 
 # ---- end to end ----------------------------------------------------------------------------------
@@ -133,7 +86,7 @@ def test_the_figure_is_that_of_the_predictions_that_are_written(run):
     positives = np.bincount(rated.label[rated.score > 0], minlength=CLASSES)
     report = read_json(run / "out/net/segments/fold0/report.json")
     expected = (report["map_fine_tuned"], report["classes"])
-    assert _slow_map_at_k(pairs, positives, 100_000) == pytest.approx(expected)
+    assert slow_map_at_k(pairs, positives, 100_000) == pytest.approx(expected)
 
 
 def test_every_window_of_the_rated_videos_of_fold_and_holdout_is_predicted(run):
@@ -283,7 +236,7 @@ def test_the_file_gives_the_same_figure(run, tmp_path):
     positives = np.bincount(rated.label[rated.score > 0], minlength=CLASSES)
     expected = read_json(run / "out/net/segments/fold0/report.json")["map_fine_tuned"]
     # Equal logits are ordered by id in the file, by row in the report.
-    assert _slow_map_at_k(pairs, positives, 100_000)[0] == pytest.approx(expected, abs=0.01)
+    assert slow_map_at_k(pairs, positives, 100_000)[0] == pytest.approx(expected, abs=0.01)
 
 
 # ---- errors --------------------------------------------------------------------------------------

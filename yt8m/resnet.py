@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -59,9 +60,9 @@ class ResNetLike(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 2048,
-        tower_blocks: int = 1,
-        concat_blocks: int = 1,
+        width: Size = 2048,
+        tower_blocks: Count = 1,
+        concat_blocks: Count = 1,
         dropout: float = 0.5,
         rgb_share: float = 0.5,
         noise: float = 0.0,

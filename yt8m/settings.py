@@ -11,6 +11,8 @@ from yt8m.store import Dims
 
 Level = Literal["video", "frame"]
 Precision = Literal["auto", "bf16", "float32"]
+# Arguments of architectures: the size of a layer, and how many of something that may be absent.
+Size, Count = Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)]
 Sampling = Literal[
     "stride",
     "first",

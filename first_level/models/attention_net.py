@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from first_level.layers import dense, masked_mean, masked_softmax
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -19,10 +20,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 1024,
-        layers: int = 3,
-        heads: int = 1,
-        hidden: int = 4096,
+        width: Size = 1024,
+        layers: Size = 3,
+        heads: Size = 1,
+        hidden: Size = 4096,
         dropout: float = 0.0,
     ):
         super().__init__()

@@ -10,13 +10,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
 class Model(nn.Module):
     level = "video"
 
-    def __init__(self, dims: Dims, width: int = 1024, code: int = 32, dropout: float = 0.0):
+    def __init__(self, dims: Dims, width: Size = 1024, code: Size = 32, dropout: float = 0.0):
         super().__init__()
         inputs = dims.rgb + dims.audio
         self.code = nn.Linear(inputs, code)

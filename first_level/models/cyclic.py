@@ -7,13 +7,14 @@ Published: W 1024, 2048, 8192 with 3, 6 and 2 times. Each pass has a BatchNorm o
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
 class Model(nn.Module):
     level = "video"
 
-    def __init__(self, dims: Dims, width: int = 1024, times: int = 3, dropout: float = 0.0):
+    def __init__(self, dims: Dims, width: Size = 1024, times: Size = 3, dropout: float = 0.0):
         super().__init__()
         self.hidden = nn.Sequential(nn.Linear(dims.rgb + dims.audio, width), nn.ReLU())
         self.again = nn.Linear(width, width)

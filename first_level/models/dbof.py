@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.layers import ContextGating, classifier, dense, masked_max, padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -20,10 +21,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        projection: int = 8192,
-        hidden: list[int] = (1024,),
+        projection: Count = 8192,
+        hidden: list[Size] = (1024,),
         gating: bool = False,
-        experts: int = 0,
+        experts: Count = 0,
         dropout: float = 0.0,
     ):
         super().__init__()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from yt8m.dataset import Batch
 from yt8m.resnet import ResNetLike
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -21,10 +22,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        combinations: int = 5,
-        width: int = 2048,
-        tower_blocks: int = 1,
-        concat_blocks: int = 1,
+        combinations: Size = 5,
+        width: Size = 2048,
+        tower_blocks: Count = 1,
+        concat_blocks: Count = 1,
         dropout: float = 0.5,
     ):
         super().__init__()

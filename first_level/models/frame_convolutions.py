@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.layers import MaskedBatchNorm, masked_max
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -41,10 +42,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        rgb_channels: list[int] = (2048, 2048),
-        audio_channels: list[int] = (512, 512),
-        channels: list[int] = (4096, 8192),
-        kernel: int = 3,
+        rgb_channels: list[Size] = (2048, 2048),
+        audio_channels: list[Size] = (512, 512),
+        channels: list[Size] = (4096, 8192),
+        kernel: Size = 3,
         dropout: float = 0.1,
     ):
         super().__init__()

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 from first_level.layers import masked_max, padded, real_rows
 from yt8m.dataset import Batch
 from yt8m.resnet import ResNetLike
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -20,9 +21,9 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 1024,
-        tower_blocks: int = 2,
-        concat_blocks: int = 2,
+        width: Size = 1024,
+        tower_blocks: Count = 2,
+        concat_blocks: Count = 2,
         dropout: float = 0.5,
     ):
         super().__init__()

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from first_level.layers import padded, real_rows
 from yt8m.dataset import Batch
 from yt8m.resnet import ResNetLike
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -21,12 +22,12 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 1024,
-        tower_blocks: int = 1,
-        concat_blocks: int = 1,
+        width: Size = 1024,
+        tower_blocks: Count = 1,
+        concat_blocks: Count = 1,
         dropout: float = 0.5,
-        length: int = 16,
-        hidden: int = 32,
+        length: Size = 16,
+        hidden: Size = 32,
     ):
         super().__init__()
         self.length = length

@@ -14,6 +14,7 @@ W: width, H: heads.
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -23,12 +24,12 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 4096,
-        layers: int = 1,
+        width: Size = 4096,
+        layers: Size = 1,
         dropout: float = 0.0,
         sort: bool = False,
         residual: bool = False,
-        heads: int = 1,
+        heads: Size = 1,
     ):
         super().__init__()
 

@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from first_level.layers import MaskedBatchNorm, Recurrent, dense, ramp
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -22,14 +23,14 @@ class Model(nn.Module):
         self,
         dims: Dims,
         cell: str = "lstm",  # or "gru"
-        width: int = 1024,
-        layers: int = 2,
+        width: Size = 1024,
+        layers: Size = 2,
         bidirectional: bool = False,
         residual: bool = False,  # a layer's input is added to its output
         batch_norm: bool = False,  # of the frames
         layer_dropout: float = 0.0,  # of a layer's outputs
         readout: str = "last",
-        hidden: list[int] = (2048,),
+        hidden: list[Size] = (2048,),
         dropout: float = 0.1,  # of the hidden layers
     ):
         super().__init__()

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from first_level.layers import Recurrent, dense, masked_softmax
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -35,9 +36,9 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 1024,
-        audio_width: int = 128,
-        hidden: list[int] = (4096, 4096),
+        width: Size = 1024,
+        audio_width: Size = 128,
+        hidden: list[Size] = (4096, 4096),
         dropout: float = 0.0,
     ):
         super().__init__()

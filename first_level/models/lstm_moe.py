@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from first_level.layers import MaskedBatchNorm, Recurrent, padded, ramp, real_rows
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -82,10 +83,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 512,
-        experts: int = 64,
-        active: int = 4,
-        expert_width: int = 1024,
+        width: Size = 512,
+        experts: Size = 64,
+        active: Size = 4,
+        expert_width: Size = 1024,
         balance: float = 0.1,  # weight of the two losses
         dropout: float = 0.4,
     ):

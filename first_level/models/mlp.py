@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.layers import ContextGating, classifier, dense
 from yt8m.dataset import Batch
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -20,11 +21,11 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        widths: list[int] = (4096,),
+        widths: list[Size] = (4096,),
         dropout: float = 0.5,
-        halvings: int = 0,
-        gating: int = 0,  # 0: none; 1: context gating; more: through the last width / gating units
-        experts: int = 0,  # 0: logistic; else a mixture of so many per class
+        halvings: Count = 0,
+        gating: Count = 0,  # 0: none; 1: context gating; more: through width / gating units
+        experts: Count = 0,  # 0: logistic; else a mixture of so many per class
     ):
         super().__init__()
         sizes = [dims.rgb + dims.audio, *hourglass(list(widths), halvings)]

@@ -9,13 +9,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
 class Model(nn.Module):
     level = "video"
 
-    def __init__(self, dims: Dims, experts: int = 2, dropout: float = 0.0):
+    def __init__(self, dims: Dims, experts: Size = 2, dropout: float = 0.0):
         super().__init__()
         width = dims.rgb + dims.audio
         self.num_experts = experts

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from first_level.layers import ContextGating, classifier, padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -54,12 +55,12 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        clusters: int = 256,
-        groups: int = 0,  # 0: NetVLAD
-        expansion: int = 2,
-        hidden: int = 1024,
-        gating: int = 0,  # 0: none; 1: context gating; more: through hidden / gating units
-        experts: int = 0,  # 0: logistic; else a mixture of so many per class
+        clusters: Size = 256,
+        groups: Count = 0,  # 0: NetVLAD
+        expansion: Size = 2,
+        hidden: Size = 1024,
+        gating: Count = 0,  # 0: none; 1: context gating; more: through hidden / gating units
+        experts: Count = 0,  # 0: logistic; else a mixture of so many per class
         dropout: float = 0.5,
     ):
         super().__init__()

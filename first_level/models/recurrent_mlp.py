@@ -7,6 +7,7 @@ The last output of the last layer -> C. Published: GRU 1024 x 2 and 1024 x 4 lay
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
@@ -16,7 +17,7 @@ class Model(nn.Module):
     level = "video"
 
     def __init__(
-        self, dims: Dims, width: int = 1024, layers: int = 2, steps: int = 10, cell: str = "gru"
+        self, dims: Dims, width: Size = 1024, layers: Size = 2, steps: Size = 10, cell: str = "gru"
     ):
         super().__init__()
         if cell not in CELLS:

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from first_level.layers import masked_mean
 from yt8m.dataset import Batch
+from yt8m.settings import Size
 from yt8m.store import Dims
 
 
@@ -44,10 +45,10 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        width: int = 512,
-        layers: int = 1,
-        heads: int = 1,
-        inner: int = 2048,
+        width: Size = 512,
+        layers: Size = 1,
+        heads: Size = 1,
+        inner: Size = 2048,
         positions: bool = False,
         dropout: float = 0.0,
     ):

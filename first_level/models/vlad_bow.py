@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from yt8m.dataset import Batch
 from yt8m.resnet import ResNetLike
+from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
 
@@ -37,11 +38,11 @@ class Model(nn.Module):
     def __init__(
         self,
         dims: Dims,
-        words: int = 4096,
+        words: Size = 4096,
         power: float = 1.0,
-        width: int = 1024,
-        tower_blocks: int = 1,
-        concat_blocks: int = 1,
+        width: Size = 1024,
+        tower_blocks: Count = 1,
+        concat_blocks: Count = 1,
         dropout: float = 0.1,
     ):
         super().__init__()

@@ -1,0 +1,76 @@
+"""How much of a student's figure on a fold is leak (docs/results.md, "The leak").
+
+    python -m bench.leak artifacts/small/store artifacts/small/folds.npz \
+        artifacts/small/stacking/soft_labels.npz OUT
+
+One network learns from the videos outside fold 0: from their labels, from half labels and half soft
+labels, from soft labels alone. The soft labels are out-of-fold predictions: none comes from a model
+that saw its video, but all come from models that saw fold 0. What a network gains on fold 0 and not
+on the holdout, which nobody saw, is leak. The table is printed, and written as OUT/table.md.
+"""
+
+from pathlib import Path
+
+import torch
+
+from distill.config import SoftLabels
+from distill.targets import SoftTargets
+from first_level.config import ModelConfig, build
+from yt8m import cli, metrics
+from yt8m.dataset import Source
+from yt8m.files import fingerprint, working_in, writing
+from yt8m.splits import Splits
+from yt8m.store import Store
+from yt8m.tables import table
+from yt8m.training import fit, predict, start_from_frequencies
+
+FOLD = 0
+HARD_WEIGHTS = {"labels": 1.0, "half labels, half soft": 0.5, "soft labels": 0.0}
+MODEL = ModelConfig(
+    arch="mlp", model={"widths": [2048]}, training={"epochs": 8, "lr": 2e-3, "batch_size": 256}
+)
+
+
+def main(
+    store: Path, folds: Path, soft_labels: Path, out: Path, *, threads: int = 1, seed: int = 0
+) -> None:
+    """Trains the three networks and prints their GAP@20 on fold 0 and on the holdout."""
+    cli.set_threads(threads)
+    data = Store(store)
+    splits = Splits.read(folds, data.ids)
+    rows = []
+    with working_in(out):
+        for name, hard_weight in HARD_WEIGHTS.items():
+            on_fold, on_holdout = measured(data, splits, soft_labels, hard_weight, out, seed)
+            difference = f"{on_fold - on_holdout:.4f}"
+            rows.append([name, f"{on_fold:.4f}", f"{on_holdout:.4f}", difference])
+        lines = table(["targets", f"fold {FOLD}", "holdout", "difference"], rows)
+        cli.log("\n".join(lines))
+        with writing(out / "table.md") as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+
+
+def measured(
+    data: Store, splits: Splits, soft_labels: Path, hard_weight: float, folder: Path, seed: int
+) -> tuple[float, float]:
+    """GAP@20 of a network on the fold that it never saw, and on the holdout."""
+    rows, classes = splits.others(FOLD), data.dims.classes
+    mix = SoftLabels(how="mix", hard_weight=hard_weight)
+    targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, mix)
+    torch.manual_seed(seed)
+    model = build(MODEL, data.dims, "bench.leak")
+    start_from_frequencies(model, data.labels.take(rows).class_counts(classes), len(rows))
+    source = Source(data, model.level, MODEL.inputs)
+    training = MODEL.training.model_copy(update={"seed": seed})
+    name, made_from = f"hard weight {hard_weight}", fingerprint(soft_labels, hard_weight)
+    fit(model, source, rows, targets, training, folder, name, fingerprint=made_from)
+    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    gaps = []
+    for part in (splits.rows(FOLD), splits.holdout):
+        found = predict(model, source, part, 20)
+        gaps.append(metrics.gap(found.classes, found.logits, data.labels.take(part)))
+    return tuple(gaps)
+
+
+if __name__ == "__main__":
+    cli.run(main)
