@@ -40,7 +40,7 @@ class Stacking(Config):
 
     candidates: int = Field(40, ge=1)  # a video; fewer where the models list fewer
     rank_by: RankBy = "probability"  # what the candidates are chosen and ordered by
-    neighbours: int = Field(5, ge=1)  # strongest candidates whose co-occurrence is a feature
+    neighbours: int = Field(10, ge=1)  # strongest candidates that speak for or against the others
     smoothing: float = Field(2.0, gt=0)  # pseudo-videos added to counts of label pairs
     inner_fraction: float = Field(0.1, gt=0, lt=1)  # of a booster's videos, for early stopping
     seed: int = Field(0, ge=0)

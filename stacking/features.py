@@ -23,21 +23,30 @@ AGREEMENT = (
     "margin_next",  # mean logit above the next candidate's; 0 for the last
     "probability_total",  # the video's sum over candidates: how many labels it seems to have
 )
+PLACES = (1, 2, 3, 5, 10, 20)
+OF_VIDEO = (  # alike for all candidates of a video: how sure the models are of it
+    *(f"logit_{place}" for place in PLACES),  # the largest mean logit, the second, ...
+    "probability_top5",
+    "over_half",  # candidates with a mean probability above a half
+    "entropy",  # sum of -p log p
+)
 
 
 def names(models: list[str], context: dict[str, np.ndarray]) -> list[str]:
     """Names of the columns that `features` makes: the models first."""
-    return [*models, *AGREEMENT, *context]
+    return [*models, *AGREEMENT, *OF_VIDEO, *context]
 
 
 def features(lists, classes: np.ndarray, num_classes: int, context: dict) -> np.ndarray:
-    """All columns of `names`: float32 (n, M, m + 11 + len(context)).
+    """All columns of `names`: float32 (n, M, m + 20 + len(context)).
 
     lists: the models' (classes (n, K), logits (n, K) descending); classes: candidates (n, M), best
     first; context: values of whole videos (n,) by name.
     """
     logits, in_top5, in_top20 = lookup(lists, classes, num_classes)
-    columns = [*logits, *agreement(logits, in_top5, in_top20)]
+    shared = agreement(logits, in_top5, in_top20)
+    mean, probability = (shared[AGREEMENT.index(x)] for x in ("logit_mean", "probability_mean"))
+    columns = [*logits, *shared, *of_video(mean, probability)]
     columns += [value[:, None] for value in context.values()]
     out = np.empty((len(columns), *classes.shape), np.float32)
     for index, column in enumerate(columns):
@@ -86,6 +95,18 @@ def agreement(logits: np.ndarray, in_top5: np.ndarray, in_top20: np.ndarray) -> 
         margin_next,
         probability.sum(1, keepdims=True),
     ]
+
+
+def of_video(mean: np.ndarray, probability: np.ndarray) -> list[np.ndarray]:
+    """The columns of OF_VIDEO, (n, 1) each, from mean logits and probabilities (n, M)."""
+    falling = -np.sort(-mean, axis=1)
+    last = mean.shape[1] - 1
+    largest = [falling[:, min(place - 1, last), None] for place in PLACES]
+    top5 = -np.sort(-probability, axis=1)[:, :5].sum(1, keepdims=True)
+    over_half = (probability > 0.5).sum(1, keepdims=True).astype(np.float32)
+    tiny = np.float32(1e-6)
+    entropy = -(probability * np.log(probability + tiny)).sum(1, keepdims=True)
+    return [*largest, top5, over_half, entropy]
 
 
 def video_context(store, rows: np.ndarray) -> dict[str, np.ndarray]:

@@ -1,9 +1,10 @@
-"""Features that come from labels of other videos: priors and co-occurrence.
+"""Features that come from labels of other videos: priors, and what implies what.
 
 They may know no label of the video itself, and a booster may know none of the fold it predicts. So
 rows of fold j have one variant for each booster k, from the labels of all folds but j and k.
 
-N videos, M candidates, C classes, L = 3 columns. Tables take 8 C^2 bytes (119 MB at 3862 classes).
+N videos, M candidates, k of them that speak for or against the others, C classes, L = 8 columns.
+The table of pairs takes 4 C^2 bytes (60 MB at 3862 classes).
 """
 
 from dataclasses import dataclass
@@ -13,55 +14,81 @@ from scipy import sparse
 
 from yt8m.labels import Labels
 
-NAMES = ("prior", "cooccurrence_lift", "cooccurrence_conditional")
+NAMES = (
+    "prior",  # log-odds of the class
+    "lift",  # sum over the k strongest candidates of probability x log lift
+    "lift_least",  # the least term of that sum: what speaks against the class most
+    "implied",  # largest probability x P(class | candidate)
+    "supported",  # sum of probability x P(candidate | class): what goes with the class is there
+    "contradicted",  # sum of (1 - probability) x P(candidate | class): or it is not
+    "given_best",  # P(class | the best other candidate)
+    "lift_best",  # log lift of the class and the best other candidate
+)
 
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of C classes: prior (C,) log-odds; lift and conditional (C, C), row = the class given."""
+    """Of `videos` videos: how many have a class, counts (C,), and two classes, pairs (C, C).
 
-    prior: np.ndarray
-    lift: np.ndarray
-    conditional: np.ndarray
+    `smoothing` s: that many videos are added to a pair as if its labels were independent. Float32.
+    """
+
+    videos: int
+    counts: np.ndarray
+    pairs: np.ndarray
+    smoothing: float
 
 
 def statistics(labels: Labels, num_classes: int, smoothing: float) -> Statistics:
-    """lift[a, b] = log((pairs + s) / (expected pairs + s)), conditional[a, b] = P(b | a), where s
-    videos are added as if labels were independent. Float32. Scale-free in the number of videos."""
-    n = max(len(labels), 1)
+    """Counts of classes and of pairs of them."""
+    pairs = sparse_pairs(labels, num_classes).toarray(order="C")
+    counts = np.bincount(labels.indices, minlength=num_classes).astype(np.float32)
+    return Statistics(max(len(labels), 1), counts, pairs, smoothing)
+
+
+def sparse_pairs(labels: Labels, num_classes: int) -> sparse.csr_matrix:
+    """Videos that have both classes: float32 (C, C)."""
     ones = np.ones(len(labels.indices), np.float32)
     matrix = sparse.csr_matrix((ones, labels.indices, labels.indptr), (len(labels), num_classes))
-    pairs = (matrix.T @ matrix).toarray(order="C")
-    counts = np.bincount(labels.indices, minlength=num_classes).astype(np.float32)
-    frequency = counts / n
-    expected = counts[:, None] * frequency
-    lift = np.log((pairs + smoothing) / (expected + smoothing))
-    del expected
-    pairs += smoothing * frequency
-    pairs /= (counts + smoothing)[:, None]
-    prior = np.log((counts + 0.5) / (n - counts + 0.5))
-    return Statistics(prior.astype(np.float32), lift.astype(np.float32), pairs.astype(np.float32))
+    return (matrix.T @ matrix).tocsr()
 
 
 def label_features(
     known: Statistics, classes: np.ndarray, probability: np.ndarray, neighbours: int
 ) -> np.ndarray:
-    """Columns of NAMES: float32 (n, M, 3).
+    """Columns of NAMES: float32 (n, M, 8).
 
     classes: candidates (n, M), best first; probability: their mean probabilities (n, M). The
-    strongest `neighbours` candidates other than the row's own speak for it, weighted by theirs.
+    strongest `neighbours` candidates other than the row's own speak for or against it.
     """
-    num_classes = len(known.prior)
     wide = classes.astype(np.int64)
-    lift = np.zeros(classes.shape, np.float32)
-    conditional = np.zeros(classes.shape, np.float32)
-    total = np.full(classes.shape, 1e-6, np.float32)
-    flat_lift, flat_conditional = known.lift.reshape(-1), known.conditional.reshape(-1)
-    for place in range(min(neighbours, classes.shape[1])):
-        at = wide + wide[:, place, None] * num_classes
-        weight = np.repeat(probability[:, place, None], classes.shape[1], axis=1)
-        weight[:, place] = 0
-        lift += weight * flat_lift.take(at)
-        conditional += weight * flat_conditional.take(at)
-        total += weight
-    return np.stack([known.prior[wide], lift, conditional / total], axis=2)
+    first = wide[:, : min(neighbours, wide.shape[1])]  # (n, k)
+    counts, videos, s = known.counts, np.float32(known.videos), np.float32(known.smoothing)
+    pairs = known.pairs.reshape(-1).take(first[:, :, None] * len(counts) + wide[:, None])
+    own, of_class = counts[first][:, :, None], counts[wide][:, None]
+    given = (pairs + s / videos * of_class) / (own + s)  # P(class | candidate): (n, k, M)
+    back = (pairs + s / videos * own) / (of_class + s)  # P(candidate | class)
+    lift = np.log((pairs + s) / (own * of_class / videos + s))
+    itself = np.arange(first.shape[1])
+    for table in (given, back, lift):
+        table[:, itself, itself] = 0
+    weight = probability[:, : first.shape[1], None]
+    weighted = weight * lift
+    prior = np.log((counts + np.float32(0.5)) / (videos - counts + np.float32(0.5)))
+    columns = [
+        prior[wide],
+        weighted.sum(1),
+        weighted.min(1),
+        (weight * given).max(1),
+        (weight * back).sum(1),
+        ((1 - weight) * back).sum(1),
+        _of_best_other(given),
+        _of_best_other(lift),
+    ]
+    return np.stack(columns, axis=2)
+
+
+def _of_best_other(table: np.ndarray) -> np.ndarray:
+    """Of (n, k, M) what the best candidate says, of the best one itself the second: (n, M)."""
+    second = table[:, min(1, table.shape[1] - 1), :1]
+    return np.concatenate([second, table[:, 0, 1:]], axis=1)

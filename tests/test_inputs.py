@@ -367,6 +367,7 @@ def test_dims_are_what_load_gives(store, splits, modalities, normalise, level, o
         batch = _load(source, np.arange(9), training)
         assert (batch.rgb.shape[-1], batch.audio.shape[-1]) == (source.dims.rgb, source.dims.audio)
         assert torch.isfinite(batch.features).all()
+        assert {batch.rgb.dtype, batch.audio.dtype} == {torch.float32}  # of an unused one too
         assert (batch.rgb.shape[-1] > 0) == (modalities != "audio")
         if level == "frame":
             assert batch.mask.shape[1] <= source.dims.max_frames

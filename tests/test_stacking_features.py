@@ -109,36 +109,50 @@ def test_features_by_definition():
             "margin_best": mean - mean.max(),
             "margin_next": np.append(mean[:-1] - mean[1:], 0),
             "probability_total": np.full(7, probability.sum()),
+            **{f"logit_{p}": np.full(7, np.sort(mean)[-min(p, 7)]) for p in (1, 2, 3, 5, 10, 20)},
+            "probability_top5": np.full(7, np.sort(probability)[-5:].sum()),
+            "over_half": np.full(7, (probability > 0.5).sum()),
+            "entropy": np.full(7, -(probability * np.log(probability)).sum()),
             "frames": np.full(7, v),
         }
         assert names == list(wanted)
         np.testing.assert_allclose(got[v].T, list(wanted.values()), rtol=1e-4, atol=1e-5)
 
 
-def test_label_features_by_definition():
+@pytest.mark.parametrize(("width", "neighbours"), [(6, 3), (6, 99), (1, 5)])
+def test_label_features_by_definition(width, neighbours):
     rng = np.random.default_rng(3)
     lists = [rng.permutation(CLASSES)[: rng.integers(0, 5)] for _ in range(200)]
     known = label_features.statistics(Labels.from_lists(lists), CLASSES, 2.0)
     counts = np.array([sum(c in row for row in lists) for c in range(CLASSES)])
-    classes = np.stack([rng.permutation(CLASSES)[:6] for _ in range(10)]).astype(np.uint16)
-    probability = rng.random((10, 6)).astype(np.float32)
-    got = label_features.label_features(known, classes, probability, 3)
+    classes = np.stack([rng.permutation(CLASSES)[:width] for _ in range(10)]).astype(np.uint16)
+    probability = rng.random((10, width)).astype(np.float32)
+    got = label_features.label_features(known, classes, probability, neighbours)
     for v in range(10):
         for i, c in enumerate(classes[v]):
-            lift = conditional = total = 0.0
-            for j in range(3):
-                if j == i:
-                    continue
+            lifts, given, back, weights = [], [], [], []
+            for j in range(min(neighbours, width)):
                 other = classes[v, j]
                 pairs = sum(c in row and other in row for row in lists)
-                expected = counts[c] * counts[other] / 200
-                lift += probability[v, j] * np.log((pairs + 2) / (expected + 2))
-                p = (pairs + 2 * counts[c] / 200) / (counts[other] + 2)
-                conditional += probability[v, j] * p
-                total += probability[v, j]
-            prior = np.log((counts[c] + 0.5) / (200.5 - counts[c]))
-            wanted = [prior, lift, conditional / total]
-            np.testing.assert_allclose(got[v, i], wanted, rtol=1e-3, atol=1e-4)
+                apart = j != i  # nothing speaks for itself
+                lifts.append(apart * np.log((pairs + 2) / (counts[c] * counts[other] / 200 + 2)))
+                given.append(apart * (pairs + 2 * counts[c] / 200) / (counts[other] + 2))
+                back.append(apart * (pairs + 2 * counts[other] / 200) / (counts[c] + 2))
+                weights.append(probability[v, j])
+            lifts, given, back, weights = map(np.array, (lifts, given, back, weights))
+            best_other = min(1, width - 1) if i == 0 else 0
+            wanted = {
+                "prior": np.log((counts[c] + 0.5) / (200.5 - counts[c])),
+                "lift": (weights * lifts).sum(),
+                "lift_least": (weights * lifts).min(),
+                "implied": (weights * given).max(),
+                "supported": (weights * back).sum(),
+                "contradicted": ((1 - weights) * back).sum(),
+                "given_best": given[best_other],
+                "lift_best": lifts[best_other],
+            }
+            assert label_features.NAMES == tuple(wanted)
+            np.testing.assert_allclose(got[v, i], list(wanted.values()), rtol=1e-3, atol=1e-4)
 
 
 def test_context_has_only_the_modalities_there_are():

@@ -1,5 +1,7 @@
 """The training loop: it learns, resumes to the same bytes, and never looks where it must not."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -313,3 +315,19 @@ def test_frames_are_dequantised_padded_and_strided(store):
     torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
     unit = _source(store).load(rows, "cpu")
     torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
+
+
+def test_freed_memory_is_used_again_instead_of_mapped_anew():
+    code = """
+import resource, torch
+from yt8m import cli
+cli.set_threads(1)
+faults = []
+for _ in range(40):
+    x = torch.ones(5_000_000)
+    del x
+    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
+print(faults[-1] - faults[-10])
+"""
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert int(done.stdout) < 4_900, "nine blocks of 20 MB are 44,000 pages"

@@ -180,8 +180,8 @@ def normalised(
 
     scaling: what "standard" and "whiten" were fitted to.
     """
-    rgb = rgb[..., :0] if inputs.modalities == "audio" else rgb.float()
-    audio = audio[..., :0] if inputs.modalities == "rgb" else audio.float()
+    rgb = (rgb[..., :0] if inputs.modalities == "audio" else rgb).float()
+    audio = (audio[..., :0] if inputs.modalities == "rgb" else audio).float()
     if inputs.normalise == "l2":
         rgb, audio = _l2_blocks(inputs, rgb), _l2_blocks(inputs, audio)
     elif inputs.normalise != "none":
