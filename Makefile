@@ -117,7 +117,7 @@ $(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
 
 # Models that a model's TOML names as its teachers, which must be trained before.
 teachers_of = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
-  sed -n 's/.*\[teachers\][^[]*models *= *\[\([^]]*\)\].*/\1/p' | tr -d "\"',")
+  sed -n 's/.*\[teachers\][^[]*models *= *\[\([^]]*\)\].*/\1/p' | tr "\"'," "   ")
 # Weights that a model's TOML begins with: a file, or the folder of an export.
 started_from = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
   sed -n "s/.*\[start\][^[]*weights *= *[\"']\([^\"']*\).*/\1/p")
@@ -176,17 +176,42 @@ stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions
 D := $(A)/distill
 $(D)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
-$(PARTS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
-	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)
+$(D)/members.txt: $(D)/config.json ;
 $(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)
+
+# The re-ranked student: the models of [refit] trained again, and LightGBM over their predictions.
+refit_says = $(shell awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | \
+  sed 's/\#.*//' | tr '\n' ' ' | sed -n 's/.*$1 *= *\[*\([^]=]*\).*/\1/p' | sed 's/[a-z]* *$$//' | tr "\"'," "   ")
+REFIT  := $(call refit_says,models)
+COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
+REFITS := $(foreach m,$(REFIT),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
+define refit_job # model, copy
+$(D)/refit/$1/copy$2/weights.safetensors: $(D)/config.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz
+	$$(RUN) $$(PYTHON) -m distill.refit $$< $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)
+endef
+$(foreach m,$(REFIT),$(foreach c,$(COPIES),$(eval $(call refit_job,$m,$c))))
+define reranker_rows # fold
+$(D)/reranker/fold$1/rows/rows.json: $(S)/config.json $(D)/members.txt $(A)/folds.npz $(foreach m,$(REFIT),$(A)/first_level/$m/fold$1/predictions.npz)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(D)/members.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1 --no-frames
+endef
+$(foreach k,$(FOLDS),$(eval $(call reranker_rows,$k)))
+$(D)/reranker/model.txt: $(S)/config.json $(FOLDS:%=$(D)/reranker/fold%/rows/rows.json)
+	$(RUN) $(PYTHON) -m stacking.train $< $(D)/reranker $@ --fold -1 --threads $(THREADS)
+$(D)/reranker/reranker.json: $(D)/reranker/model.txt
+	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
+
+# The paper's student, of plans without [refit]: six extractors, and layers over all of them.
+$(PARTS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
+	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)
 $(D)/student/weights.safetensors: $(D)/config.json $(PARTS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
 	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))
-distill: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors ## the students, on soft labels
+STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
+distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
-$(A)/export/model.json: $(D)/student/weights.safetensors $(D)/resnet/weights.safetensors $(A)/budget.txt
-	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D)/student $(D)/resnet $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
+$(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 $(A)/evaluation.json: $(A)/export/model.json
 	$(ALONE) $(RUN) $(PYTHON) -m distill.score $(@D)/export $(STORE) $(A)/folds.npz $@

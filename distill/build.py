@@ -1,29 +1,20 @@
 """The networks that are handed over: what an export names and how it is built again.
 
-A `Network` is one student or several with their logits averaged; as JSON, a list of `Member`.
-Letters: B batch, R rgb, A audio, C classes.
+A `Network` is one student, or several with their logits averaged, or the refitted models of a
+re-ranked student; as JSON, a list of manifest.Member. Letters: B batch, R rgb, A audio, C classes.
 """
-
-from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
-from distill.config import DistillConfig, ResnetModel
+from distill.config import DistillConfig
+from distill.manifest import Member, groups_of
 from distill.student import Student
-from yt8m.config import Config
+from first_level.config import build
 from yt8m.dataset import prepared
 from yt8m.resnet import ResNetLike
 from yt8m.settings import Inputs
 from yt8m.store import Dims
-
-
-class Member(Config):
-    """One student: the six-extractor one at a scale, or a ResNetLike."""
-
-    kind: Literal["student", "resnet"]
-    scale: float = 1.0
-    resnet: ResnetModel | None = None
 
 
 def member_of(kind: str, settings: DistillConfig) -> Member:
@@ -34,26 +25,44 @@ def member_of(kind: str, settings: DistillConfig) -> Member:
 
 
 def build_member(member: Member, dims: Dims, dropout: float = 0.0) -> nn.Module:
-    """An untrained student for data of these dims. `dropout` is for training the last layers."""
+    """An untrained student for data of these dims (as it sees them; a refitted model: as the data
+    has them). `dropout` is for training the last layers."""
     if member.kind == "resnet":
         return ResNetLike(dims, **member.resnet.model_dump())
+    if member.kind == "refit":
+        return build(member.refit, dims, member.name)
     return Student(dims, member.scale, dropout)
 
 
 class Network(nn.Module):
     """Raw features rgb (B, R) and audio (B, A) -> logits (B, C); normalises them itself."""
 
-    def __init__(self, members: list[nn.Module], inputs: Inputs):
+    def __init__(self, members: list[nn.Module], descriptions: list[Member], inputs: Inputs):
         super().__init__()
         self.members, self.inputs = nn.ModuleList(members), inputs
+        self.groups, self.of_member = groups_of(descriptions)
+        self.seen = [one.refit.inputs if one.refit else inputs for one in descriptions]
+
+    def of_models(self, rgb: Tensor, audio: Tensor) -> Tensor:
+        """Logits of each model, its copies averaged: (models, B, C)."""
+        found = [[] for _ in self.groups]
+        for member, inputs, group in zip(self.members, self.seen, self.of_member, strict=True):
+            found[group].append(member(prepared(inputs, rgb, audio)))
+        return torch.stack([mean_of(logits) for logits in found])
 
     def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
-        batch = prepared(self.inputs, rgb, audio)
-        logits = [member(batch) for member in self.members]
-        return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+        return mean_of(self.of_models(rgb, audio))
+
+
+def mean_of(logits) -> Tensor:
+    """Of (B, C) each; of a single one itself, which keeps graphs small."""
+    if len(logits) == 1:
+        return logits[0]
+    return torch.stack(tuple(logits)).mean(0)
 
 
 def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:
     """An untrained network in evaluation mode. `dims`: of the data, every modality included."""
     seen = inputs.dims(dims)
-    return Network([build_member(member, seen) for member in members], inputs).eval()
+    built = [build_member(one, dims if one.kind == "refit" else seen) for one in members]
+    return Network(built, members, inputs).eval()

@@ -7,12 +7,12 @@ only when a value changes, so that a comment retrains nothing.
 """
 
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
 from yt8m import cli
-from yt8m.config import Config, read_toml, write_snapshot
+from yt8m.config import Config, read_toml, write_if_changed, write_snapshot
 from yt8m.settings import Inputs, Training
 
 
@@ -58,6 +58,24 @@ class Resnet(Config):
     training: ResnetTraining = ResnetTraining()
 
 
+class Refit(Config):
+    """The re-ranked student: first-level models trained again, under LightGBM as the last layer.
+
+    Instead of the paper's extractors and last layers, where it is given any models.
+    """
+
+    models: Annotated[tuple[str, ...], Field(strict=False)] = ()  # video-level ones of the plan
+    copies: int = Field(1, ge=1)  # of each, of other seeds; their logits are averaged
+    targets: SoftLabels | None = None  # what they learn; none: [targets]
+
+    @field_validator("models")
+    @classmethod
+    def _different(cls, models: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(models)) < len(models):
+            raise ValueError("a model is named twice; say copies = 2")
+        return models
+
+
 class DistillConfig(Config):
     """Everything that decides what the stage builds."""
 
@@ -72,6 +90,7 @@ class DistillConfig(Config):
     dropout: float = Field(0.3, ge=0, lt=1)  # in the last layers
     fine_tune: FineTuning = FineTuning()  # everything, at the end
     resnet: Resnet = Resnet()
+    refit: Refit = Refit()
     # What is handed over; "both" is the mean of the two students' logits. Never chosen by a score.
     export: Literal["student", "resnet", "both"] = "student"
     seed: int = 0
@@ -79,18 +98,27 @@ class DistillConfig(Config):
     @field_validator("inputs")
     @classmethod
     def _exportable(cls, inputs: Inputs) -> Inputs:
-        """An export is given a video's features alone, and normalises them itself."""
-        if inputs.frame_settings() or inputs.feature_share < 1:
-            name = [*inputs.frame_settings(), "feature_share"][0]
-            raise ValueError(f"{name}: an export takes video-level features; leave it out")
-        if inputs.normalise not in ("none", "l2"):
-            raise ValueError('normalise: an export can do "none" and "l2" itself')
+        check_exportable(inputs)
         return inputs
 
 
+def check_exportable(inputs: Inputs) -> None:
+    """An export is given a video's features alone, and normalises them itself. Or ValueError."""
+    if inputs.frame_settings() or inputs.feature_share < 1:
+        name = [*inputs.frame_settings(), "feature_share"][0]
+        raise ValueError(f"{name}: an export takes video-level features; leave it out")
+    if inputs.normalise not in ("none", "l2"):
+        raise ValueError('normalise: an export can do "none" and "l2" itself')
+
+
 def main(toml: Path, out: Path) -> None:
-    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does."""
-    write_snapshot(out, read_toml(toml, DistillConfig))
+    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does.
+
+    Beside it goes members.txt, the refitted models, one a line.
+    """
+    config = read_toml(toml, DistillConfig)
+    write_if_changed(out.with_name("members.txt"), "".join(f"{m}\n" for m in config.refit.models))
+    write_snapshot(out, config)
 
 
 if __name__ == "__main__":

@@ -1,11 +1,13 @@
 """Students -> one folder that predicts anywhere: safetensors, JSON and ONNX, within a budget.
 
-    python -m distill.export STUDENT RESNET CONFIG.json STORE OUT --budget-mb 1000 --plan small
+    python -m distill.export DISTILL CONFIG.json STORE OUT --budget-mb 1000 --plan small
 
-Give the folders of distill.train; CONFIG's `export` says which is exported. The folder is checked
-against the trained float32 weights on real videos, then renamed into place: complete or absent.
+DISTILL holds the folders of the stage's jobs; CONFIG's `export` says which student is exported. The
+folder is checked against the trained float32 weights on real videos, then renamed into place:
+complete or absent.
 """
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -14,18 +16,14 @@ from safetensors.torch import save_file
 
 from distill.build import Network, build_network, member_of
 from distill.config import DistillConfig
-from distill.exported import (
-    DTYPES,
-    FORMAT,
-    GRAPH,
-    MANIFEST,
-    WEIGHTS,
-    Exported,
-    Manifest,
-    rounded_state,
-)
+from distill.exported import Exported
+from distill.manifest import FORMAT, GRAPH, MANIFEST, WEIGHTS, Manifest, Member
+from distill.refit import check
+from distill.reranker import FILES as RERANKER
+from distill.rounding import DTYPES, rounded_state
 from distill.student import num_values
 from distill.train import revision
+from first_level.config import ModelConfig
 from yt8m import cli
 from yt8m.cli import InputError, log
 from yt8m.config import canonical, read_snapshot
@@ -33,7 +31,7 @@ from yt8m.files import working_in, writing
 from yt8m.store import Store
 from yt8m.training import load_weights
 
-FILES = {WEIGHTS, GRAPH, MANIFEST}
+FILES = {WEIGHTS, GRAPH, MANIFEST, *RERANKER}
 SAMPLE = 256  # videos of the parity check
 # Largest difference of a score, and share of equal top-20 classes, that rounding may cost.
 TOLERANCE = {"float32": 0.02, "float16": 0.02, "int8": 0.1}
@@ -41,7 +39,7 @@ SAME_TOP = {"float32": 0.95, "float16": 0.95, "int8": 0.9}
 
 
 def main(
-    students: list[Path],
+    distill: Path,
     config: Path,
     store: Path,
     out: Path,
@@ -53,19 +51,24 @@ def main(
     onnx: bool = True,
     threads: int = 1,
 ) -> None:
-    """Exports the student(s) that CONFIG's `export` (or --name: student, resnet, both) names."""
+    """Exports the student(s) that CONFIG's `export` (or --name: student, resnet, both) names.
+
+    With refitted models in CONFIG, "student" is the re-ranked one.
+    """
     cli.set_threads(threads)
     settings, data = read_snapshot(config, DistillConfig), Store(store)
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: is there and is no export; give another name")
-    network, manifest = trained(students, name or settings.export, settings, data, dtype, plan)
+    network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
         (folder / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / MANIFEST).write_text(canonical(manifest))
+        for file in RERANKER if manifest.reranked else ():
+            shutil.copyfile(_there(distill / "reranker" / file), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(network, folder, data, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
@@ -73,20 +76,14 @@ def main(
 
 
 def trained(
-    folders: list[Path], chosen: str, settings: DistillConfig, data: Store, dtype: str, plan: str
+    distill: Path, chosen: str, settings: DistillConfig, data: Store, dtype: str, plan: str
 ) -> tuple[Network, Manifest]:
     """The chosen students with their trained float32 weights, and what describes them."""
-    kinds = ("student", "resnet") if chosen == "both" else (chosen,)
-    by_name = {folder.resolve().name: folder for folder in folders}
-    for kind in kinds:
-        if kind not in ("student", "resnet"):
-            raise InputError(f"--name {kind}: not a student; allowed: student, resnet, both")
-        if kind not in by_name:
-            raise InputError(f"{kind}: its folder was not given; given: {', '.join(by_name)}")
-    dims, members = data.dims, [member_of(kind, settings) for kind in kinds]
+    parts = parts_of(distill, chosen, settings)
+    dims, members = data.dims, [member for member, _ in parts]
     network = build_network(members, settings.inputs, dims)
-    for kind, model in zip(kinds, network.members, strict=True):
-        load_weights(model, by_name[kind] / "weights.safetensors")
+    for model, (_, folder) in zip(network.members, parts, strict=True):
+        load_weights(model, _there(folder / "weights.safetensors"))
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
@@ -99,8 +96,39 @@ def trained(
         members=members,
         dtype=dtype,
         values=num_values(network),
+        reranked=any(member.kind == "refit" for member in members),
     )
     return network, manifest
+
+
+def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[Member, Path]]:
+    """What the chosen student(s) are made of, and the folders of their weights."""
+    if chosen not in ("student", "resnet", "both"):
+        raise InputError(f"--name {chosen}: not a student; allowed: student, resnet, both")
+    if chosen == "both" and settings.refit.models:
+        raise InputError("--name both: a re-ranked student is no mean; allowed: student, resnet")
+    if chosen == "student" and settings.refit.models:
+        return [
+            (refitted(distill, name), distill / "refit" / name / f"copy{copy}")
+            for name in settings.refit.models
+            for copy in range(settings.refit.copies)
+        ]
+    kinds = ("student", "resnet") if chosen == "both" else (chosen,)
+    return [(member_of(kind, settings), distill / kind) for kind in kinds]
+
+
+def refitted(distill: Path, name: str) -> Member:
+    """A refitted model, as its own snapshot describes it."""
+    where = distill.parent / "first_level" / name / "config.json"
+    model = read_snapshot(_there(where), ModelConfig)
+    check(model, where)
+    return Member(kind="refit", name=name, refit=model)
+
+
+def _there(path: Path) -> Path:
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; run `make distill`")
+    return path
 
 
 def check_parity(
@@ -114,18 +142,19 @@ def check_parity(
     rgb, audio = (part.astype(np.float32) for part in data.video(rows))
     with torch.inference_mode():
         truth = network(torch.from_numpy(rgb), torch.from_numpy(audio))
-    exported = Exported(folder)
+    exported = Exported(folder, "torch")
     texts = [_compare(truth, exported.logits(rgb, audio), WEIGHTS, dtype)]
     if onnx:
-        from distill.onnx_graph import run_onnx, write_onnx  # its imports take seconds
+        from distill.onnx_graph import write_onnx  # its imports take seconds
 
         write_onnx(exported.network, data.dims, folder / GRAPH, dtype)
-        found = torch.from_numpy(run_onnx(folder / GRAPH, rgb, audio, threads))
+        found = Exported(folder, "onnx", threads).logits(rgb, audio)
         texts.append(_compare(truth, found, GRAPH, dtype))
     return "; ".join(texts)
 
 
-def _compare(truth: torch.Tensor, found: torch.Tensor, name: str, dtype: str) -> str:
+def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
+    found = torch.from_numpy(other)
     difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
     k = min(20, truth.shape[1])
     marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]

@@ -1,7 +1,8 @@
 """The ONNX form of a network: small weights in the file, float32 arithmetic in the graph.
 
 Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
-input. Outputs scores (N, C) and logits (N, C). N is free. Needs onnx, onnxscript, onnxruntime.
+input. Outputs scores (N, C), logits (N, C): the mean of the models' logits, which are the output
+models (m, N, C). N is free. Needs onnx, onnxscript.
 """
 
 import logging
@@ -10,12 +11,11 @@ from pathlib import Path
 
 import numpy as np
 import onnx
-import onnxruntime
 import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
-from distill.build import Network
+from distill.build import Network, mean_of
 from yt8m.store import Dims
 
 SMALL = 128  # weights with fewer values stay float32
@@ -28,11 +28,12 @@ class _Graph(nn.Module):
         super().__init__()
         self.network, self.names = network, names
 
-    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor]:
+    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         given = dict(zip(self.names, features, strict=True))
         absent = features[0][:, :0]
-        logits = self.network(given.get("rgb", absent), given.get("audio", absent))
-        return logits.sigmoid(), logits
+        models = self.network.of_models(given.get("rgb", absent), given.get("audio", absent))
+        logits = mean_of(models)
+        return logits.sigmoid(), logits, models
 
 
 def input_names(dims: Dims) -> list[str]:
@@ -52,7 +53,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
             _Graph(network, names).eval(),
             example,
             input_names=names,
-            output_names=["scores", "logits"],
+            output_names=["scores", "logits", "models"],
             dynamic_shapes=(tuple({0: free} for _ in names),),
             dynamo=True,
             optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
@@ -103,14 +104,3 @@ def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
         found.append((lost, axis, units, step.ravel()))
     _, axis, units, step = min(found, key=lambda one: one[0])
     return units, step, axis
-
-
-def run_onnx(path: Path, rgb: np.ndarray, audio: np.ndarray, threads: int = 1) -> np.ndarray:
-    """Logits (N, C) of the graph in a file, by onnxruntime on the CPU."""
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = threads
-    session = onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    given = {"rgb": rgb, "audio": audio}
-    feed = {node.name: given[node.name].astype(np.float32) for node in session.get_inputs()}
-    return session.run(["logits"], feed)[0]

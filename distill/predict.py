@@ -37,8 +37,7 @@ def main(
     """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
     if batch < 1:
         raise InputError(f"--batch {batch}: at least 1")
-    cli.set_threads(threads)
-    exported = Exported(export)
+    exported = Exported(export, threads=threads)
     _check_output(out)
     started, count = time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)

@@ -21,8 +21,7 @@ from yt8m.store import Store
 
 def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1) -> None:
     """Writes gap20, map, classes, hit1, hit5, perr and videos of EXPORT on the holdout to OUT."""
-    cli.set_threads(threads)
-    exported, data = Exported(export), Store(store)
+    exported, data = Exported(export, threads=threads), Store(store)
     if exported.manifest.classes != data.dims.classes:
         raise InputError(
             f"{export}: has {exported.manifest.classes} classes and {store} {data.dims.classes}; "

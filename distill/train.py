@@ -26,7 +26,7 @@ from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.dataset import Source
 from yt8m.files import fingerprint, remove, working_in, write_json
-from yt8m.settings import Training
+from yt8m.settings import Inputs, Training
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
 from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
@@ -61,9 +61,10 @@ def main(
         )
         made_from = [config, store / "manifest.json", folds, soft_labels]
         source = fingerprint(*made_from, *_extractor_files(out, part), part)
-        job = Job(settings, data, rows, targets, out, f"distill {part}", source)
+        name = f"distill {part}"
+        job = Job(settings, data, rows, targets, out, name, source, settings.inputs)
         model, history = job.train(part)
-        _report(job, model, history, splits.holdout, part, time.monotonic() - started)
+        report(job, model, history, splits.holdout, time.monotonic() - started)
         kept = model.extractor if isinstance(model, WithHead) else model
         save_weights(kept, out / "weights.safetensors", {"source": source})
         remove(out / "checkpoint.pt")
@@ -71,9 +72,9 @@ def main(
 
 
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
-    """The training videos of a part, as store rows. InputError when there are none."""
+    """The training videos of a part (or "refit"), as store rows. InputError when there are none."""
     rows = splits.training
-    if settings.extractor_videos == "split" and part != "resnet":
+    if settings.extractor_videos == "split" and part not in ("resnet", "refit"):
         taken = LAST_FOLDS if part == "last" else EXTRACTOR_FOLDS
         rows = np.flatnonzero(np.isin(splits.fold, taken))
     if len(rows) < 2:
@@ -92,22 +93,23 @@ class Job:
     out: Path
     name: str
     made_from: str  # fingerprint of all inputs: no checkpoint of others is gone on from
+    inputs: Inputs
 
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """(the trained model, a line for each epoch)."""
-        settings, dims = self.settings, self.settings.inputs.dims(self.store.dims)
+        settings, dims = self.settings, self.inputs.dims(self.store.dims)
         torch.manual_seed(seed_of(settings.seed, "distill", part))
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)
             model = WithHead(extractor, dims.classes, settings.extractor_dropout)
-            return model, self.fit(self._started(model), settings.extractors, self.out)
+            return model, self.fit(self.started(model), settings.extractors, self.out)
         if part == "resnet":
             model = build_member(member_of("resnet", settings), dims)
-            return model, self.fit(self._started(model), settings.resnet.training, self.out)
+            return model, self.fit(self.started(model), settings.resnet.training, self.out)
         model = build_member(member_of("student", settings), dims, settings.dropout)
-        return model, self._train_last(self._started(model))
+        return model, self._train_last(self.started(model))
 
-    def _started(self, model: nn.Module) -> nn.Module:
+    def started(self, model: nn.Module) -> nn.Module:
         """The model with its classifier at the frequencies of the labels."""
         labels = self.store.labels.take(self.rows)
         start_from_frequencies(model, labels.class_counts(self.store.dims.classes), len(self.rows))
@@ -132,15 +134,15 @@ class Job:
         if training.needs_inner:
             inner = uniform(self.store.ids[rows], "distill inner") < training.inner
             rows, watched = rows[~inner], rows[inner]
-        source = Source(self.store, "video", self.settings.inputs)
+        source = Source(self.store, "video", self.inputs)
         return fit(
             model, source, rows, self.targets, training, folder, self.name, watched, self.made_from
         )
 
 
-def holdout_figures(model: nn.Module, settings: DistillConfig, store: Store, rows) -> dict:
+def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows) -> dict:
     """All six figures of a model on store rows; None each when there are no rows."""
-    found = predict(model, Source(store, "video", settings.inputs), rows, 20)
+    found = predict(model, Source(store, "video", inputs), rows, 20)
     return metrics.evaluate(
         found.classes, found.logits, store.labels.take(rows), store.dims.classes
     )
@@ -156,12 +158,12 @@ def revision() -> str | None:
     return done.stdout.strip()
 
 
-def _report(job: Job, model, history, holdout, part: str, seconds: float) -> None:
+def report(job: Job, model, history, holdout, seconds: float) -> None:
     """Writes report.json and logs the result."""
-    figures = holdout_figures(model, job.settings, job.store, holdout)
+    figures = holdout_figures(model, job.inputs, job.store, holdout)
     values = num_values(model.extractor if isinstance(model, WithHead) else model)
-    report = {
-        "part": part,
+    about = {
+        "part": job.name.removeprefix("distill "),
         "gap_holdout": figures["gap20"],
         "holdout": figures,
         "training_videos": len(job.rows),
@@ -174,7 +176,7 @@ def _report(job: Job, model, history, holdout, part: str, seconds: float) -> Non
         "config": job.settings.model_dump(mode="json"),
         "revision": revision(),
     }
-    write_json(job.out / "report.json", report)
+    write_json(job.out / "report.json", about)
     gap = "no holdout" if figures["gap20"] is None else f"GAP@20 {figures['gap20']:.4f} (holdout)"
     log(f"[{job.name}] {gap}, {values:,} values, {seconds:.1f} s")
 

@@ -15,7 +15,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distill.exported import MANIFEST, WEIGHTS, Exported
+from distill.exported import Exported
+from distill.manifest import MANIFEST, WEIGHTS
 from first_level.config import EXPORTED, ModelConfig, build
 from yt8m.cli import InputError
 from yt8m.store import Dims
@@ -90,7 +91,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an export without its classifiers, which the model does not have."""
-    exported = Exported(Path(config.start.weights))
+    exported = Exported(Path(config.start.weights), "torch")
     theirs, ours = (i.model_dump() for i in (exported.manifest.inputs, config.inputs))
     different = [f"{k} = {theirs[k]!r}, not {ours[k]!r}" for k in theirs if theirs[k] != ours[k]]
     if different:

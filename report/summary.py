@@ -15,7 +15,6 @@ from yt8m.files import read_json, write_json
 from yt8m.splits import NUM_FOLDS
 
 FOLDS = range(NUM_FOLDS)
-STUDENTS = {"student": "six extractors", "resnet": "ResNetLike"}
 
 
 def main(run: Path, out: Path) -> None:
@@ -29,15 +28,15 @@ def main(run: Path, out: Path) -> None:
     megabytes = sum(path.stat().st_size for path in boosters) / 1e6
     seconds = stack["seconds_rows"] + stack["seconds_train"]
     systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
-    systems += [_student(run, part, text) for part, text in STUDENTS.items()]
-    systems.append(_export(run))
+    students = _students(run)
+    systems += [*students, _export(run)]
     write_json(
         out,
         {
             "run": str(run),
             "videos": stack["videos"],
             "holdout_videos": stack["holdout_videos"],
-            "revision": read_json(run / "distill" / "student" / "report.json")["revision"],
+            "revision": read_json(run / "distill" / "resnet" / "report.json")["revision"],
             "systems": systems,
         },
     )
@@ -62,16 +61,31 @@ def _member(run: Path, name: str, figures: dict) -> dict:
     return _line(name, reports[0]["level"], figures, reports[0]["megabytes"], seconds)
 
 
-def _student(run: Path, part: str, text: str) -> dict:
-    """A student as trained (float32); the seconds of the six extractors are the student's own."""
-    report = read_json(run / "distill" / part / "report.json")
-    seconds = report["seconds"]
-    if part == "student":
-        letters = "abcdef"
-        parts = [run / "distill" / f"extractor_{x}" / "report.json" for x in letters]
-        seconds += sum(read_json(path)["seconds"] for path in parts)
-    line = _line(f"student: {text}", "video", {}, report["megabytes"], seconds)
-    return line | {"gap_single": report["gap_holdout"]}
+def _students(run: Path) -> list[dict]:
+    """The students as trained (float32), on the videos of all folds: one model each.
+
+    A re-ranked student is the export itself, so its refitted models are listed; of copies the mean.
+    """
+    refit = read_json(run / "distill" / "config.json")["refit"]
+    lines = []
+    for name in refit["models"]:
+        copies = [f"refit/{name}/copy{copy}" for copy in range(refit["copies"])]
+        lines.append(_student(run, copies, f"refitted {name}"))
+    if not refit["models"]:
+        extractors = [f"extractor_{letter}" for letter in "abcdef"]
+        lines.append(_student(run, ["student"], "student: six extractors", extractors))
+    return [*lines, _student(run, ["resnet"], "student: ResNetLike")]
+
+
+def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:
+    """Mean GAP of copies of a student, megabytes of one, seconds of all and of its parts."""
+    found = [read_json(run / "distill" / folder / "report.json") for folder in copies]
+    seconds = [read_json(run / "distill" / part / "report.json")["seconds"] for part in parts]
+    seconds += [report["seconds"] for report in found]
+    gaps = [report["gap_holdout"] for report in found]
+    mean = None if None in gaps else sum(gaps) / len(gaps)
+    line = _line(text, "video", {}, found[0]["megabytes"], sum(seconds))
+    return line | {"gap_single": mean}
 
 
 def _export(run: Path) -> dict:

@@ -72,9 +72,20 @@ def column_names(about: dict) -> list[str]:
 
 
 def main(
-    config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path, *, fold: int = 0
+    config: Path,
+    models: Path,
+    run: Path,
+    store: Path,
+    folds: Path,
+    out: Path,
+    *,
+    fold: int = 0,
+    frames: bool = True,
 ) -> None:
-    """Writes the rows of one fold and of the holdout; every array in chunks of videos."""
+    """Writes the rows of one fold and of the holdout; every array in chunks of videos.
+
+    --no-frames leaves the number of frames out, for boosters that will not be told it.
+    """
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
     names = read_models(models)
@@ -87,7 +98,9 @@ def main(
         about = {"models": names, "label_features": list(label_features.NAMES)}
         lists = unpack(paths, videos.ids, groups, folder / "lists")
         for prefix, rows in groups.items():
-            about |= write_rows(folder, prefix, lists[prefix], videos, rows, settings, names)
+            about |= write_rows(
+                folder, prefix, lists[prefix], videos, rows, settings, names, frames
+            )
         column = about["features"].index("probability_mean")
         write_label_features(folder, fold, videos, splits, settings, column)
         shutil.rmtree(folder / "lists")
@@ -124,11 +137,13 @@ def unpack(paths: list[Path], ids: np.ndarray, groups: dict, folder: Path) -> di
     return lists
 
 
-def write_rows(folder, prefix, lists, store, rows, settings: Stacking, models) -> dict:
+def write_rows(
+    folder, prefix, lists, store, rows, settings: Stacking, models, frames: bool
+) -> dict:
     """Candidates, their labels and features of one group. Returns what rows.json says of it."""
     num_classes = store.dims.classes
     keep = min(settings.candidates, *(classes.shape[1] for classes, _ in lists), num_classes)
-    columns = features.names(models, features.video_context(store, rows[:0]))
+    columns = features.names(models, features.video_context(store, rows[:0], frames))
     n, found, total = len(rows), 0, 0
     np.save(folder / f"{prefix}ids.npy", store.ids[rows])
     all_classes = _new(folder / f"{prefix}classes.npy", np.uint16, (n, keep))
@@ -138,7 +153,7 @@ def write_rows(folder, prefix, lists, store, rows, settings: Stacking, models) -
         chunk = slice(start, start + settings.chunk_videos)
         part = [(classes[chunk], logits[chunk].astype(np.float32)) for classes, logits in lists]
         classes, _ = pooled(part, settings.rank_by, num_classes, keep)
-        context = features.video_context(store, rows[chunk])
+        context = features.video_context(store, rows[chunk], frames)
         labels = store.labels.take(rows[chunk])
         all_classes[chunk] = classes
         all_labels[chunk] = labels.contains(classes)

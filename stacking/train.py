@@ -2,9 +2,9 @@
 
     python -m stacking.train CONFIG.json STACKING_FOLDER OUT_MODEL.txt --fold 3 --threads 1
 
-Reads STACKING_FOLDER/fold<j>/rows for j != fold. Stops early on the log-loss of an inner split of
-those folds' videos: never on the fold that it then predicts, nor on the holdout. Writes LightGBM's
-text, and beside it train.json (rounds, losses, seconds).
+Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. Stops early on the
+log-loss of an inner split of those folds' videos: never on the fold that it then predicts, nor on
+the holdout. Writes LightGBM's text, and beside it train.json (rounds, losses, seconds).
 """
 
 import time
@@ -22,6 +22,7 @@ from yt8m.files import read_json, working_in, write_json, writing
 from yt8m.splits import NUM_FOLDS, uniform
 
 LOG_EVERY = 50
+ALL = -1  # as a fold: learn from every one
 
 
 class RowSequence(lightgbm.Sequence):
@@ -52,7 +53,7 @@ class RowSequence(lightgbm.Sequence):
 
 
 def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int = 1) -> None:
-    """Trains the booster that will predict one fold and the holdout."""
+    """Trains the booster that will predict fold FOLD and the holdout; with -1, other videos."""
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
     options = parameters(settings, threads)
@@ -76,7 +77,7 @@ def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int
 
 
 def sequences(stacking: Path, fold: int, settings: Stacking):
-    """(training sequences, inner sequences, column names) of every fold but `fold`.
+    """(training sequences, inner sequences, column names) of every fold but `fold` (of all: ALL).
 
     InputError when folds were made from different models or a split has no video.
     """
@@ -92,7 +93,8 @@ def sequences(stacking: Path, fold: int, settings: Stacking):
         for part, wanted in ((train, ~inside), (inner, inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
-                part.append(RowSequence(rows, videos, fold))
+                variant = other if fold == ALL else fold
+                part.append(RowSequence(rows, videos, variant))
     if not train or not inner:
         raise InputError(
             f"{stacking}: too few videos outside fold {fold} to train on and to stop on"

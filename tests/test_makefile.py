@@ -32,7 +32,9 @@ outputs = {{
     "stacking.soft_labels": lambda: plain[3],
     "stacking.report": lambda: plain[5],
     "distill.train": lambda: plain[4] + "/weights.safetensors",
-    "distill.export": lambda: plain[4] + "/model.json",
+    "distill.refit": lambda: plain[5] + "/weights.safetensors",
+    "distill.reranker": lambda: plain[5] + "/reranker.json",
+    "distill.export": lambda: plain[3] + "/model.json",
     "distill.score": lambda: plain[3],
     "report.summary": lambda: plain[1],
     "report.table": lambda: "printed",
@@ -122,6 +124,25 @@ def test_an_edited_value_retrains_five_jobs_and_a_comment_or_a_touch_none(tree):
     os.utime(tree / "first_level/models/linear.py")
     os.utime(toml)
     assert _make(tree) == []
+
+
+def test_a_re_ranked_student_refits_what_its_plan_names(tree):
+    toml = tree / "distill/configs/tiny.toml"
+    before = toml.read_text()
+    toml.write_text("[refit]\ncopies = 2  # [refit]\nmodels = [\n  'two', # why\n]\n[resnet]\n")
+    calls = _make(tree)
+    assert _modules(calls) == sorted(
+        ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
+        + ["distill.reranker", "distill.export", "distill.score", "report.summary"]
+    )  # fmt: skip
+    refits = [call for call in calls if call.startswith("distill.refit")]
+    assert all("first_level/two/config.json" in call for call in refits)
+    assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
+    assert _make(tree) == []
+    (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
+    assert _modules(_make(tree)).count("distill.refit") == 2
+    toml.write_text(before)
+    _make(tree)
 
 
 def test_a_settings_change_reruns_its_stage_only(tree):

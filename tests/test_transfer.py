@@ -9,7 +9,9 @@ from safetensors.torch import load_file, save_file
 
 from distill.build import Member, build_network
 from distill.config import ResnetModel
-from distill.exported import FORMAT, Exported, Manifest, rounded_state
+from distill.exported import Exported
+from distill.manifest import FORMAT, Manifest
+from distill.rounding import rounded_state
 from first_level import start
 from first_level import train as job
 from first_level.config import ModelConfig, Start, build

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from distill.build import build_member
-from distill.exported import read_manifest
+from distill.manifest import read_manifest
 from yt8m.dataset import Batch
 from yt8m.store import Dims
 
@@ -27,6 +27,11 @@ class Model(nn.Module):
             raise ValueError(
                 f"start.weights = {export!r} takes rgb of {theirs.rgb} values and audio of "
                 f"{theirs.audio}; the data gives rgb of {dims.rgb} and audio of {dims.audio}"
+            )
+        if manifest.reranked:
+            raise ValueError(
+                f"start.weights = {export!r} is a re-ranked student, whose last layer is no "
+                "network; export --name resnet, or begin with a first-level model's weights"
             )
         self.members = nn.ModuleList(build_member(member, theirs) for member in manifest.members)
         for description, member in zip(manifest.members, self.members, strict=True):

@@ -1,0 +1,87 @@
+"""Trains a first-level model again, on the videos of all folds and their soft labels.
+
+    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT \
+        --copy 0 --threads 1
+
+Such models are the extractors of a re-ranked student; its last layer, LightGBM over their
+predictions (reranker.py), has learnt from the fold models' out-of-fold predictions. Copies of a
+model differ by their seed; their logits are averaged. OUT gets report.json, then
+weights.safetensors. The holdout is scored, and decides nothing.
+"""
+
+import time
+from pathlib import Path
+
+import torch
+
+from distill.config import DistillConfig, SoftLabels, check_exportable
+from distill.targets import SoftTargets
+from distill.train import Job, report, rows_of
+from first_level.config import ModelConfig, architecture, build
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.config import read_snapshot
+from yt8m.files import fingerprint, remove, working_in
+from yt8m.splits import Splits, seed_of
+from yt8m.store import Store
+from yt8m.training import save_weights
+
+
+def main(
+    config: Path,
+    model_config: Path,
+    store: Path,
+    folds: Path,
+    soft_labels: Path,
+    out: Path,
+    *,
+    copy: int = 0,
+    threads: int = 1,
+) -> None:
+    """Trains copy --copy of MODEL_CONFIG's model on all training videos into the folder OUT."""
+    cli.set_threads(threads)
+    started = time.monotonic()
+    settings, model = read_snapshot(config, DistillConfig), read_snapshot(model_config, ModelConfig)
+    name = model_config.parent.name
+    check(model, model_config)
+    with working_in(out):
+        data = Store(store)
+        splits = Splits.read(folds, data.ids)
+        rows = rows_of("refit", settings, splits)
+        targets = SoftTargets(
+            soft_labels, data.ids, data.labels, rows, data.dims.classes, targets_of(settings)
+        )
+        files = [config, model_config, store / "manifest.json", folds, soft_labels]
+        source = fingerprint(*files, name, copy)
+        title = f"refit {name}" + (f" copy{copy}" if copy else "")
+        job = Job(settings, data, rows, targets, out, title, source, model.inputs)
+        torch.manual_seed(seed_of(settings.seed, "refit", name, copy))
+        network = job.started(build(model, data.dims, model_config))
+        history = job.fit(network, model.training, out)
+        report(job, network, history, splits.holdout, time.monotonic() - started)
+        save_weights(network, out / "weights.safetensors", {"source": source})
+        remove(out / "checkpoint.pt")
+
+
+def targets_of(settings: DistillConfig) -> SoftLabels:
+    """What refitted models learn."""
+    return settings.refit.targets or settings.targets
+
+
+def check(model: ModelConfig, where: Path) -> None:
+    """InputError when an export could not make the model's inputs, or it is not made by itself."""
+    for key in ("start", "teachers"):
+        if getattr(model, key) is not None:
+            raise InputError(f"{where}: has a table [{key}], so it cannot be refitted")
+    try:
+        check_exportable(model.inputs)
+    except ValueError as error:
+        raise InputError(f"{where}: cannot be refitted: {error}") from error
+    if architecture(model.arch, where).level != "video":
+        raise InputError(
+            f"{where}: {model.arch} reads frames; an export takes video-level features"
+        )
+
+
+if __name__ == "__main__":
+    cli.run(main)
