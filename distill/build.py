@@ -48,7 +48,8 @@ class Network(nn.Module):
         found = [[] for _ in self.groups]
         for member, inputs, group in zip(self.members, self.seen, self.of_member, strict=True):
             found[group].append(member(prepared(inputs, rgb, audio)))
-        return torch.stack([mean_of(logits) for logits in found])
+        models = [mean_of(logits) for logits in found]
+        return models[0][None] if len(models) == 1 else torch.stack(models)
 
     def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
         return mean_of(self.of_models(rgb, audio))

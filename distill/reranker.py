@@ -3,8 +3,8 @@
     python -m distill.reranker STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS.npz OUT
 
 packs a booster of stacking.train, which learnt from out-of-fold predictions of the same models,
-with all that its features need: OUT/reranker.json, .onnx (the trees) and .npz (how often classes and
-pairs of them occur in the training videos). Used without LightGBM and without torch.
+with all that its features need: OUT/reranker.json, .onnx (the trees) and .npz (how many training
+videos have a class, or two). Used without LightGBM and without torch.
 
 N videos, m models, C classes, M candidates, R rgb, A audio.
 """
