@@ -43,23 +43,20 @@ class Network(nn.Module):
         self.groups, self.of_member = groups_of(descriptions)
         self.seen = [one.refit.inputs if one.refit else inputs for one in descriptions]
 
-    def of_models(self, rgb: Tensor, audio: Tensor) -> Tensor:
-        """Logits of each model, its copies averaged: (models, B, C)."""
+    def of_models(self, rgb: Tensor, audio: Tensor) -> list[Tensor]:
+        """Logits (B, C) of each model, its copies averaged."""
         found = [[] for _ in self.groups]
         for member, inputs, group in zip(self.members, self.seen, self.of_member, strict=True):
             found[group].append(member(prepared(inputs, rgb, audio)))
-        models = [mean_of(logits) for logits in found]
-        return models[0][None] if len(models) == 1 else torch.stack(models)
+        return [mean_of(logits) for logits in found]
 
     def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
         return mean_of(self.of_models(rgb, audio))
 
 
-def mean_of(logits) -> Tensor:
+def mean_of(logits: list[Tensor]) -> Tensor:
     """Of (B, C) each; of a single one itself, which keeps graphs small."""
-    if len(logits) == 1:
-        return logits[0]
-    return torch.stack(tuple(logits)).mean(0)
+    return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
 
 
 def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:

@@ -90,7 +90,7 @@ class Torch:
     def __call__(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
         with self.torch.inference_mode():
             given = (self.torch.from_numpy(x) for x in (rgb, audio))
-            return self.network.of_models(*given).numpy()
+            return self.torch.stack(self.network.of_models(*given)).numpy()
 
 
 class Onnx:
@@ -113,4 +113,6 @@ class Onnx:
     def __call__(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
         given = {"rgb": rgb, "audio": audio}
         feed = {node.name: given[node.name] for node in self.session.get_inputs()}
-        return self.session.run(["models"], feed)[0]
+        *_, last = self.session.get_outputs()
+        found = self.session.run([last.name], feed)[0]
+        return found if last.name == "models" else found[None]

@@ -2,7 +2,7 @@
 
 Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
 input. Outputs scores (N, C), logits (N, C): the mean of the models' logits, which are the output
-models (m, N, C). N is free. Needs onnx, onnxscript.
+models (m, N, C) where there are several. N is free. Needs onnx, onnxscript.
 """
 
 import logging
@@ -19,6 +19,7 @@ from distill.build import Network, mean_of
 from yt8m.store import Dims
 
 SMALL = 128  # weights with fewer values stay float32
+OUTPUTS = (["scores", "logits"], ["scores", "logits", "models"])  # of one model, of several
 
 
 class _Graph(nn.Module):
@@ -28,12 +29,13 @@ class _Graph(nn.Module):
         super().__init__()
         self.network, self.names = network, names
 
-    def forward(self, *features: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(self.names, features, strict=True))
         absent = features[0][:, :0]
         models = self.network.of_models(given.get("rgb", absent), given.get("audio", absent))
         logits = mean_of(models)
-        return logits.sigmoid(), logits, models
+        outputs = (logits.sigmoid(), logits)
+        return outputs if len(models) == 1 else (*outputs, torch.stack(models))
 
 
 def input_names(dims: Dims) -> list[str]:
@@ -53,7 +55,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
             _Graph(network, names).eval(),
             example,
             input_names=names,
-            output_names=["scores", "logits", "models"],
+            output_names=OUTPUTS[len(network.groups) > 1],
             dynamic_shapes=(tuple({0: free} for _ in names),),
             dynamo=True,
             optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
