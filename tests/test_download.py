@@ -10,11 +10,11 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
+from shard_server import Shards, serving
 
 from folds import download, fetching
 from folds.fetching import partial_of
 from folds.partition import Partition, local_name
-from tests.shard_server import Shards, serving
 from yt8m.cli import InputError
 from yt8m.description import find_shards
 
