@@ -1,6 +1,7 @@
 """Other people's features to records: what goes in is what every reader gets."""
 
 import sys
+import tracemalloc
 
 import numpy as np
 import pyarrow
@@ -294,3 +295,20 @@ def test_without_pyarrow_one_line_says_what_to_install(inputs, tmp_path, monkeyp
     with pytest.raises(InputError, match="is not installed: pip install pyarrow"):
         _convert(tmp_path, table="means.parquet")
     assert len(_convert(tmp_path, **VIDEO[0])[1]) == 5, "the other inputs do without it"
+
+
+@pytest.mark.parametrize("form", ["npy", "npz"])
+def test_memory_holds_a_video_and_not_all(tmp_path, form):
+    frames = np.zeros((40, 250, 256), np.float32)  # 10 MB
+    ids = [f"v{number}" for number in range(40)]
+    (tmp_path / "ids.txt").write_text("\n".join(ids))
+    np.save(tmp_path / "frames.npy", frames)
+    np.savez(tmp_path / "frames.npz", **dict(zip(ids, frames, strict=True)))
+    options = {"ids": tmp_path / "ids.txt"} if form == "npy" else {}
+    tracemalloc.start()
+    try:
+        convert.main(tmp_path / "out", rgb=tmp_path / f"frames.{form}", **options)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak < 0.3 * frames.nbytes

@@ -58,15 +58,13 @@ def main(
     known, rows, names = _labels(source.ids, labels, vocabulary)
     converter = Converter(source, known, rows, scale)
     classes = known.classes if known else len(names)
-    with working_in(out):
-        with _new_folder(out / ("frame" if source.frames else "video")) as folder:
-            shards = -(-len(rows) // shard_videos)
-            for shard in range(shards):
-                name = f"converted-{shard:05d}-of-{shards:05d}.tfrecord"
-                write_records(folder / name, converter.take(shard_videos))
-            if len(names):
-                write_vocabulary(out / "vocabulary.csv", names)
-            _write_description(out, classes, len(names) > 0, converter.longest)
+    kind = "frame" if source.frames else "video"
+    with working_in(out), _new_folder(out / kind) as folder:
+        shards = -(-len(rows) // shard_videos)
+        for shard in range(shards):
+            name = f"converted-{shard:05d}-of-{shards:05d}.tfrecord"
+            write_records(folder / name, converter.take(shard_videos))
+        _write_description(out, classes, names, converter.longest)
     for line in converter.warnings():
         log(f"[convert] {line}")
     log(f"{out}: {_told(source, known, rows, classes)}")
@@ -201,11 +199,13 @@ def _new_folder(folder: Path):
         yield temporary
 
 
-def _write_description(out: Path, classes: int, has_names: bool, longest: int) -> None:
+def _write_description(out: Path, classes: int, names: Vocabulary, longest: int) -> None:
+    if len(names):
+        write_vocabulary(out / "vocabulary.csv", names)
     lines = ["# Written by yt8m/convert.py; feature names are YouTube-8M's."]
     lines.append(f"name = {json.dumps(out.resolve().name)}")
     lines += [f"classes = {classes}"] if classes else []
-    lines += ['vocabulary = "vocabulary.csv"'] if has_names else []
+    lines += ['vocabulary = "vocabulary.csv"'] if len(names) else []
     lines += [f"max_frames = {longest}"] if longest > MAX_FRAMES else []
     with writing(out / "dataset.toml") as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
