@@ -107,7 +107,7 @@ class Fetcher:
                         f"{url}: {error}, {failures} times in a row; run the command again, what "
                         "is here is kept"
                     ) from error
-            self._stopped.wait(min(FIRST_WAIT * 2 ** (failures - 1), LONGEST_WAIT))
+            self._stopped.wait(min(FIRST_WAIT * 2 ** min(failures - 1, 9), LONGEST_WAIT))
 
     def _append(self, url: str, partial: Path) -> None:
         """Continues `partial` to its end, from the beginning if the server knows no ranges."""
@@ -166,7 +166,7 @@ def _opened(url: str, headers: dict | None = None, method: str = "GET"):
 def _blocks(response, url: str):
     while True:
         try:
-            block = response.read(BLOCK)
+            block = response.read1(BLOCK)  # what has come, so that a stall loses nothing of it
         except (OSError, http.client.HTTPException) as error:
             raise Broken(str(error) or type(error).__name__) from error
         if not block:

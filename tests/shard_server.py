@@ -4,14 +4,18 @@ import contextlib
 import hashlib
 import json
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+STALL = 0.6  # seconds
 
 
 class Shards:
     """What is served, how, and what was asked for.
 
     files: name -> bytes, of the partition 2/video/train. faults: name -> list of what happens to
-    the next requests for it: "cut" (the connection closes half-way), a status code, or "wrong".
+    the next requests for it: "cut" (the connection closes half-way), "stall" (and nothing comes for
+    a while), "moved" (a redirect), "wrong" (other bytes), or a status code.
     """
 
     def __init__(self, files: dict[str, bytes], partition: str = "2/video/train"):
@@ -82,14 +86,16 @@ class _Handler(BaseHTTPRequestHandler):
             return self._send(416, b"", {})
         whole, content = len(content), content[begins:]
         told = {"Content-Range": f"bytes {begins}-{whole - 1}/{whole}"} if begins else {}
-        return self._send(206 if begins else 200, content, told, fault == "cut")
+        return self._send(206 if begins else 200, content, told, fault)
 
-    def _send(self, status, content, headers, cut=False):
+    def _send(self, status, content, headers, fault=None):
         self.send_response(status)
         for name, value in headers.items():
             self.send_header(name, value)
-        if self.served.tells_sizes or cut:
+        if self.served.tells_sizes or fault:
             self.send_header("Content-Length", str(len(content)))
         self.end_headers()
         if self.command == "GET":
-            self.wfile.write(content[: len(content) // 2] if cut else content)
+            self.wfile.write(content[: len(content) // 2] if fault in ("cut", "stall") else content)
+        if fault == "stall":
+            time.sleep(STALL)

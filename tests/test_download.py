@@ -10,10 +10,10 @@ from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from shard_server import Shards, serving
+from shard_server import STALL, Shards, serving
 
 from folds import download, fetching
-from folds.fetching import partial_of
+from folds.fetching import Fetcher, Stopped, partial_of
 from folds.partition import Partition, local_name
 from yt8m.cli import InputError
 from yt8m.description import find_shards
@@ -31,6 +31,8 @@ def _content(name: str) -> bytes:
 @pytest.fixture
 def server(monkeypatch):
     monkeypatch.setattr(fetching, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(fetching, "TIMEOUT", STALL / 2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     with serving(Shards({name: _content(name) for name in NAMES})) as shards:
         yield shards
 
@@ -151,12 +153,12 @@ def test_a_partial_file_of_full_length_or_more(server, tmp_path, rest, right):
     assert len(asked) == (1 if right and not rest else 2)
 
 
-@pytest.mark.parametrize("fault", ["cut", 503, 429, "moved"])
+@pytest.mark.parametrize("fault", ["cut", "stall", 503, 429, "moved"])
 def test_what_may_pass_is_tried_again_from_where_it_broke(server, tmp_path, fault):
     server.faults[NAMES[2]] = [fault] * 2
     _download(server, tmp_path)
     assert _here(tmp_path) == EVERYTHING
-    if fault == "cut":
+    if fault in ("cut", "stall"):
         ranges = [asked for name, asked in server.gets() if name == NAMES[2]]
         half = len(server.files[NAMES[2]]) // 2
         assert ranges[:2] == ["", f"bytes={half}-"]
@@ -165,6 +167,45 @@ def test_what_may_pass_is_tried_again_from_where_it_broke(server, tmp_path, faul
 def test_a_connection_that_breaks_again_and_again_but_gets_on_is_no_failure(server, tmp_path):
     server.faults[NAMES[2]] = ["cut"] * 9
     _download(server, tmp_path, tries=2)
+    assert _here(tmp_path) == EVERYTHING
+
+
+def test_a_download_that_is_stopped_keeps_what_it_has(server, tmp_path, monkeypatch):
+    fetcher, blocks = Fetcher(3), fetching._blocks
+    path, name = tmp_path / "a.tfrecord", NAMES[0]
+    url, md5 = f"{server.address}/{PARTITION}/{name}", hashlib.md5(server.files[name]).hexdigest()
+
+    def stopped_after_two(response, url):
+        for number, block in enumerate(blocks(response, url)):
+            if number == 1:
+                fetcher.stop()
+            yield block
+
+    monkeypatch.setattr(fetching, "BLOCK", 1000)
+    with monkeypatch.context() as patch:
+        patch.setattr(fetching, "_blocks", stopped_after_two)
+        with pytest.raises(Stopped):
+            fetcher.fetch(url, path, md5)
+    assert not path.exists()
+    have = partial_of(path).stat().st_size
+    assert 0 < have <= 2000
+    Fetcher(3).fetch(url, path, md5)
+    assert path.read_bytes() == server.files[name]
+    assert server.gets() == [(name, ""), (name, f"bytes={have}-")]
+
+
+def test_an_interrupted_download_ends_at_once(server, tmp_path, monkeypatch):
+    def interrupted(*_):
+        raise KeyboardInterrupt
+
+    for name in NAMES:
+        server.faults[name] = [503] * 1000
+    with monkeypatch.context() as patch:
+        patch.setattr(download, "wait", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            _download(server, tmp_path, tries=10**9)
+    server.faults.clear()
+    _download(server, tmp_path)
     assert _here(tmp_path) == EVERYTHING
 
 
@@ -271,7 +312,8 @@ def test_class_names_come_along_or_are_done_without(server, tmp_path, monkeypatc
     assert vocabulary.read_bytes() == server.files["words.csv"]
 
 
-def test_make_download_then_decode(data_set, tmp_path):
+def test_make_download_then_decode(data_set, tmp_path, monkeypatch):
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
     records = sorted((data_set / "records" / "video").iterdir())
     names = ("validateaa.tfrecord", "validateab.tfrecord", "validateba.tfrecord")
     files = {name: path.read_bytes() for name, path in zip(names, records, strict=True)}
