@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -31,6 +31,10 @@ EXPORT      := $(A)/export
 DATA        := $(if $(filter demo,$(PLAN)),$(A)/records,$(shell sed -n 1p $(A)/data.txt 2>/dev/null))
 RECORDS     := $(DATA)
 OUT         := $(A)/submission.csv
+PARTITION   :=
+SHARDS      := 1,1
+MIRROR      := us
+CONNECTIONS := 4
 
 SHELL         := /bin/sh
 # Only the first make sets -j: one that another make calls shares its jobs.
@@ -51,7 +55,7 @@ VENV   := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
 # Runs alone at the end of a chain, so it may have all cores.
 ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
 
-.PHONY: help all demo test lint format venv folds first_level models segments stacking distill export \
+.PHONY: help all demo download test lint format venv folds first_level models segments stacking distill export \
         evaluate submission table clean FORCE
 FORCE:
 
@@ -65,6 +69,11 @@ all: $(A)/summary.json ## everything, ending with the table: make all PLAN=small
 
 demo: all ## the whole pipeline on generated records, in a few minutes
 	@$(PYTHON) -m report.denoising $(A)
+
+download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/train SHARDS=1,100 DATA=folder
+	@test -n "$(PARTITION)" -a "$(origin DATA)" != file || \
+	  { echo "error: make: say PARTITION=2/video/train and DATA=<folder to put it in>" >&2; exit 2; }
+	$(RUN) $(PYTHON) -m folds.download '$(PARTITION)' '$(DATA)' --shards '$(SHARDS)' --mirror '$(MIRROR)' --connections $(CONNECTIONS)
 
 test: | $(VENV) ## the tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile

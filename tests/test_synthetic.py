@@ -7,10 +7,11 @@ import pytest
 
 from yt8m import synthetic
 from yt8m.cli import InputError
+from yt8m.encoding import quantise
 from yt8m.files import read_npz
 from yt8m.labels import Labels
 from yt8m.records import describe, find_shards, stream, video_level
-from yt8m.scenes import make_appearance, make_clips, quantise
+from yt8m.scenes import make_appearance, make_clips
 from yt8m.topics import clean_labels, draw_topics, make_world, noisy_labels
 
 SMALL = {"videos": 90, "classes": 20, "rgb": 8, "audio": 4, "shards": 3, "max_frames": 20}

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yt8m.records import LOWEST, QUANTUM
+from yt8m.encoding import quantise
 from yt8m.topics import LATENT, World
 
 MODES = 3
@@ -126,8 +126,3 @@ def _scene_content(world: Appearance, name: str, topics, mode, on, noise: float,
         looks = looks * world.strength[name][topics[:, k], None] * np.float32(1 if k == 0 else 0.8)
         content += on[:, :, k, None] * looks[:, None]
     return content
-
-
-def quantise(values: np.ndarray) -> np.ndarray:
-    """float32 -> uint8: the official dequantisation in reverse; beyond [-2, 2] is clipped."""
-    return np.clip(np.rint((values - LOWEST) / QUANTUM), 0, 255).astype(np.uint8)

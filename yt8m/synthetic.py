@@ -14,8 +14,9 @@ import numpy as np
 
 from yt8m import cli
 from yt8m.cli import InputError, log
+from yt8m.encoding import example, floats, integers, sequence, strings
 from yt8m.files import write_npz, writing
-from yt8m.framing import messages, write_records
+from yt8m.framing import write_records
 from yt8m.labels import Labels
 from yt8m.records import LOWEST, QUANTUM
 from yt8m.scenes import Clips, joined, make_appearance, make_clips
@@ -143,7 +144,7 @@ class Records:
     def _context(self, row: int) -> dict:
         labels = self.labels
         classes = labels.indices[labels.indptr[row] : labels.indptr[row + 1]].tolist()
-        return {"id": _strings([bytes(self.ids[row])]), "labels": _integers(classes)}
+        return {"id": strings([bytes(self.ids[row])]), "labels": integers(classes)}
 
     def video(self):
         """Video-level records: the means of the dequantised frames."""
@@ -152,9 +153,8 @@ class Records:
             for name, values in self.modalities.items():
                 # The mean of integers is exact, so it is the mean of the dequantised frames.
                 mean = values[self._span(row)].mean(axis=0, dtype=np.float64) * QUANTUM + LOWEST
-                features[f"mean_{name}"] = _floats(mean.astype(np.float32))
-            example = messages.Example(features=messages.Features(feature=features))
-            yield example.SerializeToString(deterministic=True)
+                features[f"mean_{name}"] = floats(mean.astype(np.float32))
+            yield example(features)
 
     def frame(self):
         """Frame-level records."""
@@ -176,41 +176,15 @@ class Records:
                 seconds = seconds[: possible * SEGMENT_SECONDS]
                 share = seconds.reshape(possible, SEGMENT_SECONDS).mean(axis=1)[chosen]
                 starts = chosen * SEGMENT_SECONDS
-                features["segment_start_times"] = _integers(starts.tolist())
-                features["segment_end_times"] = _integers((starts + SEGMENT_SECONDS).tolist())
-                features["segment_labels"] = _integers([rated] * len(chosen))
-                features["segment_scores"] = _floats((share >= 0.5).astype(np.float32))
+                features["segment_start_times"] = integers(starts.tolist())
+                features["segment_end_times"] = integers((starts + SEGMENT_SECONDS).tolist())
+                features["segment_labels"] = integers([rated] * len(chosen))
+                features["segment_scores"] = floats((share >= 0.5).astype(np.float32))
             yield self._sequence(row, features)
 
     def _sequence(self, row: int, features: dict) -> bytes:
-        lists = {n: frame_list(values[self._span(row)]) for n, values in self.modalities.items()}
-        example = messages.SequenceExample(
-            context=messages.Features(feature=features),
-            feature_lists=messages.FeatureLists(feature_list=lists),
-        )
-        return example.SerializeToString(deterministic=True)
-
-
-def frame_list(frames: np.ndarray):
-    """A FeatureList of uint8 (T, W): one bytes value a frame."""
-    empty = bytes(frames.shape[1])
-    one = messages.Feature(bytes_list=messages.BytesList(value=[empty]))
-    serialised = messages.FeatureList(feature=[one]).SerializeToString()
-    header = np.frombuffer(serialised[: len(serialised) - len(empty)], np.uint8)
-    rows = np.concatenate([np.broadcast_to(header, (len(frames), len(header))), frames], axis=1)
-    return messages.FeatureList.FromString(rows.tobytes())
-
-
-def _strings(values):
-    return messages.Feature(bytes_list=messages.BytesList(value=values))
-
-
-def _integers(values):
-    return messages.Feature(int64_list=messages.Int64List(value=values))
-
-
-def _floats(values):
-    return messages.Feature(float_list=messages.FloatList(value=values))
+        frames = {name: values[self._span(row)] for name, values in self.modalities.items()}
+        return sequence(features, frames)
 
 
 def _write_vocabulary(path: Path, world: World, noisy: Labels, rng: np.random.Generator) -> None:
