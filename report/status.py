@@ -83,7 +83,7 @@ def conclusion(wanted: list[Job], expected: dict, goal: str, jobs: int) -> list[
         return [f"make {goal}: nothing to do"]
     first = " ".join(wanted[0].command.split())
     text = takes([expected[job.target] for job in wanted], jobs)
-    text = text if text == "unknown" else f"about {text}"
+    text = "nothing like them was measured" if text == "unknown" else f"about {text}"
     return [f"make {goal}: {len(wanted)} jobs, {jobs} at once, {text}", f"first: {first}"]
 
 
