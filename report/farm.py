@@ -26,7 +26,6 @@ class Running:
 
     job: Job
     since: float  # time.time()
-    before: int | None  # mtime of what it makes, when it started
     epochs: list[dict] = field(default_factory=list)
 
     @property
@@ -54,6 +53,7 @@ class Farm:
         self.failed: set[Path] = set()
         self.took: dict[Path, float] = {}
         self.started = time.time()
+        self.before = {target: _changed(target) for target in self.wanted}
         self.durations = Durations(run)
         self._expected: dict[Path, float | None] = {}
         self.gaps = gaps_of(run, self.wanted)
@@ -65,7 +65,8 @@ class Farm:
             return bool(VERB.search(line)) and not line.startswith("[")
         if job.stage != "report":
             self.wanted.setdefault(job.target, job)
-            self.running[job.target] = Running(job, time.time(), _changed(job.target))
+            self.before.setdefault(job.target, _changed(job.target))
+            self.running[job.target] = Running(job, time.time())
         return True
 
     def failure(self, line: str) -> None:
@@ -77,12 +78,12 @@ class Farm:
     def look(self) -> None:
         """Looks at the files of the running jobs."""
         for target, running in list(self.running.items()):
-            if _changed(target) != running.before:
+            if _changed(target) != self.before[target]:
                 del self.running[target]
                 self.ended.add(target)
                 self.took[target] = time.time() - running.since
                 self._expected.clear()  # it says something about those like it
-            running.epochs = _epochs(target.parent / FILE, running.since)
+            running.epochs = _epochs(target.parent / FILE, self.started)
             if running.epochs and "gap" in running.epochs[-1]:
                 self._note(running.job, running.epochs[-1]["gap"])
 
@@ -148,6 +149,6 @@ def _changed(path: Path) -> int | None:
 
 
 def _epochs(path: Path, since: float) -> list[dict]:
-    """The epochs of a job that runs since then: not those that an earlier run left."""
+    """The epochs of a job, written since then: not those that an earlier run left."""
     changed = _changed(path)
     return read_log(path) if changed is not None and changed >= since * 1e9 else []

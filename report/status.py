@@ -15,13 +15,14 @@ from yt8m import cli
 from yt8m.tables import table
 
 TITLES = ["stage", "jobs", "done", "stale", "missing", "to do takes about"]
+GOAL = "all"
 QUIET = "report"  # verbs that only gather and print
 SHOWN = 8  # reasons
 
 
-def main(run: Path, *, make: str = "make", goal: str = "all", jobs: int = 1) -> None:
+def main(run: Path, *, make: str = "make", jobs: int = 1) -> None:
     """Prints the state of the run folder RUN; --make: the program; --jobs: how many at once."""
-    caller = Make(make, (goal,), jobs)
+    caller = Make(make, (GOAL,), jobs)
     every, snapshots = caller.every_job()
     changing = caller.changing(snapshots)
     wanted = [job for job in caller.wanted(changing) if job.stage != QUIET]
@@ -29,7 +30,7 @@ def main(run: Path, *, make: str = "make", goal: str = "all", jobs: int = 1) -> 
     durations = Durations(run)
     expected = {job.target: durations.expected(job) for job in wanted}
     cli.log("\n".join(table(TITLES, rows(every, wanted, expected))))
-    for line in [*reasons(wanted, changing, every), *conclusion(wanted, expected, goal, jobs)]:
+    for line in [*reasons(wanted, changing, every), *conclusion(wanted, expected, jobs)]:
         cli.log(line)
 
 
@@ -77,14 +78,14 @@ def reasons(wanted: list[Job], changing: list[str], every: list[Job]) -> list[st
     return lines[:SHOWN] + ([f"and {more} more such files"] if more > 0 else [])
 
 
-def conclusion(wanted: list[Job], expected: dict, goal: str, jobs: int) -> list[str]:
+def conclusion(wanted: list[Job], expected: dict, jobs: int) -> list[str]:
     """What the next command does."""
     if not wanted:
-        return [f"make {goal}: nothing to do"]
+        return [f"make {GOAL}: nothing to do"]
     first = " ".join(wanted[0].command.split())
     text = takes([expected[job.target] for job in wanted], jobs)
     text = "nothing like them was measured" if text == "unknown" else f"about {text}"
-    return [f"make {goal}: {len(wanted)} jobs, {jobs} at once, {text}", f"first: {first}"]
+    return [f"make {GOAL}: {len(wanted)} jobs, {jobs} at once, {text}", f"first: {first}"]
 
 
 if __name__ == "__main__":

@@ -25,7 +25,11 @@ class Terminal:
 
     def __init__(self, tree, *arguments, **environment):
         command = ["make", "PYTHON=./python", "PLAN=tiny", "DATA=records", *arguments]
-        keep = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
+        keep = {
+            key: value
+            for key, value in os.environ.items()
+            if not key.startswith(("MAKE", "NO_COLOR"))
+        }
         (tree / "calls.txt").unlink(missing_ok=True)
         self.printed = ""
         self.process, self.fd = pty.fork()
