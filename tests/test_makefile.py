@@ -57,11 +57,14 @@ RUN = Path("artifacts/tiny")
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("make"))
+    """A copy of the project with everything made once."""
+    tree = make_tree(tmp_path_factory.mktemp("make"))
+    make(tree)
+    return tree
 
 
 def make_tree(tree):
-    """A copy of the project with a plan `tiny` of two models, and everything made once."""
+    """A copy of the project with a plan `tiny` of two models."""
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tree / package, ignore=ignore)
@@ -76,7 +79,6 @@ def make_tree(tree):
     (tree / "records" / "a.tfrecord").write_text("x")
     (tree / "python").write_text(FAKE.format(python=sys.executable))
     (tree / "python").chmod(0o755)
-    make(tree)
     return tree
 
 
