@@ -48,6 +48,17 @@ def test_nothing_to_do_though_a_comment_was_edited(tree):
     assert "make all: nothing to do" in printed
 
 
+def test_a_stage_ends_with_its_table_once(tree):
+    def shown(goal):
+        done = subprocess.run([*COMMAND, goal], cwd=tree, capture_output=True, text=True)
+        return done.stdout.splitlines().count("made")  # what the table says here
+
+    (tree / RUN / "stacking/report.json").unlink()
+    assert shown("all") == 1
+    assert shown("all") == 0, "it did nothing"
+    assert shown("stacking") == 1, "asked for by name"
+
+
 def test_a_missing_file_makes_what_depends_on_it_stale(tree):
     (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
     stages, _ = _agrees(tree)
@@ -92,17 +103,3 @@ def test_without_an_environment_it_makes_none(tree):
     assert done.returncode == 2
     assert "there is no .venv/bin/python yet; run `make venv`" in done.stderr
     assert not (tree / ".venv").exists()
-
-
-def test_a_stage_ends_with_its_table_once(tree):
-    def shown(goal):
-        done = subprocess.run([*COMMAND, goal], cwd=tree, capture_output=True, text=True)
-        return done.stdout.splitlines().count("made")  # what the table says here
-
-    shown("all")
-    (tree / RUN / "stacking/report.json").unlink()
-    assert shown("all") == 1
-    assert shown("all") == 0, "it did nothing"
-    assert shown("stacking") == 1, "asked for by name"
-    (tree / RUN / "stacking/report.json").unlink()
-    assert shown("stacking") == 1
