@@ -224,6 +224,7 @@ def run_part(data_set, root, out, part) -> None:
 def test_parts_write_weights_and_reports(trained):
     for name in (*(f"extractor_{x}" for x in LAYOUTS), "student", "resnet"):
         assert {p.name for p in (trained / name).iterdir()} == {
+            "log.jsonl",
             "report.json",
             "weights.safetensors",
         }
