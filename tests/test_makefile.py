@@ -139,19 +139,19 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     toml = tree / "distill/configs/tiny.toml"
     before = toml.read_text()
     toml.write_text("[refit]\ncopies = 2  # [refit]\nmodels = [\n  'two', # why\n]\n[resnet]\n")
-    calls = _make(tree)
-    assert _modules(calls) == sorted(
+    calls = make(tree)
+    assert modules(calls) == sorted(
         ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
         + ["distill.reranker", "distill.export", "distill.score", "report.summary"]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
     assert all("first_level/two/config.json" in call for call in refits)
     assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
-    assert _make(tree) == []
+    assert make(tree) == []
     (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
-    assert _modules(_make(tree)).count("distill.refit") == 2
+    assert modules(make(tree)).count("distill.refit") == 2
     toml.write_text(before)
-    _make(tree)
+    make(tree)
 
 
 def test_a_settings_change_reruns_its_stage_only(tree):
