@@ -196,7 +196,7 @@ stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions
 D := $(A)/distill
 $(D)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
-$(D)/members.txt: $(D)/config.json ;
+$(D)/members.txt: $(D)/config.json ; +@:
 $(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)
 
@@ -238,7 +238,7 @@ $1: $(A)/$1/table.txt
 endef
 $(eval $(call stage_table,first_level,$(PREDICTIONS)))
 $(eval $(call stage_table,stacking,$(S)/report.json))
-$(eval $(call stage_table,distill,$(D)/student/weights.safetensors $(D)/resnet/weights.safetensors))
+$(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
 $(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt

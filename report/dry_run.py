@@ -20,7 +20,8 @@ TRACE = re.compile(r"^\S+:\d+: (?:update )?target '(?P<target>[^']+)'(?P<why>.*)
 VERB = re.compile(r" -m (?P<module>\w+(?:\.\w+)+)(?: |$)")
 ENVIRONMENT = ".venv/"
 NOT_THE_CHILDS = ("MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR", "MFLAGS", "MAKEOVERRIDES")
-# Verbs whose stage is not their package: they make what is another target of make.
+FOLDERS = ("first_level", "stacking", "distill")  # of stages, in a run's folder
+# Verbs that make a file of no such folder, and whose stage is not their package.
 STAGES = {"yt8m.synthetic": "folds", "distill.export": "export", "distill.score": "export"}
 
 
@@ -35,17 +36,22 @@ class Job:
 
     @property
     def stage(self) -> str:
-        return STAGES.get(self.module, self.module.split(".")[0])
+        folder = self._folder()
+        return folder[0] if folder else STAGES.get(self.module, self.module.split(".")[0])
 
     @property
     def name(self) -> str:
         """Short: "linear fold3", "rows fold3", "extractor_a", "assign"."""
-        verb = self.module.split(".")[1]
-        parts = self.target.parts
-        inside = parts[parts.index(self.stage) + 1 : -1] if self.stage in parts[:-1] else ()
+        verb, inside = self.module.split(".")[1], self._folder()[1:]
         if verb == "train" and inside:
             return " ".join(inside)
         return " ".join([verb, *(part for part in inside if part != verb)])
+
+    def _folder(self) -> tuple[str, ...]:
+        """The target's folder from its stage's on; none when it is in no stage's."""
+        parts = self.target.parts[:-1]
+        starts = [i for i, part in enumerate(parts) if part in FOLDERS]
+        return parts[starts[-1] :] if starts and not self.module.startswith("report.") else ()
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ class Durations:
 
     def _alike(self, run: Path, inside: Path) -> float | None:
         """Mean of the same model's folds in a run, else of its architecture."""
-        pattern = re.sub(r"fold\d+", "fold*", str(inside))
+        pattern = re.sub(r"(fold|copy)\d+", r"\1*", str(inside))
         found = _seconds(sorted(run.glob(pattern)))
         if found is None and inside.parts[0] == "first_level":
             arch = self._arch(inside.parts[1])

@@ -56,10 +56,11 @@ def stacking(run: Path) -> list[str]:
 def distill(run: Path) -> list[str]:
     """The parts of the students."""
     rows = []
-    for path in sorted((run / "distill").glob("*/report.json")):
+    for path in sorted((run / "distill").rglob("report.json")):
         report = read_json(path)
-        cost = [report["megabytes"], report["seconds"]]
-        rows.append([path.parent.name, report["training_videos"], report["gap_holdout"], *cost])
+        name = " ".join(path.parent.relative_to(run / "distill").parts)
+        figures = (report.get(key) for key in ("gap_holdout", "megabytes", "seconds"))
+        rows.append([name, report.get("training_videos"), *figures])
     return _table(["part", "training videos", "holdout", "MB", "seconds"], rows)
 
 
