@@ -51,20 +51,31 @@ $(if $(filter $(PLAN),$(PLANS)),,$(error no plan '$(PLAN)'; plans: $(PLANS)))
 MODELS := $(notdir $(basename $(wildcard first_level/configs/$(PLAN)/*.toml)))
 FOLDS  := 0 1 2 3 4
 PARTS  := e f a b c d
-VENV   := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
+TABLED := first_level stacking distill
+VENV   := $(if $(YT8M_COMPARE),,$(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock))
 # Runs alone at the end of a chain, so it may have all cores.
 ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
 
 .PHONY: help all demo download test lint format venv folds first_level models segments stacking distill export \
-        evaluate submission table clean FORCE
+        evaluate submission table status clean live FORCE
 FORCE:
+
+# ---- on a terminal: the same make again, its lines in a pipe, with a live view of its jobs -----------
+VIEWED := all demo folds first_level segments stacking distill export
+PLAIN  := $(strip $(foreach f,n q t s,$(findstring $f,$(filter-out -%,$(firstword $(MAKEFLAGS))))) $(filter-out 0,$(MAKELEVEL)))
+ifneq ($(and $(MAKE_TERMOUT),$(filter-out dumb,$(TERM)),$(filter $(VIEWED),$(MAKECMDGOALS)),$(if $(PLAIN),,live)),)
+$(sort $(MAKECMDGOALS)): live ; @:
+live:
+	@$(if $(VENV),$(MAKE) -s $(VENV))
+	@exec $(PYTHON) -m report.progress $(A) $(MAKECMDGOALS) --make $(MAKE_COMMAND) --jobs $(JOBS)
+else # up to the end of this file
 
 help: ## this list
 	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "settings: $(SETTINGS)"
 
 # ---- for everyone ----------------------------------------------------------------------------------
-all: $(A)/summary.json ## everything, ending with the table: make all PLAN=small DATA=folder
+all: $(A)/summary.json $(TABLED:%=$(A)/%/table.txt) ## everything, ending with the table: make all PLAN=small DATA=folder
 	@$(PYTHON) -m report.table $<
 
 demo: all ## the whole pipeline on generated records, in a few minutes
@@ -94,6 +105,10 @@ venv: .venv/requirements.lock ## the environment, from requirements.lock
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
 	cp requirements.lock $@.tmp && mv $@.tmp $@
 
+status: ## per stage what is done, stale, missing; what `make all` would run, and how long
+	@test -x "$$(command -v $(PYTHON))" || { echo "error: make: there is no $(PYTHON) yet; run \`make venv\`" >&2; exit 2; }
+	@$(PYTHON) -m report.status $(A) --make $(MAKE_COMMAND) --jobs $(JOBS)
+
 clean: ## removes the results of PLAN
 	rm -rf $(A)
 
@@ -101,7 +116,11 @@ clean: ## removes the results of PLAN
 define keep # $(call keep,command that prints it)
 @mkdir -p $(@D); { $1; } > $@.tmp; if cmp -s $@.tmp $@; then rm $@.tmp; else mv $@.tmp $@; fi
 endef
-$(A)/data.txt: FORCE $(if $(filter $(A)/records,$(DATA)),$(A)/records/dataset.toml)
+ifdef YT8M_COMPARE # nothing is written, and no job can run
+keep = @{ $1; } | cmp -s - $@ || echo $@
+override RUN := exit 1;
+endif
+$(A)/data.txt: FORCE $(if $(YT8M_COMPARE),,$(if $(filter $(A)/records,$(DATA)),$(A)/records/dataset.toml))
 	@test -n "$(DATA)" || { echo "error: make: DATA is not given; say DATA=<folder of records>" >&2; exit 2; }
 	$(call keep,echo '$(DATA)'; echo '$(DESCRIPTION)'; \
 	  find -L '$(DATA)' -name '*.tfrecord*' -exec ls -Lnl --time-style=+%s {} + 2>/dev/null | sort)
@@ -122,7 +141,8 @@ $(A)/folds.npz: $(STORE)/manifest.json $(A)/holdout.txt
 # ---- 2. first_level: one job per (model, fold) -------------------------------------------------------
 $(A)/first_level/models.txt: FORCE | $(VENV)
 	@$(PYTHON) -m first_level.config first_level/configs/$(PLAN) $(@D)
-$(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ;
+# A recipe that a dry run runs too: it then looks whether the file is another one.
+$(MODELS:%=$(A)/first_level/%/config.json): $(A)/first_level/models.txt ; +@:
 
 # Models that a model's TOML names as its teachers, which must be trained before.
 teachers_of = $(shell sed 's/\#.*//' first_level/configs/$(PLAN)/$1.toml | tr '\n' ' ' | \
@@ -149,7 +169,7 @@ models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixu
 # Models with a table [segments], fine-tuned on 5-second segments: a branch that `all` does without.
 SEGMENTED := $(notdir $(basename $(shell grep -ls '^\[segments\]' first_level/configs/$(PLAN)/*.toml)))
 SEGMENTS  := $(SEGMENTED:%=$(A)/first_level/%/segments)
-$(SEGMENTS:%=%/config.json): $(A)/first_level/models.txt ;
+$(SEGMENTS:%=%/config.json): $(A)/first_level/models.txt ; +@:
 define segments_job
 $1/fold$2/predictions.npz: $1/config.json $(patsubst %/,%,$(dir $1))/fold$2/predictions.npz
 	$$(RUN) $$(PYTHON) -m first_level.segments $$< $(STORE) $(A)/folds.npz $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
@@ -185,7 +205,7 @@ stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions
 D := $(A)/distill
 $(D)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
-$(D)/members.txt: $(D)/config.json ;
+$(D)/members.txt: $(D)/config.json ; +@:
 $(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)
 
@@ -218,6 +238,17 @@ $(D)/student/weights.safetensors: $(D)/config.json $(PARTS:%=$(D)/extractor_%/we
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
 distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
 
+# ---- a table for each of these stages: shown when the stage did something, or is asked for by name -----
+define stage_table # stage, what it is made from
+$(A)/$1/table.txt: $2
+	@$$(PYTHON) -m report.stage $1 $(A) $$@$(if $(filter $1,$(MAKECMDGOALS)),, && cat $$@)
+$1: $(A)/$1/table.txt
+	@cat $$<
+endef
+$(eval $(call stage_table,first_level,$(PREDICTIONS)))
+$(eval $(call stage_table,stacking,$(S)/report.json))
+$(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
+
 # ---- 5. export and its figures -----------------------------------------------------------------------
 $(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
 	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
@@ -232,3 +263,4 @@ $(A)/summary.json: $(S)/report.json $(A)/evaluation.json
 	@$(PYTHON) -m report.summary $(A) $@
 table: $(A)/summary.json ## the table of all systems
 	@$(PYTHON) -m report.table $<
+endif

@@ -33,7 +33,7 @@ from yt8m.training import fit, load_weights, predict, save_weights, start_from_f
 
 PARTS = (*LAYOUTS, "last", "resnet")
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2), (3, 4)  # with extractor_videos = "split"
-FINE_TUNE = "fine_tune"  # folder of that phase's checkpoint
+FINE_TUNE = "fine_tune"  # folder of that phase: its checkpoint and log.jsonl
 
 
 def main(
@@ -68,7 +68,7 @@ def main(
         kept = model.extractor if isinstance(model, WithHead) else model
         save_weights(kept, out / "weights.safetensors", {"source": source})
         remove(out / "checkpoint.pt")
-        remove(out / FINE_TUNE)
+        remove(out / FINE_TUNE / "checkpoint.pt")
 
 
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:

@@ -224,6 +224,7 @@ def run_part(data_set, root, out, part) -> None:
 def test_parts_write_weights_and_reports(trained):
     for name in (*(f"extractor_{x}" for x in LAYOUTS), "student", "resnet"):
         assert {p.name for p in (trained / name).iterdir()} == {
+            "log.jsonl",
             "report.json",
             "weights.safetensors",
         }
@@ -264,7 +265,7 @@ def test_a_killed_run_goes_on_to_the_same_weights(trained, data_set, tmp_path, m
     out = tmp_path / "student"
     with pytest.raises(KeyboardInterrupt):
         run_part(data_set, trained, out, "last")
-    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt"]
+    assert sorted(path.name for path in out.iterdir()) == ["checkpoint.pt", "log.jsonl"]
     run_part(data_set, trained, out, "last")
     again = (out / "weights.safetensors").read_bytes()
     assert again == (trained / "student" / "weights.safetensors").read_bytes()
@@ -284,6 +285,8 @@ def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):
     assert not torch.equal(student["extractors.a.joint.0.weight"], before["joint.0.weight"])
     report = json.loads((tmp_path / "student" / "report.json").read_text())
     assert len(report["history"]) == 2
+    left = [path.name for path in (tmp_path / "student" / train.FINE_TUNE).iterdir()]
+    assert left == ["log.jsonl"]
 
 
 def test_split_videos(splits):

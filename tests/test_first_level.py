@@ -39,7 +39,7 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
     assert len(report["epochs"]) == 3
-    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz"}
+    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz", "log.jsonl"}
     assert {path.name for path in out.iterdir()} == names
     before = (out / "predictions.npz").read_bytes()
     weights = (out / "weights.safetensors").stat().st_mtime_ns

@@ -13,9 +13,9 @@ import pytest
 
 ROOT = Path(__file__).parents[1]
 FAKE = """#!{python}
-import os, pathlib, sys
+import os, pathlib, sys, time
 module, arguments = sys.argv[2], sys.argv[3:]
-if module.endswith(".config"):
+if module.endswith(".config") or module in ("report.status", "report.progress"):
     os.execv("{python}", ["{python}", *sys.argv[1:]])
 with open("calls.txt", "a") as calls:
     calls.write(" ".join([module, *arguments]) + "\\n")
@@ -39,22 +39,32 @@ outputs = {{
     "report.summary": lambda: plain[1],
     "report.table": lambda: "printed",
     "report.segments": lambda: "printed",
+    "report.stage": lambda: plain[2],
 }}
 if os.environ.get("FAIL") == module:
-    sys.exit(1)
+    sys.exit("error: " + module + ": it was to fail")
+if os.environ.get("SLOW") == module:
+    print("[slow] begins", flush=True)
+    time.sleep(60)
 out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
-out.write_text("made")
+out.write_text("made\\n")
 """
-PRINTED = ("report.table", "report.segments")
-PACKAGES = ("yt8m", "first_level", "stacking", "distill")
+PRINTED = ("report.table", "report.segments", "report.stage")
+PACKAGES = ("yt8m", "first_level", "stacking", "distill", "report")
 RUN = Path("artifacts/tiny")
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A copy of the project with a plan `tiny` of two models, and everything made once."""
-    tree = tmp_path_factory.mktemp("make")
+    """A copy of the project with everything made once."""
+    tree = make_tree(tmp_path_factory.mktemp("make"))
+    make(tree)
+    return tree
+
+
+def make_tree(tree):
+    """A copy of the project with a plan `tiny` of two models."""
     for package in PACKAGES:
         ignore = shutil.ignore_patterns("__pycache__")
         shutil.copytree(ROOT / package, tree / package, ignore=ignore)
@@ -69,11 +79,10 @@ def tree(tmp_path_factory):
     (tree / "records" / "a.tfrecord").write_text("x")
     (tree / "python").write_text(FAKE.format(python=sys.executable))
     (tree / "python").chmod(0o755)
-    _make(tree)
     return tree
 
 
-def _make(tree, *arguments, goal="all", fails=False, **environment):
+def make(tree, *arguments, goal="all", fails=False, **environment):
     """Calls that make made, as {(module, what it made)}."""
     (tree / "calls.txt").unlink(missing_ok=True)
     command = ["make", goal, "PYTHON=./python", "PLAN=tiny", "DATA=records", *arguments]
@@ -88,7 +97,7 @@ def _make(tree, *arguments, goal="all", fails=False, **environment):
     return sorted(line for line in lines if line.split()[0] not in PRINTED)
 
 
-def _modules(calls):
+def modules(calls):
     return [call.split()[0] for call in calls]
 
 
@@ -98,90 +107,90 @@ DISTILL_ON = ["distill.train"] * 8 + ["distill.export", "distill.score", "report
 
 
 def test_a_second_make_does_nothing(tree):
-    assert _make(tree) == []
+    assert make(tree) == []
 
 
 def test_deleting_one_models_predictions_of_one_fold_rebuilds_just_what_depends_on_it(tree):
     (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
-    calls = _make(tree)
+    calls = make(tree)
     assert [c for c in calls if "first_level.train" in c and "one/fold3" not in c] == []
     assert [c for c in calls if "stacking.rows" in c and "--fold 3" not in c] == []
     expected = ["first_level.train", "stacking.rows", *STACK_ON, *DISTILL_ON]
-    assert _modules(calls) == sorted(expected)
+    assert modules(calls) == sorted(expected)
 
 
 def test_an_edited_value_retrains_five_jobs_and_a_comment_or_a_touch_none(tree):
     toml = tree / "first_level/configs/tiny/two.toml"
     text = toml.read_text()
     toml.write_text("# another reason\n" + text.replace("lr = 0.01", "lr = 1e-2  # same"))
-    assert _make(tree) == []
+    assert make(tree) == []
     toml.write_text(text.replace("0.01", "0.02"))
-    calls = _make(tree)
+    calls = make(tree)
     trained = [c for c in calls if c.startswith("first_level.train")]
     assert len(trained) == 5
     assert all("/two/" in call for call in trained)
-    assert _modules(calls).count("stacking.rows") == 5
+    assert modules(calls).count("stacking.rows") == 5
     os.utime(tree / "first_level/models/linear.py")
     os.utime(toml)
-    assert _make(tree) == []
+    assert make(tree) == []
 
 
 def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     toml = tree / "distill/configs/tiny.toml"
     before = toml.read_text()
     toml.write_text("[refit]\ncopies = 2  # [refit]\nmodels = [\n  'two', # why\n]\n[resnet]\n")
-    calls = _make(tree)
-    assert _modules(calls) == sorted(
+    calls = make(tree)
+    assert modules(calls) == sorted(
         ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
         + ["distill.reranker", "distill.export", "distill.score", "report.summary"]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
     assert all("first_level/two/config.json" in call for call in refits)
     assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
-    assert _make(tree) == []
+    assert make(tree) == []
     (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
-    assert _modules(_make(tree)).count("distill.refit") == 2
+    assert modules(make(tree)).count("distill.refit") == 2
     toml.write_text(before)
-    _make(tree)
+    make(tree)
 
 
 def test_a_settings_change_reruns_its_stage_only(tree):
     toml = tree / "distill/configs/tiny.toml"
     toml.write_text("seed = 3\n")
-    assert _modules(_make(tree)) == sorted(DISTILL_ON)
-    assert _modules(_make(tree, "BUDGET_MB=7")) == [
+    assert modules(make(tree)) == sorted(DISTILL_ON)
+    assert modules(make(tree, "BUDGET_MB=7")) == [
         "distill.export", "distill.score", "report.summary",
     ]  # fmt: skip
-    _make(tree)
-    calls = _make(tree, "HOLDOUT=0.2")
-    assert _modules(calls).count("first_level.train") == 10
-    assert "folds.decode" not in _modules(calls)
-    assert _modules(_make(tree)).count("first_level.train") == 10
+    make(tree)
+    calls = make(tree, "HOLDOUT=0.2")
+    assert modules(calls).count("first_level.train") == 10
+    assert "folds.decode" not in modules(calls)
+    assert modules(make(tree)).count("first_level.train") == 10
 
 
 def test_a_removed_model_restacks_and_retrains_none(tree):
     toml = tree / "first_level/configs/tiny/two.toml"
     text = toml.read_text()
     toml.unlink()
-    calls = _make(tree)
-    assert "first_level.train" not in _modules(calls)
-    assert _modules(calls).count("stacking.rows") == 5
+    calls = make(tree)
+    assert "first_level.train" not in modules(calls)
+    assert modules(calls).count("stacking.rows") == 5
     toml.write_text(text)
-    assert "first_level.train" not in _modules(_make(tree))
+    assert "first_level.train" not in modules(make(tree))
 
 
 def test_new_records_are_decoded_and_everything_follows(tree):
     (tree / "records" / "b.tfrecord").write_text("y")
-    calls = _modules(_make(tree))
+    calls = modules(make(tree))
     assert calls.count("folds.decode") == 1
     assert calls.count("first_level.train") == 10
 
 
 def test_a_failure_leaves_no_output_and_the_rest_goes_on_next_time(tree):
     (tree / RUN / "stacking/soft_labels.npz").unlink()
-    _make(tree, fails=True, FAIL="stacking.soft_labels")
+    make(tree, fails=True, FAIL="stacking.soft_labels")
     assert not (tree / RUN / "stacking/soft_labels.npz").exists()
-    assert _modules(_make(tree)) == sorted(["stacking.soft_labels", *DISTILL_ON])
+    assert modules(make(tree)) == sorted(["stacking.soft_labels", *DISTILL_ON])
 
 
 def test_segments_are_for_the_models_that_say_how(tree):
@@ -189,20 +198,20 @@ def test_segments_are_for_the_models_that_say_how(tree):
     text = "# why\narch = 'lstm'\n[segments]\nepochs = 3\n"
     toml.write_text(text)
     fine_tuned = ["first_level.segments"] * 5 + ["first_level.submission"]
-    calls = _make(tree, goal="segments")
-    assert _modules(calls) == sorted(["first_level.train"] * 5 + fine_tuned)
+    calls = make(tree, goal="segments")
+    assert modules(calls) == sorted(["first_level.train"] * 5 + fine_tuned)
     assert all("/three/" in call for call in calls)
     folder = RUN / "first_level/three"
     [third] = [c for c in calls if c.startswith("first_level.segments") and "--fold 3" in c]
     assert f"{folder}/segments/config.json" in third
     assert f" {folder}/fold3 {folder}/segments/fold3 " in third
-    assert _make(tree, goal="segments") == []
+    assert make(tree, goal="segments") == []
     toml.write_text(text.replace("epochs = 3", "epochs = 4"))
-    assert _modules(_make(tree, goal="segments")) == fine_tuned, "their parents stay"
+    assert modules(make(tree, goal="segments")) == fine_tuned, "their parents stay"
     (tree / folder / "segments/fold2/predictions.npz").unlink()
-    assert _modules(_make(tree, goal="segments")) == fine_tuned[-2:]
+    assert modules(make(tree, goal="segments")) == fine_tuned[-2:]
     toml.unlink()
-    assert _modules(_make(tree)).count("stacking.rows") == 5  # the plan is as it was
+    assert modules(make(tree)).count("stacking.rows") == 5  # the plan is as it was
 
 
 def test_a_taught_model_is_trained_after_its_teachers(tree):
@@ -212,12 +221,12 @@ def test_a_taught_model_is_trained_after_its_teachers(tree):
       'two',
     ]"""
     toml.write_text(f"# why\narch = 'linear'\n[teachers]\n{models}\n")
-    trained = [call for call in _make(tree) if call.startswith("first_level.train")]
+    trained = [call for call in make(tree) if call.startswith("first_level.train")]
     assert len(trained) == 5
     assert all("/three/" in call for call in trained)
-    assert _make(tree) == []
+    assert make(tree) == []
     (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
-    calls = _make(tree, goal="first_level")
+    calls = make(tree, goal="first_level")
     assert [call.split("first_level/")[1].split("/")[0] for call in calls] == ["one", "three"]
     assert all(call.split("--fold ")[1].startswith("3") for call in calls), "its own fold alone"
     toml.write_text(toml.read_text().replace("two", "four"))
@@ -225,7 +234,7 @@ def test_a_taught_model_is_trained_after_its_teachers(tree):
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert "'four' is no model of this plan without teachers" in done.stderr + done.stdout
     toml.unlink()
-    _make(tree)
+    make(tree)
 
 
 @pytest.mark.parametrize("what", ["file", "folder"])
@@ -236,20 +245,20 @@ def test_other_weights_to_begin_with_retrain_the_model_that_begins_with_them(tre
     named = "old" if what == "folder" else "old/weights.safetensors"
     toml = tree / "first_level/configs/tiny/three.toml"
     toml.write_text(f"# why\narch = 'linear'\n[start]\nfreeze = true\nweights = '{named}'\n")
-    assert _modules(_make(tree, goal="first_level")) == ["first_level.train"] * 5
-    assert _make(tree, goal="first_level") == []
+    assert modules(make(tree, goal="first_level")) == ["first_level.train"] * 5
+    assert make(tree, goal="first_level") == []
     later = weights.stat().st_mtime + 100
     os.utime(weights, (later, later))
-    calls = _make(tree, goal="first_level")
+    calls = make(tree, goal="first_level")
     assert len(calls) == 5
     assert all("/three/" in call for call in calls)
     shutil.rmtree(weights.parent)
     toml.unlink()
-    _make(tree)
+    make(tree)
 
 
 def test_data_is_remembered(tree):
-    assert _make(tree, "DATA=records") == []
+    assert make(tree, "DATA=records") == []
     command = ["make", "all", "PYTHON=./python", "PLAN=tiny"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
@@ -275,4 +284,5 @@ def test_make_alone_prints_a_line_for_each_target(tree):
     done = subprocess.run(["make"], cwd=tree, capture_output=True, text=True, check=True)
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     stages = {"folds", "first_level", "segments", "stacking", "distill", "export", "evaluate"}
-    assert stages | {"all", "demo", "submission", "test", "lint"} <= listed
+    assert stages | {"all", "demo", "submission", "test", "lint", "status"} <= listed
+    assert len(listed) == len(done.stdout.splitlines()) - 1

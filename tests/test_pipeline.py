@@ -40,6 +40,7 @@ STAGES = {  # and what each makes: removed before, so that a fast machine has no
     "distill.score": "evaluation.json",
 }
 TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json", "manifest.json"}
+TIMED |= {"log.jsonl", "table.txt"}
 
 
 @pytest.fixture(scope="module")

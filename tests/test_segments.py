@@ -132,7 +132,7 @@ def test_without_epochs_it_is_the_parent(run):
     _configure(run, "epochs = 0\n")
     report = _fine_tune(run, name="parent")
     assert report["map_fine_tuned"] == report["map_parent_windows"]
-    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz"}
+    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz", "log.jsonl"}
     assert {path.name for path in (run / "out/net/parent").iterdir()} == names
 
 

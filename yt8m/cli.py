@@ -17,8 +17,12 @@ class InputError(ValueError):
 
 
 def log(text: str) -> None:
-    """Prints one line at once, also into a file or pipe."""
-    print(text, flush=True)
+    """Prints one line at once, also into a file or pipe.
+
+    In one write, so that lines of jobs that share a pipe do not run into each other.
+    """
+    sys.stdout.write(text + "\n")
+    sys.stdout.flush()
 
 
 def peak_memory_mb() -> float:
@@ -79,7 +83,8 @@ def run(main, argv: list[str] | None = None) -> None:
     try:
         main(**arguments)
     except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
-        print(f"error: {' '.join(str(error).split())}", file=sys.stderr, flush=True)
+        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+        sys.stderr.flush()
         sys.exit(2)
     except KeyboardInterrupt:
         sys.exit(130)

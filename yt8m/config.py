@@ -5,6 +5,7 @@ comments, file times and checkouts make nothing stale.
 """
 
 import json
+import os
 import tomllib
 import typing
 from pathlib import Path
@@ -12,7 +13,7 @@ from typing import TypeVar
 
 from pydantic import BaseModel, ConfigDict, ValidationError
 
-from yt8m.cli import InputError
+from yt8m.cli import InputError, log
 from yt8m.files import read_json, writing
 
 
@@ -23,6 +24,7 @@ class Config(BaseModel):
 
 
 AnyConfig = TypeVar("AnyConfig", bound=Config)
+COMPARE = "YT8M_COMPARE"  # in the environment: what would change is named, not written
 
 
 def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
@@ -52,9 +54,15 @@ def canonical(config: Config) -> str:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Writes `text` atomically unless the file already says it, so that its time stays."""
+    """Writes `text` atomically unless the file already says it, so that its time stays.
+
+    With COMPARE in the environment (`make status`) it prints the path instead of writing.
+    """
     if says(path, text):
         return False
+    if os.environ.get(COMPARE):
+        log(str(path))
+        return True
     with writing(path) as temporary:
         temporary.write_text(text)
     return True

@@ -10,6 +10,7 @@ import os
 import torch
 import torch.distributed as dist
 
+from yt8m.cli import peak_memory_mb
 from yt8m.settings import Precision
 
 
@@ -52,6 +53,14 @@ def average_gradients(module: torch.nn.Module) -> None:
         for parameter in module.parameters():
             dist.all_reduce(parameter.grad)
             parameter.grad /= world_size()
+
+
+def peak_memory(device: torch.device) -> dict[str, float]:
+    """Peak memory of this process so far, in MB (10^6 bytes): resident and, if so, a GPU's."""
+    memory = {"peak_memory_mb": peak_memory_mb()}
+    if device.type == "cuda":
+        memory["gpu_memory_mb"] = torch.cuda.max_memory_allocated(device) / 1e6
+    return memory
 
 
 def autocast(device: torch.device, precision: Precision) -> torch.autocast:

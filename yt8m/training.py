@@ -18,6 +18,7 @@ from yt8m import metrics
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
 from yt8m.dataset import Batch, Source, Targets, TargetSource, batch_rows
+from yt8m.epochs import write_log
 from yt8m.files import writing
 from yt8m.mixup import mixup
 from yt8m.noise import dropouts, mean_of_passes
@@ -42,6 +43,8 @@ def fit(
 ) -> list[dict]:
     """Trains `model` (Batch -> logits (B, C)) in place on store rows; returns a line an epoch.
 
+    FOLDER/log.jsonl holds the same lines while it goes on (yt8m/epochs.py).
+
     A model may have `verticals`, a number V > 0: while it trains its logits are (B, C + V), the
     last those of the verticals; and `penalty`, a scalar of each forward pass, added to the loss.
     check_rows: videos whose GAP@20 is logged each epoch. If settings.needs_inner they decide, so
@@ -62,6 +65,7 @@ def fit(
     objective = Objective(settings, source.store, rows, targets, verticals).to(device)
     run = Run(model.to(device), objective, settings, device, folder, name, fingerprint)
     total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
+    _note(run)
     while run.epoch < settings.epochs and not run.stale():
         epoch = run.epoch
         loss = _train_epoch(run, source, rows, targets, teach)
@@ -71,12 +75,19 @@ def fit(
             watched = predict(best, source, check_rows, 20, precision=precision)
             labels = source.store.labels.take(check_rows)
             line["gap"] = metrics.gap(watched.classes, watched.logits, labels)
-        line |= total.tick()
+        line |= total.tick() | devices.peak_memory(device)
         run.end_epoch(line)
+        _note(run)
         if devices.rank() == 0:
             log(_epoch_line(name, line, settings.epochs))
     run.finish()
     return run.history
+
+
+def _note(run: Run) -> None:
+    """Writes what there is of the run; the first process alone does."""
+    if devices.rank() == 0:
+        write_log(run.path.parent, run.name, run.settings.epochs, run.history)
 
 
 def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -> float:

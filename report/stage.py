@@ -1,0 +1,85 @@
+"""The table that ends a stage: its systems, their GAP@20, MB and seconds.
+
+    python -m report.stage first_level artifacts/small artifacts/small/first_level/table.txt
+
+Stages: first_level (its models, means over the folds), stacking (the stack beside what it must
+beat) and distill (its parts). Gathers what the jobs reported; computes nothing anew.
+"""
+
+from pathlib import Path
+from statistics import mean
+
+from yt8m import cli
+from yt8m.cli import InputError
+from yt8m.files import read_json, writing
+from yt8m.tables import shown, table
+
+
+def main(stage: str, run: Path, out: Path) -> None:
+    """Writes the table of STAGE in the folder RUN as the text file OUT."""
+    if stage not in TABLES:
+        raise InputError(f"{stage}: has no table; stages: {', '.join(TABLES)}")
+    lines = TABLES[stage](run)
+    with writing(out) as temporary:
+        temporary.write_text("\n".join(["", f"{run}, {stage}: GAP@20", *lines, ""]))
+
+
+def first_level(run: Path) -> list[str]:
+    """A line for each model of the plan: mean GAP of its folds, MB of one, seconds of all."""
+    names = (run / "first_level" / "models.txt").read_text().split()
+    rows = []
+    for name in names:
+        folder = run / "first_level" / name
+        reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
+        if reports:
+            gaps = [_mean(reports, key) for key in ("gap_fold", "gap_holdout")]
+            cost = [reports[0]["megabytes"], sum(report["seconds"] for report in reports)]
+            rows.append([name, reports[0]["level"], *gaps, *cost])
+    return _table(["model", "level", "out of fold", "holdout", "MB", "seconds"], rows)
+
+
+def stacking(run: Path) -> list[str]:
+    """The stack, the weighted and the plain mean of the models, and the best of them."""
+    report = read_json(run / "stacking" / "report.json")
+    best = report["best_member"]
+    systems = [
+        ("mean of models", "all", report["mean"]),
+        ("weighted mean", "all", report["weighted_mean"]),
+        ("LightGBM stack", "all", report["stack"]),
+        ("best model", best, report["members"][best]),
+    ]
+    keys = ("gap_oof", "gap_holdout_single", "gap_holdout")
+    rows = [[name, of, *(figures[key] for key in keys)] for name, of, figures in systems]
+    return _table(["system", "of", "out of fold", "holdout", "holdout, 5 averaged"], rows)
+
+
+def distill(run: Path) -> list[str]:
+    """The parts of the students."""
+    rows = []
+    for path in sorted((run / "distill").rglob("report.json")):
+        report = read_json(path)
+        name = " ".join(path.parent.relative_to(run / "distill").parts)
+        figures = (report.get(key) for key in ("gap_holdout", "megabytes", "seconds"))
+        rows.append([name, report.get("training_videos"), *figures])
+    return _table(["part", "training videos", "holdout", "MB", "seconds"], rows)
+
+
+TABLES = {"first_level": first_level, "stacking": stacking, "distill": distill}
+FORMATS = {"MB": "{:.1f}", "seconds": "{:.0f}"}
+
+
+def _table(titles: list[str], rows: list[list]) -> list[str]:
+    """Lines of text: two columns that name a system, then figures; the best system last."""
+    rows = sorted(rows, key=lambda row: row[2] or 0)
+    forms = ["{}", "{}", *(FORMATS.get(title, "{:.4f}") for title in titles[2:])]
+    return table(titles, [[shown(*cell) for cell in zip(row, forms, strict=True)] for row in rows])
+
+
+def _mean(reports: list[dict], key: str) -> float | None:
+    """Mean of a figure that every fold has; without a holdout there is none."""
+    values = [report[key] for report in reports]
+    return None if None in values else mean(values)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,105 @@
+"""make status: what it says is what make then does, of the real Makefile with a fake Python."""
+
+import re
+import subprocess
+
+import pytest
+from test_makefile import RUN, make, make_tree
+
+COMMAND = ["make", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    return make_tree(tmp_path_factory.mktemp("status"))
+
+
+def _files(tree):
+    return {path: path.lstat().st_mtime_ns for path in (tree / "artifacts").rglob("*")}
+
+
+def _agrees(tree, *arguments):
+    """({stage: (done, stale, missing)}, all that was printed), after make has done as it said."""
+    before = _files(tree)
+    command = [*COMMAND, "status", *arguments]
+    printed = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True).stdout
+    assert _files(tree) == before, "nothing is written"
+    cells = [line.split("|")[1:-1] for line in printed.splitlines() if line.startswith("| ")][2:]
+    stages = {stage.strip(): tuple(map(int, counts[1:4])) for stage, *counts in cells}
+    jobs = re.search(r"make all: (\d+) jobs", printed)
+    said = int(jobs[1]) if jobs else 0
+    calls = [call for call in make(tree, *arguments) if not call.startswith("report.")]
+    assert len(calls) == said, printed
+    assert sum(stale + missing for _, stale, missing in stages.values()) == said
+    return stages, printed
+
+
+def test_no_run_at_all(tree):
+    stages, printed = _agrees(tree)
+    assert stages["first_level"] == (0, 0, 10)
+    assert "nothing like them was measured" in printed
+
+
+def test_nothing_to_do_though_a_comment_was_edited(tree):
+    toml = tree / "first_level/configs/tiny/two.toml"
+    toml.write_text("# another reason\n" + toml.read_text())
+    stages, printed = _agrees(tree)
+    assert stages["first_level"] == (10, 0, 0)
+    assert "make all: nothing to do" in printed
+
+
+def test_a_stage_ends_with_its_table_once(tree):
+    def shown(goal):
+        done = subprocess.run([*COMMAND, goal], cwd=tree, capture_output=True, text=True)
+        return done.stdout.splitlines().count("made")  # what the table says here
+
+    (tree / RUN / "stacking/report.json").unlink()
+    assert shown("all") == 1
+    assert shown("all") == 0, "it did nothing"
+    assert shown("stacking") == 1, "asked for by name"
+
+
+def test_a_missing_file_makes_what_depends_on_it_stale(tree):
+    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    stages, _ = _agrees(tree)
+    assert stages["first_level"] == (9, 0, 1)
+    assert stages["stacking"] == (4, 13, 0)
+
+
+def test_settings_that_differ_are_named(tree):
+    toml = tree / "first_level/configs/tiny/two.toml"
+    text = toml.read_text()
+    toml.write_text(text + "epochs = 3\n")
+    stages, printed = _agrees(tree, "BUDGET_MB=9")
+    toml.write_text(text)
+    assert stages["first_level"] == (5, 5, 0)
+    assert f"settings differ: {RUN}/first_level/two/config.json" in printed
+    assert f"settings differ: {RUN}/budget.txt" in printed
+
+
+def test_a_model_that_comes_and_one_that_goes(tree):
+    folder = tree / "first_level/configs/tiny"
+    (folder / "two.toml").rename(folder / "three.toml")
+    stages, _ = _agrees(tree)
+    (folder / "three.toml").rename(folder / "two.toml")
+    assert stages["first_level"] == (5, 0, 5)
+    assert stages["stacking"] == (0, 17, 0)
+
+
+def test_settings_that_are_wrong_are_one_clear_line(tree):
+    toml = tree / "first_level/configs/tiny/two.toml"
+    text = toml.read_text()
+    toml.write_text(text.replace("lr", "rl"))
+    done = subprocess.run([*COMMAND, "status"], cwd=tree, capture_output=True, text=True)
+    toml.write_text(text)
+    assert done.returncode == 2
+    assert "unknown key 'training.rl'" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_without_an_environment_it_makes_none(tree):
+    command = ["make", "status", "PLAN=tiny"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "there is no .venv/bin/python yet; run `make venv`" in done.stderr
+    assert not (tree / ".venv").exists()
