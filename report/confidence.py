@@ -81,10 +81,11 @@ def thresholds(run: Run) -> Figure:
 
 
 def at_thresholds(found: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """(precision, recall) at STEPS, over all pairs of video and class; NaN where nothing is."""
+    """(precision, recall) at STEPS, over all pairs of video and class; NaN below FEW pairs."""
     scores = found.scores.ravel()
     hits = labels.contains(found.classes).ravel()
     called = len(scores) - np.searchsorted(np.sort(scores), STEPS)
     right = hits.sum() - np.searchsorted(np.sort(scores[hits]), STEPS)
     precision = np.divide(right, called, out=np.full(len(STEPS), np.nan), where=called > 0)
+    precision[called < FEW] = np.nan  # noise
     return precision, right / max(len(labels.indices), 1)

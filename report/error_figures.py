@@ -118,10 +118,9 @@ def _against_samples(run: Run, analysis: Analysis) -> Figure:
     )
     names = [
         f"{run.store.class_names[i]}: F1 {f1[i]:.2f}, {training[i]:,} training videos"
-        for i in known[:1000]
+        for i in known
     ]
-    shown = names if len(known) <= 1000 else None
-    plot.dots(training[known], f1[known], "soft", shown)
+    plot.dots(training[known], f1[known], "soft", names)
     order = known[np.argsort(training[known], kind="stable")]
     groups = [part for part in np.array_split(order, min(12, max(len(order) // 4, 1))) if len(part)]
     middle = [np.median(training[part]) for part in groups]
@@ -146,13 +145,8 @@ def _distribution(run: Run, analysis: Analysis) -> Figure:
     plot.columns(edges, number, "accent", titles)
     middle = float(np.median(f1))
     plot.vertical(middle, "ink dash")
-    plot.text(
-        middle,
-        top,
-        f"median {middle:.2f}",
-        "end" if middle > 0.6 else "start",
-        -6 if middle > 0.6 else 6,
-    )
+    side = ("end", -6) if middle > 0.6 else ("start", 6)
+    plot.text(middle, 0.93 * top, f"median {middle:.2f}", *side)
     reading = "Height = number of classes. Bars at the left are classes the system cannot tell yet."
     return Figure(title, plot.svg(title), reading, f"{analysis.source}; {len(f1):,} classes")
 
@@ -174,9 +168,8 @@ def _verticals(run: Run, analysis: Analysis) -> Figure:
         return absent(title, "no vertical has a positive here")
     accuracy = counts.true_positive[known] / total[known]
     low, high = samples[known].min() * 0.75, samples[known].max() * 1.9
-    plot = Plot(
-        Axis(f"positives in one fold (fold {FOLD})", low, high, True), Axis("accuracy", 0, 1)
-    )
+    across = Axis(f"positives in one fold (fold {FOLD})", low, high, True)
+    plot = Plot(across, Axis("accuracy", 0, min(float(accuracy.max()) * 1.25, 1) or 1))
     texts = [f"{names[i]}: {a:.3f}" for i, a in zip(known, accuracy, strict=True)]
     plot.dots(samples[known], accuracy, "accent", texts, 4.5)
     plot.names(samples[known], accuracy, [names[i] for i in known])
