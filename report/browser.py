@@ -15,6 +15,7 @@ from yt8m.predictions import Predictions, sigmoid
 
 SHOWN = 6  # best classes of each system; and all labels
 UNKNOWN = -1
+CHUNK = 65_536  # videos
 
 
 def data(run: Run, videos: int) -> dict:
@@ -69,11 +70,15 @@ def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], 
 
 def mistakes_of(found: Predictions, labels) -> np.ndarray:
     """Binary cross-entropy of each video, summed over the kept classes and absent labels: (N,)."""
-    logits = found.logits.astype(np.float64)
-    hits = labels.contains(found.classes)
-    kept = np.logaddexp(0, np.where(hits, -logits, logits)).sum(1)
-    absent = labels.counts() - hits.sum(1)
-    return kept + absent * np.logaddexp(0, -logits.min(1))
+    mistakes = np.empty(len(labels))
+    for start in range(0, len(labels), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(labels)))
+        logits, part = found.logits[rows].astype(np.float64), labels.take(rows)
+        hits = part.contains(found.classes[rows])
+        kept = np.logaddexp(0, np.where(hits, -logits, logits)).sum(1)
+        absent = part.counts() - hits.sum(1)
+        mistakes[rows] = kept + absent * np.logaddexp(0, -logits.min(1))
+    return mistakes
 
 
 def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:

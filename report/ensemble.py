@@ -125,8 +125,8 @@ def correlation_map(run: Run, group: Sample) -> Figure:
         f"{''.join(shapes)}</svg>"
     )
     reading = (
-        f"Correlation of two models' scores: white = {low:.1f}, full colour = 1. Models that are "
-        "alike stand side by side; a dark block is redundant, a pale row brings something new."
+        f"Correlation of two models' scores: no colour = {low:.1f}, full colour = 1. Models that "
+        "are alike stand side by side; a strong block is redundant, a faint row brings more."
     )
     source = f"logits of the candidates of {source_of(run, len(group.ids))}"
     return Figure(title, drawing, reading, source, wide=True)

@@ -92,7 +92,7 @@ def _heat_map(run: Run, analysis: Analysis) -> Figure:
     plot.line([0, 1], [0, 1], "soft dash")
     plot.cells(edges, edges, np.sqrt(number / number.max()), titles)
     reading = (
-        f"Each cell holds the classes of that precision and recall, darker = more (darkest: "
+        f"Each cell holds the classes of that precision and recall, more colour = more (most: "
         f"{number.max():.0f}). Above the diagonal, false positives prevail; below, false negatives."
     )
     left = int((~known).sum())

@@ -144,13 +144,16 @@ class Plot:
         )
 
     def names(self, xs, ys, names: list[str]) -> None:
-        """Words beside points, right or left of them, as far as they do not overlap."""
+        """Words beside points, right or left of them, as far as they cover nothing."""
+        across, up = self.at(xs, ys)
         taken: list[tuple[float, float, float]] = []  # left, right, baseline
-        for x, y, px, py, name in zip(xs, ys, *self.at(xs, ys), names, strict=True):
+        for x, y, px, py, name in zip(xs, ys, across, up, names, strict=True):
             length = 6.4 * len(name) + 4  # about, at this size
             for anchor, shift in (("start", 6), ("end", -6)):
                 left = px + shift - (length if anchor == "end" else 0)
                 free = all(left > b or left + length < a or abs(py - c) > 13 for a, b, c in taken)
+                inside = (across > left - 4) & (across < left + length + 4)
+                free &= not (inside & (np.abs(up - py + 9) < 11) & (across != px)).any()
                 if free and left >= self.left - 10 and left + length <= self.width + 10:
                     taken.append((left, left + length, py))
                     self.text(x, y, name, anchor, shift)
