@@ -38,8 +38,8 @@ def correlations(group: Sample) -> np.ndarray:
 def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
     """(the booster's GAP@20, how much it loses when a model's scores are those of another video).
 
-    Columns made of all models (mean, agreement, margins, ...) are made anew; counts of top-5 and
-    top-20 lists stay. float (m,).
+    Columns made of all models (mean, margins, entropy, ...) are made anew; counts of top-5 and
+    top-20 lists, and columns from labels, stay. float (m,).
     """
     booster = read_booster(run.folder / "stacking" / f"fold{FOLD}" / "model.txt")
     count, part = len(run.models), slice(0, SHUFFLED)
@@ -48,13 +48,13 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
     names = booster.feature_name()
     tops = [matrix[:, names.index(n)].reshape(len(chosen), -1) for n in ("in_top5", "in_top20")]
     logits = np.array(group.logits[:, part])  # (m, n, M)
+    columns = features.names(run.models, {})
     labels, classes = run.labels_of(group.ids[part]), group.classes[part]
 
     def score(changed: np.ndarray) -> float:
-        made = np.broadcast_arrays(*features.agreement(changed, *tops))
-        columns = [*changed, *made]
-        for place, column in enumerate(columns):
-            matrix[:, place] = column.reshape(-1)
+        made = np.broadcast_arrays(*changed, *features.of_models(changed, *tops))
+        for name, column in zip(columns, made, strict=True):
+            matrix[:, names.index(name)] = column.reshape(-1)
         return gap(classes, _raw(booster, matrix, classes.shape), labels)
 
     whole = score(logits)
