@@ -18,6 +18,8 @@ from yt8m.metrics import gap
 from yt8m.splits import seed_of
 
 VIDEOS = 2000  # of the sample
+SIDE, NAMES = 600, 190  # of the map of correlations and of what stands beside it, drawing units
+NAMED, NUMBERED = 45, 24  # models at most for names beside the map, for numbers in it
 SHUFFLED = 500  # of them, for the permutation: m + 1 predictions of the booster
 
 
@@ -54,7 +56,8 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
     def score(changed: np.ndarray) -> float:
         made = np.broadcast_arrays(*changed, *features.of_models(changed, *tops))
         for name, column in zip(columns, made, strict=True):
-            matrix[:, names.index(name)] = column.reshape(-1)
+            if name in names:  # a booster of older code may have fewer
+                matrix[:, names.index(name)] = column.reshape(-1)
         return gap(classes, _raw(booster, matrix, classes.shape), labels)
 
     whole = score(logits)
@@ -97,39 +100,47 @@ def correlation_map(run: Run, group: Sample) -> Figure:
     alike = correlations(group)
     order = _by_likeness(alike)
     alike, names = alike[np.ix_(order, order)], [run.models[i] for i in order]
-    low = float(np.floor(alike.min() * 10) / 10)
-    count = len(names)
-    side, left = 600, 190 if count <= 45 else 10
-    edges = np.linspace(0, side, count + 1)
-    shapes = [shades(left + edges, edges + 6, (alike - low) / ((1 - low) or 1))]
-    step = side / count
-    if count <= 45:
-        size = min(13.0, step * 0.8)
-        for i, name in enumerate(names):
-            y = 6 + (i + 0.5) * step + size * 0.35
-            shapes.append(
-                f'<text class="tick" x="{left - 8}" y="{y:.1f}" text-anchor="end" '
-                f'style="font-size:{size:.1f}px">{name}</text>'
-            )
-    if count <= 24:
-        size = min(13.0, step * 0.32)
-        for i, j in np.ndindex(count, count):
-            style = "on" if (alike[i, j] - low) / ((1 - low) or 1) > 0.55 else "off"
-            x, y = left + (j + 0.5) * step, 6 + (i + 0.5) * step + size * 0.35
-            shapes.append(
-                f'<text class="cell {style}" x="{x:.1f}" y="{y:.1f}" text-anchor="middle" '
-                f'style="font-size:{size:.1f}px">{_two(alike[i, j])}</text>'
-            )
-    drawing = Markup(
-        f'<svg viewBox="0 0 {left + side + 6} {side + 12}" role="img" aria-label="{title}">'
-        f"{''.join(shapes)}</svg>"
-    )
+    low = min(float(np.floor(alike.min() * 10) / 10), 0.9)
+    drawing = _drawn(title, alike, names, low)
     reading = (
         f"Correlation of two models' scores: no colour = {low:.1f}, full colour = 1. Models that "
         "are alike stand side by side; a strong block is redundant, a faint row brings more."
     )
     source = f"logits of the candidates of {source_of(run, len(group.ids))}"
     return Figure(title, drawing, reading, source, wide=True)
+
+
+def _drawn(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
+    """The map; names beside it and numbers in it as far as they can be read, else on hovering."""
+    count, side = len(names), SIDE
+    left, step = NAMES if count <= NAMED else 10, SIDE / count
+    edges = np.linspace(0, side, count + 1)
+    strength = (alike - low) / (1 - low)
+    shapes = [shades(left + edges, edges + 6, strength)]
+    small = min(13.0, step * 0.32)
+    for i, j in np.ndindex(count, count) if count <= NUMBERED else []:
+        style = "on" if strength[i, j] > 0.55 else "off"
+        x, y = left + (j + 0.5) * step, 6 + (i + 0.5) * step + small * 0.35
+        shapes.append(
+            f'<text class="cell {style}" x="{x:.1f}" y="{y:.1f}" text-anchor="middle" '
+            f'style="font-size:{small:.1f}px">{_two(alike[i, j])}</text>'
+        )
+    size = min(13.0, step * 0.8, 1.7 * NAMES / max(map(len, names)))
+    for i, name in enumerate(names):
+        y = 6 + i * step
+        shapes.append(
+            f'<rect class="touch" x="{left}" y="{y:.1f}" width="{side}" height="{step:.1f}">'
+            f"<title>{name}</title></rect>"
+        )
+        if count <= NAMED:
+            shapes.append(
+                f'<text class="tick" x="{left - 8}" y="{y + step / 2 + size * 0.35:.1f}" '
+                f'text-anchor="end" style="font-size:{size:.1f}px">{name}</text>'
+            )
+    return Markup(
+        f'<svg viewBox="0 0 {left + side + 6} {side + 12}" role="img" aria-label="{title}">'
+        f"{''.join(shapes)}</svg>"
+    )
 
 
 def _two(value: float) -> str:

@@ -73,48 +73,59 @@ def _template() -> jinja2.Template:
 
 def _head(run: Run, lines: list[dict]) -> dict:
     """The headline and its numbers."""
-    models = [line for line in lines if line["kind"] == "model"]
-    best = max(models, key=lambda line: line["gap_oof"] or 0)
-    stack = next(line for line in lines if line["system"] == "LightGBM stack")
-    export = lines[-1]
-    size = f"{export['megabytes']:,.1f}\u00a0MB"
-    chosen = f"{best['system']}, chosen out of fold"
-    oof = overview.shown(stack["gap_oof"])
-    if run.has_holdout:
-        reached = overview.shown(export["gap_single"])
-        headline = (
-            f"One model of {size} reaches GAP@20\u00a0{reached} on "
-            f"{len(run.splits.holdout):,} videos that no stage saw"
-        )
-        numbers = [
-            ("export", reached, f"GAP@20, holdout; {size}"),
-            ("LightGBM stack", overview.shown(stack["gap_five"]), f"{len(models)} x 5 models"),
-            ("best single model", overview.shown(best["gap_single"]), chosen),
-        ]
-    else:
-        headline = (
-            f"One model of {size}, learnt from an ensemble of GAP@20 {oof} out of fold; "
-            "there is no holdout to measure it on"
-        )
-        numbers = [
-            ("export", size, "not measured: no holdout"),
-            ("LightGBM stack", oof, f"GAP@20 out of fold; {len(models)} x 5 models"),
-            ("best single model", overview.shown(best["gap_oof"]), chosen),
-        ]
-    noted = sum(stage["seconds"] or 0 for stage in overview.flow(run))
-    numbers.append(("trained on", f"{len(run.splits.training):,}", "videos"))
-    numbers.append(("jobs took", overview.duration(noted), "all together"))
     return {
         "plan": run.plan,
         "folder": run.summary["run"],
         "revision": run.summary["revision"] or "unknown",
         "made": datetime.date.today().isoformat(),
-        "headline": headline,
-        "numbers": numbers,
+        "headline": _headline(run, lines),
+        "numbers": _numbers(run, lines),
         "holdout": run.has_holdout,
         "fold": FOLD,
         "sections": _sections(run),
     }
+
+
+def _headline(run: Run, lines: list[dict]) -> str:
+    export, stack = lines[-1], _named(lines, "LightGBM stack")
+    size = f"{export['megabytes']:,.1f}\u00a0MB"
+    if not run.has_holdout:
+        return (
+            f"One model of {size}, learnt from an ensemble of GAP@20\u00a0"
+            f"{overview.shown(stack['gap_oof'])} out of fold; there is no holdout to measure it on"
+        )
+    return (
+        f"One model of {size} reaches GAP@20\u00a0{overview.shown(export['gap_single'])} on "
+        f"{len(run.splits.holdout):,} videos that no stage saw"
+    )
+
+
+def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
+    """(name, number, note) of what stands below the headline."""
+    models = [line for line in lines if line["kind"] == "model"]
+    best = max(models, key=lambda line: line["gap_oof"] or 0)
+    stack, export = _named(lines, "LightGBM stack"), lines[-1]
+    size, figure = f"{export['megabytes']:,.1f} MB", overview.shown
+    chosen, many = f"{best['system']}, chosen out of fold", f"{len(models)} x 5 models"
+    if run.has_holdout:
+        numbers = [
+            ("export", figure(export["gap_single"]), f"GAP@20, holdout; {size}"),
+            ("LightGBM stack", figure(stack["gap_five"]), many),
+            ("best single model", figure(best["gap_single"]), chosen),
+        ]
+    else:
+        numbers = [
+            ("export", size, "not measured: no holdout"),
+            ("LightGBM stack", figure(stack["gap_oof"]), f"GAP@20 out of fold; {many}"),
+            ("best single model", figure(best["gap_oof"]), chosen),
+        ]
+    noted = sum(stage["seconds"] or 0 for stage in overview.flow(run))
+    numbers.append(("trained on", f"{len(run.splits.training):,}", "videos"))
+    return [*numbers, ("jobs took", overview.duration(noted), "all together")]
+
+
+def _named(lines: list[dict], system: str) -> dict:
+    return next(line for line in lines if line["system"] == system)
 
 
 def _sections(run: Run) -> list[tuple[str, str]]:

@@ -107,7 +107,8 @@ def test_a_map_of_any_number_of_models_stays_small(count):
     drawing = str(ensemble.correlation_map(run, group).drawing)
     assert len(drawing) < 700_000
     assert "nan" not in drawing
-    assert (">m0<" in drawing) == (count <= 45)
+    assert (">m0</text>" in drawing) == (count <= 45)
+    assert drawing.count("<title>m") == count
 
 
 def test_mean_and_standard_error():
