@@ -87,7 +87,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
 
 
 def _headline(run: Run, lines: list[dict]) -> str:
-    export, stack = lines[-1], _named(lines, "LightGBM stack")
+    export, stack = (_named(lines, name) for name in ("export", "LightGBM stack"))
     size = f"{export['megabytes']:,.1f}\u00a0MB"
     if not run.has_holdout:
         return (
@@ -104,7 +104,7 @@ def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
     """(name, number, note) of what stands below the headline."""
     models = [line for line in lines if line["kind"] == "model"]
     best = max(models, key=lambda line: line["gap_oof"] or 0)
-    stack, export = _named(lines, "LightGBM stack"), lines[-1]
+    export, stack = (_named(lines, name) for name in ("export", "LightGBM stack"))
     size, figure = f"{export['megabytes']:,.1f} MB", overview.shown
     chosen, many = f"{best['system']}, chosen out of fold", f"{len(models)} x 5 models"
     if run.has_holdout:
