@@ -17,7 +17,7 @@ from report import browser, clean, confidence, curves, ensemble, error_figures, 
 from report.run import FOLD, Run, source_of
 from yt8m import cli
 from yt8m.cli import InputError, log
-from yt8m.files import writing
+from yt8m.files import working_in, writing
 from yt8m.settings import Inputs
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -27,8 +27,8 @@ def main(run: Path, store: Path, out: Path, *, videos: int = 200) -> None:
     """Writes OUT from the folder RUN. --videos: how many its browser of predictions holds."""
     if videos < 0:
         raise InputError(f"--videos {videos}: 0 or more is allowed")
-    page = render(Run(run, store), videos)
-    with writing(out) as temporary:
+    with working_in(out.parent), writing(out) as temporary:
+        page = render(Run(run, store), videos)
         temporary.write_text(page, encoding="utf-8")
     log(f"[report] {out}: {len(page.encode()) / 1e6:.2f} MB")
 
