@@ -27,7 +27,7 @@ def learning(run: Run) -> tuple[list[Figure], int]:
         names = names[: PANELS // 2] + names[-PANELS // 2 :]
     panels = [_panel(name, [job["epochs"] for job in run.reports[name]]) for name in names]
     for part, report in run.students.items():
-        title = PARTS.get(part, part.replace("_", " "))
+        title = PARTS.get(part, part.replace("_", " ").replace("/", " "))
         if report.get("history"):
             panels.append(_panel(title, [report["history"]]))
     return panels, left_out

@@ -42,8 +42,9 @@ def flow(run: Run) -> list[dict]:
         ], stack["seconds_rows"] + stack["seconds_train"]),
         _stage("distill", len(students), "networks", [
             f"{sum(part['parameters'] for part in students.values()) / 1e6:,.1f} M parameters",
-            "trained on the stack's soft labels",
-        ], sum(part["seconds"] for part in students.values())),
+            "trained on the stack's soft labels"
+            + (", and a booster over them" if run.reranker_seconds else ""),
+        ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),
         _stage("export", round(size, 1), "MB", [
             f"{export['values'] / 1e6:,.2f} M values as {export['dtype']}",
             "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
@@ -88,7 +89,7 @@ def _kind(line: dict, stack: dict) -> str:
     return "ensemble" if line["level"] == "ensemble" else "student"
 
 
-def ladder(lines: list[dict]) -> list[dict]:
+def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
     """From the best single model to the export: what it reaches, weighs and took to get there.
 
     Megabytes: of what one would ship (an ensemble needs all its models, five versions each);
@@ -116,8 +117,9 @@ def ladder(lines: list[dict]) -> list[dict]:
             steps.append(_step(line["system"], reached, own, all_seconds + seconds))
             last = all_seconds + seconds
         else:
-            if line["seconds"] is None:  # the export: nothing of it is trained by itself
+            if line["seconds"] is None:  # the export: all students, and what re-ranks them
                 seconds = sum(x["seconds"] or 0 for x in lines if x["kind"] == "student")
+                seconds += reranker_seconds
             steps.append(_step(line["system"], line["gap_single"], own, last + seconds))
     return steps
 

@@ -36,7 +36,12 @@ def main(run: Path, store: Path, out: Path, *, videos: int = 200) -> None:
 def render(run: Run, videos: int) -> str:
     """The page as HTML."""
     lines = overview.systems(run)
-    values = _head(run, lines) | _steps(overview.ladder(lines)) | _errors(run) | _ensemble(run)
+    values = (
+        _head(run, lines)
+        | _steps(overview.ladder(lines, run.reranker_seconds))
+        | _errors(run)
+        | _ensemble(run)
+    )
     panels, left_out = curves.learning(run)
     compared = clean.groups(run)
     predictions = browser.data(run, videos)

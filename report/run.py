@@ -63,9 +63,22 @@ class Run:
 
     @cached_property
     def students(self) -> dict[str, dict]:
-        """The reports of distillation's parts, by folder."""
-        paths = sorted((self.folder / "distill").glob("*/report.json"))
-        return {path.parent.name: read_json(path) for path in paths}
+        """The reports of distillation's parts, by folder: those that its settings name."""
+        folder = self.folder / "distill"
+        refit = read_json(folder / "config.json")["refit"]
+        copies = range(refit["copies"])
+        parts = [f"refit/{name}/copy{copy}" for name in refit["models"] for copy in copies]
+        parts = parts or [*(f"extractor_{letter}" for letter in "abcdef"), "student"]
+        return {part: read_json(folder / part / "report.json") for part in [*parts, "resnet"]}
+
+    @cached_property
+    def reranker_seconds(self) -> float:
+        """What the re-ranker of a re-ranked student took, its rows included; 0 without one."""
+        folder = self.folder / "distill" / "reranker"
+        if not read_json(self.folder / "distill" / "config.json")["refit"]["models"]:
+            return 0.0
+        rows = [folder / f"fold{k}" / "rows" / "rows.json" for k in range(NUM_FOLDS)]
+        return sum(read_json(path)["seconds"] for path in [folder / "train.json", *rows])
 
     @cached_property
     def exported(self) -> Predictions | None:

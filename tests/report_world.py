@@ -82,7 +82,7 @@ def _students(run, truth, store, splits: Splits, rng) -> None:
         about = {"seconds": 4.0, "megabytes": 3.0, "parameters": 1000, "history": history}
         about |= {"gap_holdout": reached, "revision": "abc1234"}
         write_json(run / "distill" / part / "report.json", about)
-    (run / "distill" / "config.json").write_text("{}\n")
+    write_json(run / "distill" / "config.json", {"refit": {"models": [], "copies": 1}})
     write_json(run / "export" / "model.json", {"values": 1000, "dtype": "float16"})
     (run / "export" / "model.safetensors").write_bytes(bytes(2000))
     logits = truth[held] + 0.5 * rng.normal(size=(len(held), truth.shape[1]))

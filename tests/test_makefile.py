@@ -137,7 +137,7 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     calls = _make(tree)
     assert _modules(calls) == sorted(
         ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
-        + ["distill.reranker", "distill.export", "distill.score", "report.summary"]
+        + ["distill.reranker", "distill.export", *SCORE_ON]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
     assert all("first_level/two/config.json" in call for call in refits)

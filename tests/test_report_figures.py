@@ -139,6 +139,7 @@ def test_the_ladder_counts_all_that_an_ensemble_needs_and_all_that_was_trained()
         "student": (4, 87),
         "export": (2, 87),
     }
+    assert overview.ladder(lines, reranker_seconds=9)[-1]["seconds"] == 96
 
 
 @pytest.mark.parametrize(("low", "high"), [(0, 1), (0.31, 0.36), (-3, 12000), (5, 5.0001)])

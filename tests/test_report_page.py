@@ -9,9 +9,10 @@ import numpy as np
 import pytest
 import report_world
 
-from report import ensemble, page
+from report import ensemble, page, summary
 from report.run import Run
 from yt8m.cli import InputError
+from yt8m.files import write_json
 from yt8m.splits import Splits
 from yt8m.store import Store
 
@@ -119,6 +120,26 @@ def test_without_a_holdout_it_says_so_and_shows_no_student(bare, data_set):
     found = _data(text, "browser-data")
     assert [group["name"] for group in found["groups"]] == ["training, fold 0"]
     assert {line[4] for video in found["videos"] for line in video["rows"]} == {-1}
+
+
+def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_set, tmp_path):
+    run = tmp_path / "run"
+    shutil.copytree(made, run)
+    distill = run / "distill"
+    write_json(distill / "config.json", {"refit": {"models": ["sharp"], "copies": 2}})
+    for copy in (0, 1):
+        shutil.copytree(distill / "resnet", distill / "refit" / "sharp" / f"copy{copy}")
+    write_json(distill / "reranker" / "train.json", {"seconds": 5.0})
+    for fold in range(5):
+        write_json(distill / "reranker" / f"fold{fold}" / "rows" / "rows.json", {"seconds": 1.0})
+    summary.main(run, run / "summary.json")
+    found = Run(run, data_set / "store")
+    assert list(found.students) == ["refit/sharp/copy0", "refit/sharp/copy1", "resnet"]
+    assert found.reranker_seconds == 10
+    words = _words(page.render(found, 5))
+    assert "refitted sharp" in words
+    assert "and a booster over them" in words
+    assert "student: six extractors" not in words
 
 
 def test_without_frames_verticals_and_videos(made, data_set, monkeypatch):
