@@ -11,7 +11,7 @@ import numpy as np
 from report.run import Run
 from yt8m.files import read_json
 
-PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "pandas", "scikit-learn", "onnx", "safetensors")
+PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 
 
 def flow(run: Run) -> list[dict]:
