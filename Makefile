@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -18,6 +18,7 @@ ARTIFACTS   := artifacts
 HOLDOUT     := 0.1
 BUDGET_MB   := 1000
 DTYPE       := float16
+VIDEOS      := 200
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 THREADS     := 1
 PYTHON      := .venv/bin/python
@@ -57,7 +58,7 @@ VENV   := $(if $(YT8M_COMPARE),,$(if $(filter .venv/bin/python,$(PYTHON)),.venv/
 ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
 
 .PHONY: help all demo download test lint format venv folds first_level models segments stacking distill export \
-        evaluate submission table status clean live FORCE
+        evaluate submission table report status finished clean live FORCE
 FORCE:
 
 # ---- on a terminal: the same make again, its lines in a pipe, with a live view of its jobs -----------
@@ -75,11 +76,16 @@ help: ## this list
 	@echo "settings: $(SETTINGS)"
 
 # ---- for everyone ----------------------------------------------------------------------------------
-all: $(A)/summary.json $(TABLED:%=$(A)/%/table.txt) ## everything, ending with the table: make all PLAN=small DATA=folder
-	@$(PYTHON) -m report.table $<
+all: finished ## everything, ending with the table and the report: make all PLAN=small DATA=folder
+	@$(REPORTED)
 
-demo: all ## the whole pipeline on generated records, in a few minutes
+demo: finished ## the whole pipeline on generated records, in a few minutes
 	@$(PYTHON) -m report.denoising $(A)
+	@$(REPORTED)
+
+finished: $(A)/summary.json $(A)/report.html $(TABLED:%=$(A)/%/table.txt)
+	@$(PYTHON) -m report.table $<
+REPORTED = printf '\nthe report, for a browser: %s\n' $(A)/report.html
 
 download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/train SHARDS=1,100 DATA=folder
 	@test -n "$(PARTITION)" -a "$(origin DATA)" != file || \
@@ -126,6 +132,8 @@ $(A)/data.txt: FORCE $(if $(YT8M_COMPARE),,$(if $(filter $(A)/records,$(DATA)),$
 	  find -L '$(DATA)' -name '*.tfrecord*' -exec ls -Lnl --time-style=+%s {} + 2>/dev/null | sort)
 $(A)/holdout.txt: FORCE
 	$(call keep,echo '$(HOLDOUT)')
+$(A)/videos.txt: FORCE
+	$(call keep,echo '$(VIDEOS)')
 $(A)/budget.txt: FORCE
 	$(call keep,echo '$(BUDGET_MB) $(DTYPE)')
 
@@ -253,7 +261,8 @@ $(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
 $(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
 	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
-$(A)/evaluation.json: $(A)/export/model.json
+# Scoring also writes the export's predictions; if they are gone it scores again.
+$(A)/evaluation.json: $(A)/export/model.json $(if $(wildcard $(A)/evaluation_predictions.npz),,FORCE)
 	$(ALONE) $(RUN) $(PYTHON) -m distill.score $(@D)/export $(STORE) $(A)/folds.npz $@
 evaluate: $(A)/evaluation.json ## the export's six figures on the holdout
 	@cat $<
@@ -263,4 +272,8 @@ $(A)/summary.json: $(S)/report.json $(A)/evaluation.json
 	@$(PYTHON) -m report.summary $(A) $@
 table: $(A)/summary.json ## the table of all systems
 	@$(PYTHON) -m report.table $<
+$(A)/report.html: $(A)/summary.json $(S)/soft_labels.npz $(A)/videos.txt
+	$(RUN) $(PYTHON) -m report.page $(A) $(STORE) $@ --videos $(VIDEOS)
+report: $(A)/report.html ## one HTML file: systems, figures, errors, predictions of VIDEOS videos
+	@$(REPORTED)
 endif

@@ -3,20 +3,26 @@
     python -m distill.score EXPORT STORE FOLDS.npz OUT.json
 
 Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
-when the holdout is empty (HOLDOUT=0).
+when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
+OUT_predictions.npz, for the report.
 """
 
 from pathlib import Path
 
 import numpy as np
+from scipy.special import logit
 
 from distill.exported import Exported
 from yt8m import cli, metrics
 from yt8m.cli import InputError, log
 from yt8m.dataset import batch_rows
 from yt8m.files import write_json
+from yt8m.predictions import Predictions
 from yt8m.splits import Splits
 from yt8m.store import Store
+
+KEEP = 64  # classes of each video in OUT_predictions.npz
+LISTED = 20  # classes that the figures are of
 
 
 def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1) -> None:
@@ -28,19 +34,38 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
             "they are of different data sets"
         )
     rows = Splits.read(folds, data.ids).holdout
-    figures = figures_of(exported, data, rows)
+    best = best_of(exported, data, rows)
+    figures = figures_of(*best, data, rows)
+    predictions_of(data.ids[rows], *best).write(out.with_name(f"{out.stem}_predictions.npz"))
     write_json(out, figures)
     log(f"[score] {export} on {len(rows):,} videos of the holdout: " + _text(figures))
 
 
-def figures_of(exported: Exported, data: Store, rows: np.ndarray) -> dict:
+def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best classes of store rows, KEEP or as many as the export gives: classes int64 and
+    scores float64, (n, k) each, best first."""
+    if not len(rows):
+        keep = min(KEEP, data.dims.classes)
+        return np.zeros((0, keep), np.int64), np.zeros((0, keep))
+    parts = [exported.top(*data.video(chunk), k=KEEP) for chunk in batch_rows(rows, 512)]
+    classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return classes, scores
+
+
+def predictions_of(ids: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Predictions:
+    """The same as Predictions."""
+    limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
+    logits = logit(scores).clip(-limit, limit).astype(np.float16)
+    return Predictions(ids, classes.astype(np.uint16), logits)
+
+
+def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:
     """metrics.evaluate of the 20 best classes of store rows; None each without rows."""
     if not len(rows):
         names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
         return dict.fromkeys(names)
-    parts = [exported.top(*data.video(chunk)) for chunk in batch_rows(rows, 512)]
-    classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return metrics.evaluate(classes, scores, data.labels.take(rows), data.dims.classes)
+    best = classes[:, :LISTED], scores[:, :LISTED]
+    return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
 
 
 def _text(figures: dict) -> str:

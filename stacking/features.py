@@ -44,9 +44,7 @@ def features(lists, classes: np.ndarray, num_classes: int, context: dict) -> np.
     first; context: values of whole videos (n,) by name.
     """
     logits, in_top5, in_top20 = lookup(lists, classes, num_classes)
-    shared = agreement(logits, in_top5, in_top20)
-    mean, probability = (shared[AGREEMENT.index(x)] for x in ("logit_mean", "probability_mean"))
-    columns = [*logits, *shared, *of_video(mean, probability)]
+    columns = [*logits, *of_models(logits, in_top5, in_top20)]
     columns += [value[:, None] for value in context.values()]
     out = np.empty((len(columns), *classes.shape), np.float32)
     for index, column in enumerate(columns):
@@ -74,6 +72,13 @@ def lookup(lists, classes: np.ndarray, num_classes: int):
         for top, count in zip(tops, (5, 20), strict=True):
             np.add.at(top.reshape(-1), at[:, :count].reshape(-1), np.float32(1))
     return logits, tops[0][:, 1:], tops[1][:, 1:]
+
+
+def of_models(logits: np.ndarray, in_top5: np.ndarray, in_top20: np.ndarray) -> list[np.ndarray]:
+    """The columns of AGREEMENT and of OF_VIDEO from logits (m, n, M)."""
+    shared = agreement(logits, in_top5, in_top20)
+    mean, probability = (shared[AGREEMENT.index(x)] for x in ("logit_mean", "probability_mean"))
+    return [*shared, *of_video(mean, probability)]
 
 
 def agreement(logits: np.ndarray, in_top5: np.ndarray, in_top20: np.ndarray) -> list[np.ndarray]:

@@ -4,7 +4,8 @@
 
 Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
 (`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
-`gap_holdout_single` is the mean of the five alone. Null without a holdout. GAP is GAP@20.
+`gap_holdout_single` is the mean of the five alone; `bce_oof` is the binary cross-entropy of the
+kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20.
 """
 
 import math
@@ -22,7 +23,7 @@ from yt8m import cli
 from yt8m.cli import log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, write_json
-from yt8m.metrics import gap
+from yt8m.metrics import cross_entropy, gap
 from yt8m.predictions import Predictions
 from yt8m.splits import NUM_FOLDS, Splits
 from yt8m.store import Store
@@ -73,6 +74,11 @@ class Truth:
 
     def figures(self, own: list, rest: list) -> dict:
         """The same from aligned (classes (n, K), logits (n, K) descending) of folds and holdout."""
+        losses = [
+            cross_entropy(*part, self.labels[k], self.classes) * len(self.labels[k])
+            for k, part in enumerate(own)
+            if len(self.labels[k])
+        ]
         own = [(classes[:, :TOP], logits[:, :TOP]) for classes, logits in own]
         width = min(classes.shape[1] for classes, _ in own)
         pool = [np.concatenate([part[i][:, :width] for part in own]) for i in (0, 1)]
@@ -83,6 +89,7 @@ class Truth:
             holdout = _gap(*average(rest, self.classes, width), self.labels[-1])
         return {
             "gap_oof": _gap(*pool, self.all_labels),
+            "bce_oof": sum(losses) / len(self.all_labels) if losses else None,
             "gap_folds": [_gap(*part, self.labels[k]) for k, part in enumerate(own)],
             "gap_holdout": holdout,
             "gap_holdout_single": None if None in singles else sum(singles) / len(singles),

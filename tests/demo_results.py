@@ -42,3 +42,9 @@ def test_the_soft_labels_are_cleaner_than_the_labels_they_were_made_from():
 def test_the_export_is_complete():
     names = {path.name for path in (RUN / "export").iterdir()}
     assert {"model.safetensors", "model.json", "model.onnx"} <= names
+
+
+def test_the_report_holds_every_system_in_a_small_file():
+    page = (RUN / "report.html").read_text(encoding="utf-8")
+    assert all(f'<th scope="row">{system}</th>' in page for system in _systems())
+    assert len(page) < 1_000_000

@@ -21,6 +21,7 @@ from yt8m.cli import InputError
 from yt8m.config import write_snapshot
 from yt8m.files import read_json, write_json
 from yt8m.framing import messages, write_records
+from yt8m.predictions import Predictions
 from yt8m.records import describe, find_shards, stream, video_level
 from yt8m.splits import Splits
 from yt8m.store import Store
@@ -348,10 +349,14 @@ def test_score_of_the_holdout(made, data_set, store, splits, tmp_path):
     rows = splits.holdout
     best = Exported(made / "out").top(*store.video(rows))
     assert read_json(tmp_path / "e.json") == metrics.evaluate(*best, store.labels.take(rows), 30)
+    kept = Predictions.read(tmp_path / "e_predictions.npz").align(store.ids[rows])
+    assert kept.classes.shape == (len(rows), 30)
+    assert (kept.classes[:, :20] == best[0]).all()
     none = Splits(np.maximum(splits.fold, 0))
     none.write(tmp_path / "folds.npz", store.ids)
     score.main(made / "out", data_set / "store", tmp_path / "folds.npz", tmp_path / "e.json")
     assert set(read_json(tmp_path / "e.json").values()) == {None}
+    assert len(Predictions.read(tmp_path / "e_predictions.npz").ids) == 0
 
 
 def test_damaged_weights(made, tmp_path):

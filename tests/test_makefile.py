@@ -37,6 +37,7 @@ outputs = {{
     "distill.export": lambda: plain[3] + "/model.json",
     "distill.score": lambda: plain[3],
     "report.summary": lambda: plain[1],
+    "report.page": lambda: plain[2],
     "report.table": lambda: "printed",
     "report.segments": lambda: "printed",
     "report.stage": lambda: plain[2],
@@ -49,6 +50,8 @@ if os.environ.get("SLOW") == module:
 out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made\\n")
+if module == "distill.score":
+    out.with_name("evaluation_predictions.npz").write_text("made")
 """
 PRINTED = ("report.table", "report.segments", "report.stage")
 PACKAGES = ("yt8m", "first_level", "stacking", "distill", "report")
@@ -103,7 +106,8 @@ def modules(calls):
 
 STACK_ON = ["stacking.train"] * 5 + ["stacking.predict"] * 5
 STACK_ON += ["stacking.report", "stacking.soft_labels"]
-DISTILL_ON = ["distill.train"] * 8 + ["distill.export", "distill.score", "report.summary"]
+SCORE_ON = ["distill.score", "report.page", "report.summary"]
+DISTILL_ON = ["distill.train"] * 8 + ["distill.export", *SCORE_ON]
 
 
 def test_a_second_make_does_nothing(tree):
@@ -142,7 +146,7 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     calls = make(tree)
     assert modules(calls) == sorted(
         ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
-        + ["distill.reranker", "distill.export", "distill.score", "report.summary"]
+        + ["distill.reranker", "distill.export", *SCORE_ON]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
     assert all("first_level/two/config.json" in call for call in refits)
@@ -158,14 +162,29 @@ def test_a_settings_change_reruns_its_stage_only(tree):
     toml = tree / "distill/configs/tiny.toml"
     toml.write_text("seed = 3\n")
     assert modules(make(tree)) == sorted(DISTILL_ON)
-    assert modules(make(tree, "BUDGET_MB=7")) == [
-        "distill.export", "distill.score", "report.summary",
-    ]  # fmt: skip
+    assert modules(make(tree, "BUDGET_MB=7")) == ["distill.export", *SCORE_ON]
+    make(tree)
+    [call] = make(tree, "VIDEOS=7")
+    assert call.endswith(f"{RUN}/report.html --videos 7")
     make(tree)
     calls = make(tree, "HOLDOUT=0.2")
     assert modules(calls).count("first_level.train") == 10
     assert "folds.decode" not in modules(calls)
     assert modules(make(tree)).count("first_level.train") == 10
+
+
+def test_what_the_report_is_made_of_is_made_again_when_it_is_gone(tree):
+    (tree / RUN / "report.html").unlink()
+    assert modules(make(tree, goal="report")) == ["report.page"]
+    (tree / RUN / "evaluation_predictions.npz").unlink()
+    assert modules(make(tree)) == SCORE_ON
+    assert make(tree) == []
+
+
+def test_all_ends_by_naming_the_report(tree):
+    command = ["make", "all", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
+    assert done.stdout.splitlines()[-1] == f"the report, for a browser: {RUN}/report.html"
 
 
 def test_a_removed_model_restacks_and_retrains_none(tree):
@@ -284,5 +303,4 @@ def test_make_alone_prints_a_line_for_each_target(tree):
     done = subprocess.run(["make"], cwd=tree, capture_output=True, text=True, check=True)
     listed = {line.split()[0] for line in done.stdout.splitlines() if line.startswith("  ")}
     stages = {"folds", "first_level", "segments", "stacking", "distill", "export", "evaluate"}
-    assert stages | {"all", "demo", "submission", "test", "lint", "status"} <= listed
-    assert len(listed) == len(done.stdout.splitlines()) - 1
+    assert stages | {"all", "report", "demo", "submission", "test", "lint"} <= listed

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, log_loss
 from slow_metrics import slow_map_at_k
 
 from yt8m import metrics
@@ -90,6 +90,27 @@ def test_evaluate_is_json_and_null_without_videos():
     classes, scores, lists = _case(1)
     figures = metrics.evaluate(classes, scores, Labels.from_lists(lists), 12)
     assert set(figures) == {"gap20", "map", "classes", "hit1", "hit5", "perr", "videos"}
+
+
+@pytest.mark.parametrize("kept", [3, 12])
+def test_cross_entropy_equals_sklearn_when_all_is_kept_and_is_less_otherwise(kept):
+    rng = np.random.default_rng(0)
+    logits, lists = rng.normal(size=(40, 12)) * 4, _case(1)[2]
+    truth = np.array([[c in row for c in range(12)] for row in lists])
+    exact = log_loss(truth.ravel(), 1 / (1 + np.exp(-logits.ravel())))
+    top = np.argsort(-logits, axis=1)[:, :kept]
+    values = np.take_along_axis(logits, top, 1)
+    found = metrics.cross_entropy(top, values, Labels.from_lists(lists), 12, chunk=7)
+    slow = (
+        sum(
+            np.log1p(np.exp(-max(z, v.min()) if c in row else z)) if c in t or c in row else 0.0
+            for t, v, row, all_z in zip(top, values, lists, logits, strict=True)
+            for c, z in enumerate(all_z)
+        )
+        / truth.size
+    )
+    assert found == pytest.approx(slow, rel=1e-5)
+    assert found == pytest.approx(exact, rel=1e-5) if kept == 12 else found < exact
 
 
 def test_a_million_predictions_need_no_loop_over_videos():

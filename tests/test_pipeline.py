@@ -38,9 +38,10 @@ STAGES = {  # and what each makes: removed before, so that a fast machine has no
     "distill.train": "distill/*/weights.safetensors",
     "distill.export": "export",
     "distill.score": "evaluation.json",
+    "report.page": "report.html",
 }
-TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json", "manifest.json"}
-TIMED |= {"log.jsonl", "table.txt"}
+TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json"}
+TIMED |= {"manifest.json", "log.jsonl", "table.txt", "report.html"}
 
 
 @pytest.fixture(scope="module")

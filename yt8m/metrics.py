@@ -70,6 +70,27 @@ def map_at_k(
     return float((sums[counted] / positives[counted]).mean()), int(counted.sum())
 
 
+def cross_entropy(
+    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int, chunk: int = 65_536
+) -> float:
+    """Binary cross-entropy, the mean over all videos and classes, from the k kept logits (N, k).
+
+    A label that is not among a row's k counts as if it had the least of them; any other class that
+    is not kept counts as no loss. So it is a lower bound, exact when all classes are kept.
+    """
+    if not len(labels):
+        return float("nan")
+    total = 0.0
+    for start in range(0, len(labels), chunk):
+        rows = np.arange(start, min(start + chunk, len(labels)))
+        part, z = labels.take(rows), logits[rows].astype(np.float32)
+        hits = part.contains(classes[rows])
+        total += float(np.logaddexp(0, z, dtype=np.float64).sum() - z[hits].sum(dtype=np.float64))
+        absent = part.counts() - hits.sum(axis=1)
+        total += float(absent @ np.logaddexp(0, -z.min(axis=1), dtype=np.float64))
+    return total / (len(labels) * num_classes)
+
+
 def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
     """Share of the videos with labels that have at least one of them among their k best."""
     hits = labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)

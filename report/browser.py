@@ -1,0 +1,132 @@
+"""Predictions for the page's browser: the worst mistakes, and a sample, in a bounded size.
+
+Two groups: the holdout, ordered by the export's mistakes, and the training videos of fold FOLD,
+ordered by how much their soft labels, which are out of fold, contradict their labels. Mistakes of a
+video: the sum of its binary cross-entropy over the candidates. Models and stack are the versions
+that never saw fold FOLD; no prediction that is shown is by a system that learnt from the video.
+"""
+
+import numpy as np
+
+from report.denoising import clean_labels
+from report.run import FOLD, Run, Sample, drawn, sample, values_at
+from stacking.rows import HOLDOUT, OWN
+from yt8m.predictions import Predictions, sigmoid
+
+SHOWN = 6  # best classes of each system; and all labels
+UNKNOWN = -1
+CHUNK = 65_536  # videos
+
+
+def data(run: Run, videos: int) -> dict:
+    """What the page's script reads: groups, models, names of classes, videos; per mille.
+
+    videos: how many are in it, shared by the groups; half of each the worst, the rest a sample.
+    """
+    prefixes = [HOLDOUT, OWN] if run.has_holdout else [OWN]
+    share = max(videos // len(prefixes), 1) if videos else 0
+    groups, found = [], []
+    for prefix in prefixes:
+        lines, total = _group(run, prefix, share, len(groups))
+        groups.append(
+            {
+                "name": "holdout" if prefix == HOLDOUT else f"training, fold {FOLD}",
+                "by": "the export" if prefix == HOLDOUT else "the soft labels",
+                "total": total,
+                "shown": len(lines),
+            }
+        )
+        found += lines
+    used = sorted({row[0] for video in found for row in video["rows"]})
+    return {
+        "groups": groups,
+        "models": run.models,
+        "names": {index: run.store.class_names[index] for index in used},
+        "clean": run.clean is not None,
+        "videos": found,
+    }
+
+
+def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], int]:
+    """Videos of a group, the worst first: (videos, how many the group has)."""
+    ids = np.array(run.rows(prefix).ids)
+    judged = run.exported if prefix == HOLDOUT else run.stacked
+    mistakes = mistakes_of(judged.align(ids), run.labels_of(ids))
+    order = np.argsort(-mistakes, kind="stable")
+    worst = order[: (share + 1) // 2]
+    rest = np.sort(order[len(worst) :])
+    others = rest[drawn(ids[rest], share - len(worst))]
+    chosen = np.concatenate([worst, others]).astype(np.int64)
+    chosen = chosen[np.argsort(-mistakes[chosen], kind="stable")]
+    if not len(chosen):
+        return [], len(ids)
+    student = judged.align(ids[chosen]) if prefix == HOLDOUT else None
+    lines = _lines(run, sample(run, prefix, chosen), student)
+    for line, place in zip(lines, chosen.tolist(), strict=True):
+        line |= {"group": number, "mistake": round(float(mistakes[place]), 2)}
+        line["worst"] = place in set(worst.tolist())
+    return lines, len(ids)
+
+
+def mistakes_of(found: Predictions, labels) -> np.ndarray:
+    """Binary cross-entropy of each video, summed over the kept classes and absent labels: (N,)."""
+    mistakes = np.empty(len(labels))
+    for start in range(0, len(labels), CHUNK):
+        rows = np.arange(start, min(start + CHUNK, len(labels)))
+        logits, part = found.logits[rows].astype(np.float64), labels.take(rows)
+        hits = part.contains(found.classes[rows])
+        kept = np.logaddexp(0, np.where(hits, -logits, logits)).sum(1)
+        absent = part.counts() - hits.sum(1)
+        mistakes[rows] = kept + absent * np.logaddexp(0, -logits.min(1))
+    return mistakes
+
+
+def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:
+    """Of each video: id, and rows [class, label, clean label, soft, student, models...]."""
+    labels = run.labels_of(group.ids)
+    clean = clean_labels(run.clean, group.ids) if run.clean else None
+    models = _per_mille(np.moveaxis(group.logits, 0, 2))  # (n, M, m)
+    soft = _per_mille(group.stack)
+    at = None if student is None else _per_mille(values_at(student, group.classes, run.num_classes))
+    lines = []
+    for i, video in enumerate(group.ids):
+        true, candidates = _row(labels, i), group.classes[i].tolist()
+        real = _row(clean, i) if clean else set()
+        wanted = _shown(candidates, soft[i], None if at is None else at[i], true | real)
+        rows = []
+        for index in wanted:
+            known = candidates.index(index) if index in candidates else None
+            values = [UNKNOWN] * (1 + len(run.models))
+            if known is not None:
+                values = [int(soft[i, known]), *models[i, known].tolist()]
+            told = UNKNOWN
+            if at is not None:
+                told = int(at[i, known]) if known is not None else _told(student, i, index)
+            rows.append(
+                [index, int(index in true), int(index in real), values[0], told, *values[1:]]
+            )
+        rows.sort(key=lambda row: (-max(row[3], row[4]), row[0]))
+        lines.append({"id": video.decode(errors="replace"), "rows": rows})
+    return lines
+
+
+def _shown(candidates: list[int], soft, student, true: set[int]) -> set[int]:
+    """Labels and the best classes of soft labels and student."""
+    best = {candidates[j] for j in np.argsort(-soft, kind="stable")[:SHOWN]}
+    if student is not None:
+        best |= {candidates[j] for j in np.argsort(-student, kind="stable")[:SHOWN]}
+    return best | true
+
+
+def _told(student: Predictions, row: int, index: int) -> int:
+    """The student's score of a class that is no candidate."""
+    found = np.flatnonzero(student.classes[row] == index)
+    return int(_per_mille(student.logits[row, found[:1]])[0]) if len(found) else UNKNOWN
+
+
+def _row(labels, row: int) -> set[int]:
+    return set(labels.indices[labels.indptr[row] : labels.indptr[row + 1]].tolist())
+
+
+def _per_mille(logits: np.ndarray) -> np.ndarray:
+    return np.rint(1000 * sigmoid(np.asarray(logits))).astype(np.int64)

@@ -1,0 +1,178 @@
+"""What ran, what every system reached and what it costs: from the stages' reports."""
+
+import importlib.metadata
+import json
+import os
+import platform
+from pathlib import Path
+
+import numpy as np
+
+from report.run import Run
+from yt8m.files import read_json
+
+PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
+
+
+def flow(run: Run) -> list[dict]:
+    """Stages: {name, number, what, details, seconds}, in order; seconds of all jobs together."""
+    manifest = read_json(run.store.folder / "manifest.json")
+    dims, fold = run.store.dims, run.splits.fold
+    shards = [shard for kind in manifest["shards"].values() for shard in kind]
+    kinds = " and ".join(f"{kind}-level" for kind in manifest["shards"])
+    jobs = [job for reports in run.reports.values() for job in reports]
+    levels = [reports[0]["level"] for reports in run.reports.values()]
+    stack, students = run.stack, run.students
+    export = read_json(run.folder / "export" / "model.json")
+    size = (run.folder / "export" / "model.safetensors").stat().st_size / 1e6
+    return [
+        _stage("folds", len(run.store), "videos", [
+            f"{len(shards):,} shards, {sum(shard[1] for shard in shards) / 1e6:,.0f} MB, {kinds}",
+            f"{dims.classes:,} classes, rgb {dims.rgb}, audio {dims.audio}",
+            f"{(fold >= 0).sum():,} for training in 5 folds, {(fold == -1).sum():,} in the "
+            f"holdout, {(fold == -2).sum():,} unlabelled",
+        ]),
+        _stage("first_level", len(run.models), "models", [
+            f"{levels.count('video')} video-level, {levels.count('frame')} frame-level",
+            f"{len(jobs):,} jobs: each model without each fold",
+        ], sum(job["seconds"] for job in jobs)),
+        _stage("stacking", stack["rows"], "rows", [
+            f"{stack['candidates']} candidates a video, with {_percent(stack['recall'])} of labels",
+            f"5 boosters of {min(stack['rounds'])} to {max(stack['rounds'])} rounds",
+        ], stack["seconds_rows"] + stack["seconds_train"]),
+        _stage("distill", len(students), "networks", [
+            f"{sum(part['parameters'] for part in students.values()) / 1e6:,.1f} M parameters",
+            "trained on the stack's soft labels"
+            + (", and a booster over them" if run.reranker_seconds else ""),
+        ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),
+        _stage("export", round(size, 1), "MB", [
+            f"{export['values'] / 1e6:,.2f} M values as {export['dtype']}",
+            "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
+        ]),
+    ]  # fmt: skip
+
+
+def _stage(name: str, number, what: str, details: list[str], seconds=None) -> dict:
+    return {"name": name, "number": number, "what": what, "details": details, "seconds": seconds}
+
+
+def systems(run: Run) -> list[dict]:
+    """The table: the summary's lines with mean and standard error over folds, BCE, membership."""
+    stack = run.stack
+    known = dict(stack["members"])
+    known |= {"mean of models": stack["mean"], "weighted mean": stack["weighted_mean"]}
+    known["LightGBM stack"] = stack["stack"]
+    lines = []
+    for line in run.summary["systems"]:
+        figures = known.get(line["system"], {})
+        folds = [gap for gap in figures.get("gap_folds", []) if gap is not None]
+        mean, error = mean_and_error(folds)
+        member = None
+        if line["system"] in stack["members"]:
+            member = "yes" if stack["members"][line["system"]]["gain"] > 0 else "unused"
+        found = {"gap": mean, "error": error, "bce": figures.get("bce_oof"), "member": member}
+        lines.append(line | found | {"kind": _kind(line, stack)})
+    return lines
+
+
+def mean_and_error(values: list[float]) -> tuple[float | None, float | None]:
+    """Mean and its standard error; None where there are too few."""
+    if not values:
+        return None, None
+    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
+    return float(np.mean(values)), error
+
+
+def _kind(line: dict, stack: dict) -> str:
+    if line["system"] in stack["members"]:
+        return "model"
+    return "ensemble" if line["level"] == "ensemble" else "student"
+
+
+def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
+    """From the best single model to the export: what it reaches, weighs and took to get there.
+
+    Megabytes: of what one would ship (an ensemble needs all its models, five versions each);
+    seconds: of one core, everything that had to be trained before included.
+    """
+    models = [line for line in lines if line["kind"] == "model"]
+    if not models:
+        return []
+    best = max(models, key=lambda line: line["gap_oof"] or line["gap"] or 0)
+    all_megabytes, all_seconds = (
+        sum(line[key] or 0 for line in models) for key in ("megabytes", "seconds")
+    )
+    single = best["gap_single"] if best["gap_single"] is not None else best["gap_oof"]
+    steps = [
+        _step(f"best model: {best['system']}", single, best["megabytes"], best["seconds"] / 5),
+        _step("its five folds averaged", best["gap_five"], 5 * best["megabytes"], best["seconds"]),
+    ]
+    for line in lines:
+        if line["kind"] == "model":
+            continue
+        own, seconds = line["megabytes"], line["seconds"] or 0
+        if line["kind"] == "ensemble":
+            reached = line["gap_five"] if line["gap_five"] is not None else line["gap_oof"]
+            own = 5 * all_megabytes + (own or 0)
+            steps.append(_step(line["system"], reached, own, all_seconds + seconds))
+            last = all_seconds + seconds
+        else:
+            if line["seconds"] is None:  # the export: all students, and what re-ranks them
+                seconds = sum(x["seconds"] or 0 for x in lines if x["kind"] == "student")
+                seconds += reranker_seconds
+            steps.append(_step(line["system"], line["gap_single"], own, last + seconds))
+    return steps
+
+
+def _step(name: str, gap, megabytes, seconds) -> dict:
+    return {"system": name, "gap": gap, "megabytes": megabytes, "seconds": seconds}
+
+
+def settings(run: Run) -> list[tuple[str, str]]:
+    """(name, JSON) of every configuration of the run."""
+    files = [("stacking", run.folder / "stacking" / "config.json")]
+    files.append(("distill", run.folder / "distill" / "config.json"))
+    files += [(name, run.folder / "first_level" / name / "config.json") for name in run.models]
+    data = json.dumps(run.store.description.model_dump(mode="json"), indent=1)
+    return [("data set", data)] + [(name, path.read_text()) for name, path in files]
+
+
+def machine() -> list[tuple[str, str]]:
+    """(what, value) of the machine and the versions that make this page."""
+    cores, system = os.cpu_count() or 0, f"{platform.system()} {platform.machine()}"
+    lines = [("machine", f"{_processor()}, {cores} cores, {system}")]
+    lines.append(("Python", platform.python_version()))
+    for package in PACKAGES:
+        try:
+            lines.append((package, importlib.metadata.version(package)))
+        except importlib.metadata.PackageNotFoundError:
+            lines.append((package, "not installed"))
+    return lines
+
+
+def _processor() -> str:
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or "processor unknown"
+
+
+def shown(value, digits: int = 4) -> str:
+    """A figure; a dash where there is none."""
+    return "–" if value is None else f"{value:.{digits}f}"
+
+
+def _percent(value) -> str:
+    return "–" if value is None else f"{100 * value:.1f} %"
+
+
+def duration(seconds) -> str:
+    """4 s, 3 min 20 s, 2 h 05 min."""
+    if seconds is None:
+        return "–"
+    seconds = int(round(seconds))
+    if seconds < 60:
+        return f"{seconds} s"
+    if seconds < 3600:
+        return f"{seconds // 60} min {seconds % 60:02d} s"
+    return f"{seconds // 3600} h {seconds // 60 % 60:02d} min"

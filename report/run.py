@@ -1,0 +1,168 @@
+"""A finished run as the report's page reads it: files of all stages, and samples of them.
+
+What is shown of the first level and the stack is of fold FOLD's versions: models and booster that
+never saw that fold, nor the holdout. N videos, M candidates, m models, C classes.
+"""
+
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+
+from stacking.features import lookup
+from stacking.rows import HOLDOUT, OWN, Rows, read_models
+from yt8m.cli import InputError
+from yt8m.files import read_json
+from yt8m.labels import Labels
+from yt8m.predictions import Predictions, sigmoid
+from yt8m.splits import NUM_FOLDS, Splits, row_finder, uniform
+from yt8m.store import Store
+
+FOLD = 0
+EXPORTED = "evaluation_predictions.npz"
+
+
+class Run:
+    """folder: artifacts/<plan>; store: its Store; splits; models: names in the order of columns;
+    summary, stack, evaluation: what the stages reported."""
+
+    def __init__(self, folder: Path, store: Path):
+        """InputError when a file is missing."""
+        self.folder, self.store = folder, Store(store)
+        self.splits = Splits.read(folder / "folds.npz", self.store.ids)
+        self.models = read_models(folder / "first_level" / "models.txt")
+        self.summary = read_json(folder / "summary.json")
+        self.stack = read_json(folder / "stacking" / "report.json")
+        self.evaluation = read_json(folder / "evaluation.json")
+
+    @property
+    def plan(self) -> str:
+        """Its name."""
+        return self.folder.resolve().name
+
+    @property
+    def num_classes(self) -> int:
+        """C."""
+        return self.store.dims.classes
+
+    @property
+    def has_holdout(self) -> bool:
+        """False with HOLDOUT=0."""
+        return len(self.splits.holdout) > 0
+
+    def jobs(self, model: str) -> list[dict]:
+        """The five reports of a first-level model."""
+        folder = self.folder / "first_level" / model
+        return [read_json(folder / f"fold{k}" / "report.json") for k in range(NUM_FOLDS)]
+
+    @cached_property
+    def reports(self) -> dict[str, list[dict]]:
+        """Those of all models."""
+        return {model: self.jobs(model) for model in self.models}
+
+    @cached_property
+    def students(self) -> dict[str, dict]:
+        """The reports of distillation's parts, by folder: those that its settings name."""
+        folder = self.folder / "distill"
+        refit = read_json(folder / "config.json")["refit"]
+        copies = range(refit["copies"])
+        parts = [f"refit/{name}/copy{copy}" for name in refit["models"] for copy in copies]
+        parts = parts or [*(f"extractor_{letter}" for letter in "abcdef"), "student"]
+        return {part: read_json(folder / part / "report.json") for part in [*parts, "resnet"]}
+
+    @cached_property
+    def reranker_seconds(self) -> float:
+        """What the re-ranker of a re-ranked student took, its rows included; 0 without one."""
+        folder = self.folder / "distill" / "reranker"
+        if not read_json(self.folder / "distill" / "config.json")["refit"]["models"]:
+            return 0.0
+        rows = [folder / f"fold{k}" / "rows" / "rows.json" for k in range(NUM_FOLDS)]
+        return sum(read_json(path)["seconds"] for path in [folder / "train.json", *rows])
+
+    @cached_property
+    def exported(self) -> Predictions | None:
+        """The export's best classes of the holdout, in the order of the store; None without one."""
+        if not self.has_holdout:
+            return None
+        path = self.folder / EXPORTED
+        if not path.is_file():
+            raise InputError(
+                f"{path}: no such file; delete {self.folder / 'evaluation.json'}, run `make`"
+            )
+        return Predictions.read(path).align(self.store.ids[self.splits.holdout])
+
+    @cached_property
+    def stacked(self) -> Predictions:
+        """The stack's predictions of fold FOLD and the holdout, by the booster that saw neither."""
+        return Predictions.read(self.folder / "stacking" / f"fold{FOLD}" / "predictions.npz")
+
+    @cached_property
+    def clean(self) -> Path | None:
+        """The hidden clean labels, which generated records alone have."""
+        path = self.folder / "records" / "clean_labels.npz"
+        return path if path.is_file() else None
+
+    def rows(self, prefix: str) -> Rows:
+        """The candidates of fold FOLD (OWN) or of the holdout (HOLDOUT), memory-mapped."""
+        return Rows.open(self.folder / "stacking" / f"fold{FOLD}" / "rows", prefix)
+
+    def labels_of(self, ids: np.ndarray) -> Labels:
+        """The labels of videos."""
+        return self.store.labels.take(row_finder(self.store.ids, self.store.folder)(ids))
+
+
+@dataclass(frozen=True)
+class Sample:
+    """Candidates of n videos. classes, labels (n, M); logits float32 (m, n, M) of the models;
+    mean: their mean probability, stack: its logits, (n, M); rows, videos: where they are from."""
+
+    ids: np.ndarray
+    classes: np.ndarray
+    labels: np.ndarray
+    logits: np.ndarray
+    mean: np.ndarray
+    stack: np.ndarray
+    rows: Rows
+    videos: np.ndarray
+
+
+def prefix_of(run: Run) -> str:
+    """The group that figures of the ensemble are from: the holdout, or else fold FOLD."""
+    return HOLDOUT if run.has_holdout else OWN
+
+
+def source_of(run: Run, videos: int, versions: bool = True) -> str:
+    """Which videos those are, in words."""
+    told = f", by the versions that never saw fold {FOLD}" if versions else ""
+    if run.has_holdout:
+        return f"{videos:,} videos of the holdout, which no stage saw{told}"
+    return f"{videos:,} training videos of fold {FOLD}{told}; there is no holdout"
+
+
+def drawn(ids: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` places of ids, ascending, chosen by a hash of the id."""
+    return np.sort(np.argsort(uniform(ids, "report"), kind="stable")[:most])
+
+
+def sample(run: Run, prefix: str, videos: np.ndarray) -> Sample:
+    """The candidates of `videos`, int64 places in the group's rows."""
+    rows = run.rows(prefix)
+    ids, classes = np.array(rows.ids[videos]), np.array(rows.classes[videos])
+    features, count = rows.features[videos], len(run.models)
+    stack = values_at(run.stacked.align(ids), classes, run.num_classes)
+    return Sample(
+        ids,
+        classes,
+        np.array(rows.labels[videos], bool),
+        np.moveaxis(features[:, :, :count], 2, 0),
+        sigmoid(features[:, :, :count]).mean(2),
+        stack,
+        rows,
+        videos,
+    )
+
+
+def values_at(found: Predictions, classes: np.ndarray, num_classes: int) -> np.ndarray:
+    """Logits of aligned predictions at classes (n, M); the least one of a row where not kept."""
+    return lookup([(found.classes, found.logits)], classes, num_classes)[0][0]
