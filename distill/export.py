@@ -8,6 +8,7 @@ complete or absent.
 """
 
 import shutil
+import string
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +18,7 @@ from safetensors.torch import save_file
 from distill.build import Network, build_network, member_of
 from distill.config import DistillConfig
 from distill.exported import Exported
-from distill.manifest import FORMAT, GRAPH, MANIFEST, WEIGHTS, Manifest, Member
+from distill.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
 from distill.refit import check
 from distill.reranker import FILES as RERANKER
 from distill.rounding import DTYPES, rounded_state
@@ -31,7 +32,8 @@ from yt8m.files import working_in, writing
 from yt8m.store import Store
 from yt8m.training import load_weights
 
-FILES = {WEIGHTS, GRAPH, MANIFEST, *RERANKER}
+FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER}
+FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 SAMPLE = 256  # videos of the parity check
 # Largest difference of a score, and share of equal top-20 classes, that rounding may cost.
 TOLERANCE = {"float32": 0.02, "float16": 0.02, "int8": 0.1}
@@ -67,6 +69,7 @@ def main(
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
         (folder / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / MANIFEST).write_text(canonical(manifest))
+        (folder / README).write_text(readme(manifest))
         for file in RERANKER if manifest.reranked else ():
             shutil.copyfile(_there(distill / "reranker" / file), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
@@ -129,6 +132,21 @@ def _there(path: Path) -> Path:
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `make distill`")
     return path
+
+
+def readme(manifest: Manifest) -> str:
+    """What the folder's receiver is told: receivers.md with this export's numbers."""
+    last = (
+        "`reranker.onnx` orders each video's best classes anew; its features are made by "
+        "`distill/reranker.py`"
+    )
+    return string.Template(FOR_RECEIVERS.read_text()).substitute(
+        manifest.model_dump(mode="json", include={"plan", "rgb", "audio", "classes", "dtype"}),
+        revision=manifest.revision or "unknown",
+        values=f"{manifest.values:,}",
+        networks=len(manifest.members),
+        last=last if manifest.reranked else "The score of a class is the sigmoid of its logit",
+    )
 
 
 def check_parity(

@@ -16,6 +16,7 @@ from yt8m.store import Dims
 
 FORMAT = 2
 WEIGHTS, GRAPH, MANIFEST = "model.safetensors", "model.onnx", "model.json"
+README = "README.md"
 
 
 class Member(Config):

@@ -1,13 +1,16 @@
 """An export and any records -> the challenge's file, 20 classes a video.
 
-    python -m distill.predict EXPORT RECORDS [RECORDS ...] OUT.csv
+    python -m distill.predict EXPORT RECORDS [RECORDS ...] OUT.csv [--names]
 
 RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read);
 plain or gzip, with or without labels; of frame-level records the mean is taken. OUT.csv has the
 header `VideoId,LabelConfidencePairs` and lines `id,class confidence class confidence ...`, best
-first. It appears when complete: after an error nothing has changed.
+first; with --names a line for each class, `VideoId,Class,Name,Confidence`, for people. It appears
+when complete: after an error nothing has changed. Needs no torch where the export has a graph.
 """
 
+import csv
+import io
 import time
 from collections.abc import Iterator
 from itertools import islice
@@ -22,6 +25,7 @@ from yt8m.files import writing
 from yt8m.records import Video, describe, find_shards, stream, video_level
 
 HEADER = "VideoId,LabelConfidencePairs"
+NAMED = "VideoId,Class,Name,Confidence"
 PAIRS = 20
 
 
@@ -33,6 +37,7 @@ def main(
     batch: int = 512,
     threads: int = 1,
     description: str = "",
+    names: bool = False,
 ) -> None:
     """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
     if batch < 1:
@@ -42,11 +47,14 @@ def main(
     started, count = time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        file.write(HEADER + "\n")
+        file.write((NAMED if names else HEADER) + "\n")
         while chunk := list(islice(videos, batch)):
             ids, rgb, audio = zip(*chunk, strict=True)
             classes, scores = exported.top(np.stack(rgb), np.stack(audio), PAIRS)
-            file.writelines(lines(ids, classes, scores))
+            if names:
+                file.write(named(ids, classes, scores, exported.manifest.class_names))
+            else:
+                file.writelines(lines(ids, classes, scores))
             count += len(ids)
     seconds = time.monotonic() - started
     log(
@@ -79,6 +87,16 @@ def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
         yield f"{video},{' '.join(f'{label} {score:.10g}' for label, score in pairs)}\n"
 
 
+def named(ids, classes: np.ndarray, scores: np.ndarray, class_names: list[str]) -> str:
+    """A line for each class, with its name, which may have commas and quotes."""
+    text = io.StringIO()
+    rows = csv.writer(text, lineterminator="\n")
+    for video, row, confidences in zip(ids, classes.tolist(), scores.tolist(), strict=True):
+        pairs = zip(row, confidences, strict=True)
+        rows.writerows([video, label, class_names[label], f"{score:.4g}"] for label, score in pairs)
+    return text.getvalue()
+
+
 def _text(video: Video, where: str) -> str:
     try:
         text = video.id.decode()
@@ -108,7 +126,7 @@ def _check_output(out: Path) -> None:
         raise InputError(f"{out}: is a folder; the last argument is the file to write, OUT.csv")
     if out.is_file() and out.stat().st_size:
         with open(out, "rb") as file:
-            if file.read(len(HEADER)) != HEADER.encode():
+            if file.readline(64).rstrip() not in (HEADER.encode(), NAMED.encode()):
                 raise InputError(f"{out}: is there and is no older result; give another name")
 
 

@@ -20,11 +20,19 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from distill import export
+from distill.build import build_network, member_of
+from distill.config import DistillConfig
+from folds import decode
+from yt8m import synthetic
 from yt8m.cli import parser_of
+from yt8m.config import write_snapshot
 from yt8m.description import Description
 from yt8m.encoding import example, floats, integers, strings
 from yt8m.framing import write_records
 from yt8m.label_files import read_labels
+from yt8m.store import Store
+from yt8m.training import save_weights
 from yt8m.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]
@@ -84,7 +92,21 @@ def _other_record(identity: str) -> bytes:
     return example({**features, "clip_embedding": floats([number, 1.0])})
 
 
-INPUTS = {"data.md": _data_inputs}
+def _export_inputs(folder: Path) -> None:
+    """The files that docs/export.md names: records, two arrays of three rows, a small export."""
+    synthetic.main(folder / "records", videos=60, classes=25, rgb=16, audio=8)
+    decode.main(folder / "records", folder / "store", jobs=1)
+    config = DistillConfig.model_validate({"resnet": {"model": {"width": 8}}, "export": "resnet"})
+    write_snapshot(folder / "distill.json", config)
+    dims = Store(folder / "store").dims
+    network = build_network([member_of("resnet", config)], config.inputs, dims)
+    save_weights(network.members[0], folder / "parts/resnet/weights.safetensors")
+    export.main(folder / "parts", folder / "distill.json", folder / "store", folder / "export")
+    for name, width in (("rgb", 16), ("audio", 8)):
+        np.save(folder / f"{name}.npy", np.ones((3, width), np.float32))
+
+
+INPUTS = {"data.md": _data_inputs, "export.md": _export_inputs}
 PAGES = {page: blocks_of(page, (ROOT / "docs" / page).read_text()) for page in INPUTS}
 EVERY = [block for blocks in PAGES.values() for block in blocks]
 

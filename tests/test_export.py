@@ -1,5 +1,6 @@
 """Export, prediction files and their scoring: what users script against."""
 
+import csv
 import gzip
 import json
 import shutil
@@ -79,7 +80,11 @@ def float_network(root, kinds=("student",)):
 
 def test_the_folder(made, data_set):
     folder, data = made / "out", Store(data_set / "store")
-    assert {p.name for p in folder.iterdir()} == {"model.json", "model.onnx", "model.safetensors"}
+    names = {"model.json", "model.onnx", "model.safetensors", "README.md"}
+    assert {p.name for p in folder.iterdir()} == names
+    readme = (folder / "README.md").read_text()
+    assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme
+    assert "$" not in readme
     weights = load_file(folder / "model.safetensors")
     assert {value.dtype for value in weights.values()} == {torch.float16}
     manifest = json.loads((folder / "model.json").read_text())
@@ -192,6 +197,26 @@ def test_predictions_of_video_records(made, data_set, videos, tmp_path, capsys):
     for row, pairs in enumerate(found.values()):
         assert [int(word) for word in pairs[::2]] == classes[row].tolist()
         np.testing.assert_allclose([float(w) for w in pairs[1::2]], scores[row], atol=1e-5)
+
+
+def test_class_names_on_request(made, data_set, tmp_path):
+    manifest = read_json(made / "out" / "model.json")
+    odd = ['a, "b"', *manifest["class_names"][1:]]
+    shutil.copytree(made / "out", tmp_path / "out")
+    write_json(tmp_path / "out" / "model.json", manifest | {"class_names": odd})
+    records, out = data_set / "records" / "video", tmp_path / "named.csv"
+    predict.main(tmp_path / "out", [records], out, names=True)
+    predict.main(tmp_path / "out", [records], out, names=True)  # an older result is replaced
+    with open(out, newline="") as file:
+        rows = list(csv.DictReader(file))
+    plain = predicted(made, tmp_path / "plain.csv", records)
+    assert len(rows) == 20 * len(plain)
+    for row in rows[:60] + rows[-60:]:
+        at = plain[row["VideoId"]].index(row["Class"], 0)
+        assert row["Name"] == odd[int(row["Class"])]
+        assert float(row["Confidence"]) == pytest.approx(
+            float(plain[row["VideoId"]][at + 1]), rel=1e-3
+        )
 
 
 def test_frame_gzip_and_unlabelled_records(made, data_set, videos, tmp_path):
