@@ -12,7 +12,6 @@ import numpy as np
 
 from yt8m.encoding import quantise
 from yt8m.topics import LATENT, World
-from yt8m.videos import LOWEST, QUANTUM
 
 MODES = 3
 MOST_SCENES = 5
