@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.plan_cost import CALIBRATION
+from bench.plan_cost import CALIBRATION, OTHER_COLUMNS
 from bench.speed import generated
 from bench.speed.measure import in_turns
 from bench.speed.networks import RESNETS, steps
@@ -73,7 +73,7 @@ def of_rows(folder: Path, toy: bool) -> dict[str, float]:
     run = {"ours": lambda: rows.build(folder / "out", paths, names, store, splits)}
     seconds = in_turns(run, 0, 2)["ours"][1]
     here = int((splits.fold == 0).sum() + (splits.fold == -1).sum())
-    values = here * Stacking().candidates * (models + 17)
+    values = here * Stacking().candidates * (models + OTHER_COLUMNS)
     return {"row_values_per_s": values / seconds}
 
 

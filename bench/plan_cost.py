@@ -17,6 +17,7 @@ from distill.config import DistillConfig
 from distill.extractors import LAYOUTS
 from first_level.config import read
 from first_level.table import YOUTUBE_8M
+from stacking import features, label_features
 from stacking.config import Stacking
 from yt8m import cli
 from yt8m.cli import InputError, log
@@ -31,6 +32,8 @@ FOLDS = 5
 FRAMES = 230  # of a video on average (../papers/record-format.txt allows 360)
 # bf16 without sparsity, TFLOP/s, and the assumed share of it in a training step: not measured.
 H200_PEAK, H200_SHARE = 989.0, 0.3
+# Of a row beside the models' logits: agreement, the video's norms and frames, labels of others.
+OTHER_COLUMNS = len(features.names([], {})) + 3 + len(label_features.NAMES)
 TITLES = ["stage", "hours", "disk GB", "memory GB", "why"]
 
 
@@ -127,7 +130,8 @@ def decoding(videos: int, frames: bool, cores: int, speed: dict) -> Cost:
 def stacking(stack: Stacking, models: int, videos: int, cores: int, speed: dict) -> list[Cost]:
     """Rows, then boosters. A value of a row is one column of one candidate."""
     rows = videos * stack.candidates
-    columns = models + 11 + 3 + 3
+    known = len(label_features.NAMES)
+    columns = models + OTHER_COLUMNS
     values = rows * columns
     rounds = stack.booster.max_rounds
     cells = rows * (FOLDS - 1) / FOLDS * columns * stack.booster.feature_fraction
@@ -137,7 +141,7 @@ def stacking(stack: Stacking, models: int, videos: int, cores: int, speed: dict)
         Cost(
             "rows",
             values / speed["row_values_per_s"] / cores / 3600,
-            rows * (4 * (columns - 3) + 4 * 3 * FOLDS + 3) / 1e9,
+            rows * (4 * (columns - known) + 4 * known * FOLDS + 3) / 1e9,
             1.0,
             f"{rows:,} rows of {columns} columns",
         ),

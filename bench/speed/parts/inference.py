@@ -9,8 +9,8 @@ from safetensors.torch import save_file
 
 from bench.speed.measure import Figure, in_turns, ratio
 from distill.build import Member, build_network
-from distill.exported import load_rounded, rounded_state
 from distill.onnx_graph import write_onnx
+from distill.rounding import load_rounded, rounded_state
 from yt8m.settings import Inputs
 from yt8m.store import Dims
 
