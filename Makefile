@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS
+SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -36,6 +36,8 @@ PARTITION   :=
 SHARDS      := 1,1
 MIRROR      := us
 CONNECTIONS := 4
+PARTS       :=
+DEVICE      := cpu
 
 SHELL         := /bin/sh
 # Only the first make sets -j: one that another make calls shares its jobs.
@@ -51,14 +53,14 @@ PLANS  := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
 $(if $(filter $(PLAN),$(PLANS)),,$(error no plan '$(PLAN)'; plans: $(PLANS)))
 MODELS := $(notdir $(basename $(wildcard first_level/configs/$(PLAN)/*.toml)))
 FOLDS  := 0 1 2 3 4
-PARTS  := e f a b c d
+LETTERS := e f a b c d
 TABLED := first_level stacking distill
 VENV   := $(if $(YT8M_COMPARE),,$(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock))
 # Runs alone at the end of a chain, so it may have all cores.
 ALONE  := OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) ))
 
 .PHONY: help all demo download test lint format venv folds first_level models segments stacking distill export \
-        evaluate submission table report status finished clean live FORCE
+        evaluate submission table report status finished bench plan-cost clean live FORCE
 FORCE:
 
 # ---- on a terminal: the same make again, its lines in a pipe, with a live view of its jobs -----------
@@ -72,7 +74,7 @@ live:
 else # up to the end of this file
 
 help: ## this list
-	@sed -n 's/^\([a-z_]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z_-]*\):.*## /\1\t/p' Makefile | sort | awk -F'\t' '{printf "  %-12s %s\n", $$1, $$2}'
 	@echo "settings: $(SETTINGS)"
 
 # ---- for everyone ----------------------------------------------------------------------------------
@@ -239,9 +241,9 @@ $(D)/reranker/reranker.json: $(D)/reranker/model.txt
 	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.
-$(PARTS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
+$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)
-$(D)/student/weights.safetensors: $(D)/config.json $(PARTS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
+$(D)/student/weights.safetensors: $(D)/config.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
 	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
 distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
@@ -270,6 +272,10 @@ submission: $(EXPORT)/model.json ## predictions of RECORDS (default: DATA) as OU
 	$(ALONE) $(RUN) $(PYTHON) -m distill.predict $(EXPORT) $(RECORDS) $(OUT)
 $(A)/summary.json: $(S)/report.json $(A)/evaluation.json
 	@$(PYTHON) -m report.summary $(A) $@
+bench: | $(VENV) ## ratios to other ways, into bench/results: make bench PARTS="decode rows"
+	$(ALONE) $(PYTHON) -m bench.speed.run bench/results --parts "$(PARTS)"
+plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
+	@$(PYTHON) -m bench.plan_cost $(PLAN) --videos $(if $(filter command line,$(origin VIDEOS)),$(VIDEOS),5600000) --device $(DEVICE) --cores $(JOBS)
 table: $(A)/summary.json ## the table of all systems
 	@$(PYTHON) -m report.table $<
 $(A)/report.html: $(A)/summary.json $(S)/soft_labels.npz $(A)/videos.txt

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.models import moe
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
 from yt8m.store import Dims
 
 
@@ -61,7 +62,7 @@ def dense(sizes: list[int], dropout: float, batch_norm: bool = False) -> list[nn
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         norm = [nn.BatchNorm1d(outputs)] if batch_norm else []
-        layers += [nn.Linear(inputs, outputs), *norm, nn.ReLU(), nn.Dropout(dropout)]
+        layers += [nn.Linear(inputs, outputs), *norm, nn.ReLU(), Dropout(dropout)]
     return layers
 
 

@@ -13,16 +13,18 @@ from pathlib import Path
 
 import numpy as np
 
+from folds.column import Column
 from yt8m.cli import InputError
 from yt8m.description import Description, Dims
 from yt8m.files import read_json, write_json, writing
 from yt8m.labels import Labels
-from yt8m.records import Video, stream, video_level
+from yt8m.records import Columns, Reader, Video, video_level
 from yt8m.store import SEGMENT_TYPES, VERSION
 
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
-CHUNK = 256  # videos gathered before they are written
+CHUNK = 256  # videos gathered before they are written,
+HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again
 MANIFEST = "part.json"
 
 
@@ -95,10 +97,15 @@ def write_part(part: Part, folder: Path) -> dict:
         temporary.mkdir(parents=True)
         counts = []
         with contextlib.closing(_PartWriter(temporary, part)) as writer:
+            reader = Reader(part.description, part.dims)
             for shard in part.shards:
                 before = writer.videos
-                for number, video in enumerate(stream([shard.path], part.description, part.dims)):
-                    writer.add(video, f"{shard.path}: record {number}")
+                for run in reader.runs(shard.path):
+                    where = (shard.path, writer.videos - before)  # of the first record of the run
+                    if isinstance(run, Columns):
+                        writer.add_columns(run, where)
+                    else:
+                        writer.add(run, where)
                 counts.append(writer.videos - before)
             writer.finish()
         names = [shard.path.name for shard in part.shards]
@@ -107,15 +114,25 @@ def write_part(part: Part, folder: Path) -> dict:
     return manifest
 
 
+Where = tuple[Path, int]  # a shard and the number of a record in it
+
+
+def _text(where: Where) -> str:
+    return f"{where[0]}: record {where[1]}"
+
+
 class _PartWriter:
     """Appends videos to the arrays of one part."""
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
         self.videos = 0
-        self.pending: list[tuple[Video, str]] = []
+        self.pending: list[Video] = []
+        self.where: list[Where] = []  # of the pending ones
+        self.held = 0
         self.ids: list[bytes] = []
         self.labels: list[np.ndarray] = []
+        self.counts: list[int] = []  # labels of each video
         self.labelled: list[bool] = []
         self.lengths: list[int] = []
         self.segments: list[tuple | None] = []
@@ -128,22 +145,43 @@ class _PartWriter:
             for name, width in widths.items():
                 self.columns[f"{name}_frames"] = Column(folder / f"{name}_frames.npy", width, "u1")
 
-    def add(self, video: Video, where: str) -> None:
+    def add(self, video: Video, where: Where) -> None:
+        """InputError for a frame-level part's video without frames."""
         if self.part.kind == "frame" and not video.num_frames:
-            raise InputError(f"{where}: has no frames, others have; keep both kinds apart")
+            raise InputError(f"{_text(where)}: has no frames, others have; keep both kinds apart")
+        labels = video.labels if video.labels is not None else np.zeros(0, np.uint16)
         self.videos += 1
         self.ids.append(video.id)
         self.labelled.append(video.labels is not None)
-        self.labels.append(video.labels if video.labels is not None else np.zeros(0, np.uint16))
+        self.labels.append(labels)
+        self.counts.append(len(labels))
         self.lengths.append(video.num_frames)
         self.segments.append(video.segments)
-        self.pending.append((video, where))
-        if len(self.pending) == CHUNK:
+        self.pending.append(video)
+        self.where.append(where)
+        self.held += sum(f.nbytes for f in (video.rgb_frames, video.audio_frames) if f is not None)
+        if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
 
+    def add_columns(self, run: Columns, where: Where) -> None:
+        """Video-level records; where: the first one's."""
+        path, number = where
+        if self.part.kind == "frame":
+            raise InputError(f"{_text(where)}: has no frames, others have; keep both kinds apart")
+        self._flush()
+        self.where = [(path, number + i) for i in range(len(run.ids))]
+        self.videos += len(run.ids)
+        self.ids += run.ids
+        self.labelled += run.labelled.tolist()
+        self.labels.append(run.labels.indices)
+        self.counts += run.labels.counts().tolist()
+        for name, column in self.columns.items():
+            column.append(self._finite(getattr(run, name)))
+        self.where = []
+
     def _flush(self) -> None:
-        videos = [video for video, _ in self.pending]
-        if "rgb" in self.columns or "audio" in self.columns:
+        videos = self.pending
+        if videos and ("rgb" in self.columns or "audio" in self.columns):
             pairs = [video_level(video) for video in videos]
             for name, values in zip(("rgb", "audio"), zip(*pairs, strict=True), strict=True):
                 if name in self.columns:
@@ -152,7 +190,7 @@ class _PartWriter:
             if name in self.columns:
                 for video in videos:
                     self.columns[name].append(getattr(video, name))
-        self.pending = []
+        self.pending, self.where, self.held = [], [], 0
 
     def _finite(self, values: np.ndarray) -> np.ndarray:
         """float16 (n, W); InputError for NaN, infinity or what float16 cannot hold."""
@@ -160,7 +198,7 @@ class _PartWriter:
             halves = values.astype(np.float16)
         finite = np.isfinite(halves).all(axis=1)
         if not finite.all():
-            where = self.pending[int(np.argmin(finite))][1]
+            where = _text(self.where[int(np.argmin(finite))])
             raise InputError(f"{where}: a feature is not finite or beyond 65504; leave it out")
         return halves
 
@@ -170,13 +208,12 @@ class _PartWriter:
 
     def finish(self) -> None:
         """Writes what is pending, the final headers and the small arrays."""
-        if self.pending:
-            self._flush()
+        self._flush()
         for column in self.columns.values():
             column.finish()
         self._save("ids", np.array(self.ids, "S"))
         self._save("labelled", np.array(self.labelled, bool))
-        counts = np.array([len(row) for row in self.labels], np.int64)
+        counts = np.array(self.counts, np.int64)
         self._save("indptr", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
         self._save("indices", np.concatenate([np.zeros(0, np.uint16), *self.labels]))
         if self.part.kind == "frame":
@@ -190,30 +227,6 @@ class _PartWriter:
 
     def _save(self, name: str, values: np.ndarray) -> None:
         np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
-
-
-class Column:
-    """A two-dimensional .npy file that grows by rows; its header is written again at the end."""
-
-    def __init__(self, path: Path, width: int, dtype: str):
-        self.width, self.dtype, self.rows = int(width), np.dtype(dtype), 0
-        self.file = open(path, "wb")
-        self._header()
-
-    def append(self, rows: np.ndarray) -> None:
-        """rows: (n, W)."""
-        self.file.write(np.ascontiguousarray(rows, self.dtype).data)
-        self.rows += len(rows)
-
-    def finish(self) -> None:
-        self.file.seek(0)
-        self._header()
-
-    def _header(self) -> None:
-        # numpy leaves room in the header for a first axis of any length.
-        shape = (int(self.rows), self.width)
-        described = {"descr": self.dtype.str, "fortran_order": False, "shape": shape}
-        np.lib.format.write_array_header_1_0(self.file, described)
 
 
 def load_rows(part: Part, store: Path) -> dict:

@@ -26,7 +26,7 @@ from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import working_in, write_json, writing
 from yt8m.predictions import Predictions
-from yt8m.splits import NUM_FOLDS, Splits
+from yt8m.splits import NUM_FOLDS, Splits, row_finder
 from yt8m.store import Store
 
 OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
@@ -91,19 +91,10 @@ def main(
     names = read_models(models)
     videos = Store(store)
     splits = Splits.read(folds, videos.ids)
-    groups = {OWN: splits.rows(fold), HOLDOUT: splits.holdout}
     paths = [run / "first_level" / name / f"fold{fold}" / "predictions.npz" for name in names]
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
-        about = {"models": names, "label_features": list(label_features.NAMES)}
-        lists = unpack(paths, videos.ids, groups, folder / "lists")
-        for prefix, rows in groups.items():
-            about |= write_rows(
-                folder, prefix, lists[prefix], videos, rows, settings, names, frames
-            )
-        column = about["features"].index("probability_mean")
-        write_label_features(folder, fold, videos, splits, settings, column)
-        shutil.rmtree(folder / "lists")
+        about = write_fold(folder, fold, paths, names, videos, splits, settings, frames)
         about["seconds"] = round(time.monotonic() - started, 2)
         write_json(folder / "rows.json", about)
     log(
@@ -114,6 +105,22 @@ def main(
     )
 
 
+def write_fold(
+    folder: Path, fold: int, paths, names, store, splits: Splits, settings, frames: bool = True
+) -> dict:
+    """All arrays of one fold into `folder`, from the models' predictions (paths) in the order of
+    their names; returns what rows.json says."""
+    groups = {OWN: splits.rows(fold), HOLDOUT: splits.holdout}
+    about = {"models": names, "label_features": list(label_features.NAMES)}
+    lists = unpack(paths, store.ids, groups, folder / "lists")
+    for prefix, rows in groups.items():
+        about |= write_rows(folder, prefix, lists[prefix], store, rows, settings, names, frames)
+    column = about["features"].index("probability_mean")
+    write_label_features(folder, fold, store, splits, settings, column)
+    shutil.rmtree(folder / "lists")
+    return about
+
+
 def unpack(paths: list[Path], ids: np.ndarray, groups: dict, folder: Path) -> dict:
     """Aligns each model's predictions by id, one model in memory at a time.
 
@@ -122,15 +129,18 @@ def unpack(paths: list[Path], ids: np.ndarray, groups: dict, folder: Path) -> di
     """
     folder.mkdir()
     lists = {prefix: [] for prefix in groups}
+    wanted = np.concatenate([ids[rows] for rows in groups.values()])
+    known = places = None
     for index, path in enumerate(paths):
-        wanted = np.concatenate([ids[rows] for rows in groups.values()])
-        both = Predictions.read(path).align(wanted)
+        both = Predictions.read(path)
+        if known is None or not np.array_equal(both.ids, known):  # mostly all have one order
+            known, places = both.ids, row_finder(both.ids, both.where)(wanted)
         start = 0
         for prefix, rows in groups.items():
             arrays = []
             for kind in ("classes", "logits"):
                 target = folder / f"{prefix}{index}_{kind}.npy"
-                np.save(target, getattr(both, kind)[start : start + len(rows)])
+                np.save(target, getattr(both, kind)[places[start : start + len(rows)]])
                 arrays.append(np.load(target, mmap_mode="r"))
             lists[prefix].append(tuple(arrays))
             start += len(rows)

@@ -36,6 +36,7 @@ class RowSequence(lightgbm.Sequence):
         self.label_features = rows.label_features[variant]
         self.videos = videos
         self.width = rows.classes.shape[1]  # M
+        self.columns = self.features.shape[2] + self.label_features.shape[2]
         self.batch_size = 32_768
         self.labels = np.asarray(rows.labels[videos], np.float32).reshape(-1)
 
@@ -44,12 +45,20 @@ class RowSequence(lightgbm.Sequence):
 
     def __getitem__(self, index) -> np.ndarray:
         if isinstance(index, slice):
-            index = np.arange(*index.indices(len(self)))
-        elif isinstance(index, list):
+            return self._between(*index.indices(len(self)))
+        if isinstance(index, list):
             index = np.asarray(index, np.int64)
         video, candidate = self.videos[index // self.width], index % self.width
         own, known = self.features[video, candidate], self.label_features[video, candidate]
         return np.concatenate([own, known], axis=-1, dtype=np.float64)
+
+    def _between(self, start: int, stop: int, step: int) -> np.ndarray:
+        """Whole videos are copied, and the ends cut off."""
+        first = start // self.width
+        videos = self.videos[first : -(-stop // self.width)]
+        parts = [self.features[videos], self.label_features[videos]]
+        rows = np.concatenate(parts, axis=2, dtype=np.float64).reshape(-1, self.columns)
+        return rows[start - first * self.width : stop - first * self.width : step]
 
 
 def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int = 1) -> None:

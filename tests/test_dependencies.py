@@ -15,7 +15,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = {path.parent.name for path in ROOT.glob("*/*.py")} - {"tests"}
 OURS = PACKAGES | {path.stem for path in (ROOT / "tests").glob("*.py")}
-IMPORTED_AS = {"scikit-learn": "sklearn"}
+IMPORTED_AS = {"scikit-learn": "sklearn", "tensorboardx": "tensorboardX"}
 # Nothing of ours imports them: torch.onnx does, tfrecord's messages do, and two are commands.
 UNSEEN = {"onnxscript", "protobuf", "pytest-xdist", "ruff"}
 # Installed by what needs them, and imported by tests and nothing else.
@@ -57,7 +57,7 @@ def test_the_table_lists_what_pyproject_asks_for():
     rows = re.findall(
         r"^\| ([\w-]+) \| (\w*) ?\| (\S.*) \|$", (ROOT / "docs/dependencies.md").read_text(), re.M
     )
-    table = {name: extra for name, extra, _ in rows if name != "package"}
+    table = {_name(name): extra for name, extra, _ in rows if name != "package"}
     stated = _stated()
     assert set(table) == set(stated)
     assert {name for name, extra in table.items() if extra not in stated[name]} == set()

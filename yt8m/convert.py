@@ -20,8 +20,8 @@ from yt8m.encoding import example, floats, integers, quantise, sequence, strings
 from yt8m.files import working_in, writing
 from yt8m.framing import write_records
 from yt8m.label_files import LabelFile, read_labels, write_vocabulary
-from yt8m.records import QUANTUM
 from yt8m.sources import Ragged, Stacked, Table
+from yt8m.videos import QUANTUM
 from yt8m.vocabulary import Vocabulary, read_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2

@@ -6,7 +6,7 @@ T frames, W width of a modality.
 import numpy as np
 
 from yt8m.framing import messages
-from yt8m.records import LOWEST, QUANTUM
+from yt8m.videos import LOWEST, QUANTUM
 
 
 def quantise(values: np.ndarray) -> np.ndarray:

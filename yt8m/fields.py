@@ -10,43 +10,38 @@ name, `strings`, `integers`, `floats` and `frames`: None = absent or unset. Mist
 kind.
 """
 
-import functools
 from collections.abc import Iterator
 
 import numpy as np
 
-FLOAT = np.dtype("<f4")
-BYTES_TAG, FLOAT_TAG, INTEGER_TAG = 0x0A, 0x12, 0x1A  # Feature.kind: fields 1, 2, 3
-SMALL = 1 << 14
-KEY_TAG, VALUE_TAG, LIST_TAG = 0x0A, 0x12, 0x0A
+from yt8m.wire import (
+    BYTES_TAG,
+    FLOAT,
+    FLOAT_TAG,
+    INTEGER_TAG,
+    KEY_TAG,
+    LIST_TAG,
+    VALUE_TAG,
+    Unusual,
+    feature_header,
+    integers,
+    same_header,
+)
 
-
-class Unusual(Exception):
-    """A layout that only protobuf should judge."""
+SMALL = 1 << 14  # bytes; a larger record is mostly frames
 
 
 class Mistyped(Exception):
     """A feature holds another kind of values, or frames that do not form one array."""
 
 
-@functools.lru_cache(maxsize=1024)
-def _feature_header(kind: int, size: int) -> bytes:
-    """The first bytes of a Feature of `size` bytes: its kind and, unless empty, the one field of
-    its list, which fills it. Sizes that cannot be (two bytes of header short) give no match."""
-    if size == 2:
-        return bytes((kind, 0))
-    inner = next(n for n in range(size, -1, -1) if 1 + len(_varint(n)) + n <= size)
-    value = next((n for n in range(inner, -1, -1) if 1 + len(_varint(n)) + n <= inner), 0)
-    return bytes((kind,)) + _varint(inner) + bytes((LIST_TAG,)) + _varint(value)
-
-
-def _varint(value: int) -> bytes:
-    out = bytearray()
-    while value > 127:
-        out.append(value & 127 | 128)
-        value >>= 7
-    out.append(value)
-    return bytes(out)
+def first(read, names: tuple[str, ...]):
+    """What `read` finds under the first accepted name that is there; None if none is."""
+    for name in names:
+        found = read(name)
+        if found is not None:
+            return found
+    return None
 
 
 class WireRecord:
@@ -73,37 +68,34 @@ class WireRecord:
         return {*self.context, *self.lists}
 
     def strings(self, name: str) -> list[bytes] | None:
-        span = self._values(name, BYTES_TAG)
+        span = self.span(name, BYTES_TAG)
         if span is None:
             return None
         return [] if span[0] == span[1] else [bytes(self.data[span[0] : span[1]])]
 
     def integers(self, name: str) -> list[int] | None:
-        span = self._values(name, INTEGER_TAG)
-        if span is None:
-            return None
-        position, end = span
-        values = []
-        while position < end:
-            value = self.data[position]
-            if value < 128:
-                position += 1
-            else:
-                value, position = self._varint(position)
-            values.append(value if value < 1 << 63 else value - (1 << 64))
-        return values
+        span = self.span(name, INTEGER_TAG)
+        return None if span is None else integers(bytes(self.data[span[0] : span[1]]))
 
     def floats(self, name: str) -> np.ndarray | None:
-        span = self._values(name, FLOAT_TAG)
+        span = self.span(name, FLOAT_TAG)
         if span is None:
             return None
-        if (span[1] - span[0]) % 4:
-            raise Unusual
         # A copy of a few KiB: aligned, and it does not keep the block of the file alive.
         return np.frombuffer(bytes(self.data[span[0] : span[1]]), FLOAT)
 
     def frames(self, name: str) -> np.ndarray | None:
-        """uint8 (T, W), a view. Unusual unless all frames have one header, hence one width.
+        """uint8 (T, W), a view. Unusual unless all frames have one header, hence one width."""
+        rows = self.rows(name)
+        if rows is None:
+            return None
+        frames = same_header(self.data, *rows)
+        if frames is None:
+            raise Unusual
+        return frames
+
+    def rows(self, name: str) -> tuple[int, int, int, bytes] | None:
+        """(start, end, stride, header of the first row) of frames.
 
         The first header spans exactly one stride, so equal headers in all rows prove that every
         row is one bytes value of that width.
@@ -112,29 +104,31 @@ class WireRecord:
             return None
         start, end = self.lists[name]
         if start == end:
-            return np.zeros((0, 0), np.uint8)
+            return start, end, 1, b""
         ends, position = [], start
-        for _ in range(3):  # FeatureList.feature > Feature.bytes_list > BytesList.value
-            if self.data[position] != LIST_TAG:
-                raise Unusual
-            size, position = self._varint(position + 1)
-            ends.append(position + size)
-        stride, header = ends[0] - start, position - start
+        try:
+            for _ in range(3):  # FeatureList.feature > Feature.bytes_list > BytesList.value
+                if self.data[position] != LIST_TAG:
+                    raise Unusual
+                size, position = self._varint(position + 1)
+                ends.append(position + size)
+        except IndexError as error:
+            raise Unusual from error
+        stride = ends[0] - start
         if len(set(ends)) != 1 or (end - start) % stride or position == ends[0]:
             raise Unusual
-        rows = np.frombuffer(self.data[start:end], np.uint8).reshape(-1, stride)
-        if not (rows[:, :header] == rows[0, :header]).all():
-            raise Unusual
-        return rows[:, header:]
+        return start, end, stride, bytes(self.data[start:position])
 
-    def _values(self, name: str, kind: int) -> tuple[int, int] | None:
-        """The span of a feature's one string, or of its packed numbers; empty = no values."""
+    def span(self, name: str, kind: int) -> tuple[int, int] | None:
+        """Where a feature's one string is, or its packed numbers; empty = no values."""
         span = self.context.get(name)
         if span is None or span[0] == span[1]:
             return None  # absent, or no kind is set
         start, end = span
-        header = _feature_header(kind, end - start)
+        header = feature_header(kind, end - start)
         if self.data[start : start + len(header)] != header:
+            raise Unusual
+        if kind == FLOAT_TAG and (end - start - len(header)) % 4:
             raise Unusual
         return start + len(header), end
 

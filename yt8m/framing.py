@@ -5,10 +5,13 @@ little-endian. Files may be gzip-compressed as a whole (told by the first two by
 name). Read in blocks, so memory is bounded by a block plus the longest record.
 """
 
+import contextlib
+import functools
 import gzip
 import importlib.util
 import struct
 import sys
+import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -19,7 +22,8 @@ from crc32c import crc32c
 from yt8m.cli import InputError
 from yt8m.files import writing
 
-BLOCK = 1 << 22  # bytes asked of the file at a time
+BLOCK = 1 << 20  # most bytes of the file in memory at a time
+READ = 1 << 18  # bytes read at a time, as far as it goes: they are still in the cache when decoded
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 LENGTH_BYTES = 8
@@ -51,6 +55,13 @@ def masked_crc(data) -> int:
     return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
 
 
+@functools.lru_cache(maxsize=4096)  # records of a data set have few lengths
+def _length(header: bytes) -> int | None:
+    """What a record's header says; None if its CRC is wrong."""
+    length, crc = HEADER.unpack(header)
+    return length if masked_crc(header[:LENGTH_BYTES]) == crc else None
+
+
 def read_records(path: Path) -> Iterator[memoryview]:
     """Yields the payloads of a TFRecord file in order. Both CRCs of every record are checked.
 
@@ -72,9 +83,10 @@ def read_records(path: Path) -> Iterator[memoryview]:
                     break
                 if size < HEADER.size:
                     _truncated(path, number, start)
-            length, crc = HEADER.unpack_from(block, at)
-            if masked_crc(block[at : at + LENGTH_BYTES]) != crc:
-                _reject_header(path, bytes(block[at : at + HEADER.size]), number, start)
+            header = block[at : at + HEADER.size].tobytes()
+            length = _length(header)
+            if length is None:
+                _reject_header(path, header, number, start)
             whole = HEADER.size + length + FOOTER.size
             if at + whole > size:
                 block = _refill(source, block[at:], whole, path, number, start)
@@ -92,22 +104,53 @@ def read_records(path: Path) -> Iterator[memoryview]:
         raise InputError(f"{path}: is empty; {ASK}")
 
 
-def _refill(source, rest: memoryview, wanted: int, path: Path, number: int, start: int):
-    """A new block that begins with `rest`; at least `wanted` bytes, unless the file ends."""
-    pieces, have = [rest], len(rest)
-    while have < wanted:
-        try:
-            piece = source.read(max(BLOCK, min(wanted - have, 64 * BLOCK)))
-        except EOFError:  # what gzip says of a truncated file
-            _truncated(path, number, start)
-        except (gzip.BadGzipFile, zlib.error) as error:
-            where = f"{path}: record {number} at byte {start}"
-            raise InputError(f"{where}: damaged gzip ({error}); {ASK}") from error
-        if not piece:
-            break
-        pieces.append(piece)
-        have += len(piece)
-    return memoryview(b"".join(pieces))
+def _refill(source, rest: memoryview, wanted: int, path, number, start) -> memoryview:
+    """A new block that begins with `rest`; at least `wanted` bytes, unless the file ends.
+
+    In memory that nobody looks at any more: fetching fresh pages takes longer than reading into
+    them. A record longer than a block gets memory of its own, as it turns out.
+    """
+    have = len(rest)
+    try:
+        if wanted <= BLOCK:
+            block = memoryview(_unused_buffer())
+            block[:have] = rest
+            while have < wanted and (count := source.readinto(block[have : have + READ])):
+                have += count
+            return block[:have]
+        pieces = [rest]
+        while have < wanted and (piece := source.read(min(wanted - have, 64 * BLOCK))):
+            pieces.append(piece)
+            have += len(piece)
+        return memoryview(b"".join(pieces))
+    except EOFError:  # what gzip says of a truncated file
+        _truncated(path, number, start)
+    except (gzip.BadGzipFile, zlib.error) as error:
+        where = f"{path}: record {number} at byte {start}"
+        raise InputError(f"{where}: damaged gzip ({error}); {ASK}") from error
+
+
+class _Buffers(threading.local):
+    """The buffers of one thread: another must not take one between a check and its use."""
+
+    def __init__(self):
+        self.kept: list[bytearray] = []
+
+
+_buffers = _Buffers()
+
+
+def _unused_buffer() -> bytearray:
+    """A buffer of BLOCK bytes without a view of it; three are kept for that."""
+    for buffer in _buffers.kept:
+        with contextlib.suppress(BufferError):  # while there are views
+            buffer.append(0)
+            buffer.pop()
+            if len(buffer) == BLOCK:
+                return buffer
+    fresh = bytearray(BLOCK)
+    _buffers.kept = [fresh, *_buffers.kept[:2]]
+    return fresh
 
 
 def _truncated(path: Path, number: int, start: int) -> None:

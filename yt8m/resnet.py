@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
@@ -31,7 +32,7 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
         nn.BatchNorm1d(outputs),
         *([Noise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
-        nn.Dropout(dropout),
+        Dropout(dropout),
     )
 
 

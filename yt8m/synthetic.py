@@ -18,9 +18,9 @@ from yt8m.encoding import example, floats, integers, sequence, strings
 from yt8m.files import write_npz, writing
 from yt8m.framing import write_records
 from yt8m.labels import Labels
-from yt8m.records import LOWEST, QUANTUM
 from yt8m.scenes import Clips, joined, make_appearance, make_clips
 from yt8m.topics import World, clean_labels, draw_topics, make_world, noisy_labels
+from yt8m.videos import LOWEST, QUANTUM
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEGMENT_SECONDS = 5

@@ -1,0 +1,102 @@
+"""Measures what bench.plan_cost reckons with, on one core of this machine, in about a minute.
+
+    python -m bench.calibrate [--toy]
+
+Writes bench/calibration.json: CPU seconds, so that other work on the machine disturbs it little.
+"""
+
+import tempfile
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from bench.plan_cost import CALIBRATION, OTHER_COLUMNS
+from bench.speed import generated
+from bench.speed.measure import in_turns
+from bench.speed.networks import RESNETS, steps
+from bench.speed.parts import decode, rows
+from bench.speed.run import circumstances
+from folds.parts import Part, Shard, write_part
+from stacking.config import Stacking
+from yt8m import cli
+from yt8m.files import remove, write_json
+from yt8m.framing import write_records
+from yt8m.records import Dims
+
+MODELS, KEPT = 20, 60
+
+
+def main(out: Path = CALIBRATION, *, toy: bool = False) -> None:
+    """Writes OUT (JSON)."""
+    cli.set_threads(1)
+    with tempfile.TemporaryDirectory(prefix="calibrate-") as folder:
+        found = {
+            **decoding(Path(folder), toy),
+            **of_rows(Path(folder) / "rows", toy),
+            **boosting(toy),
+            "training_gflop_per_s": training(toy),
+        }
+    about = circumstances()
+    write_json(out, {**{k: round(v, 1) for k, v in found.items()}, **about, "toy": toy})
+
+
+def decoding(folder: Path, toy: bool) -> dict[str, float]:
+    """Videos a second from records to the store's arrays."""
+    rng, found = np.random.default_rng(0), {}
+    for kind, make, count in (
+        ("video", decode.video_record, 5000),
+        ("frame", decode.frame_record, 150),
+    ):
+        count = 20 if toy else count
+        path = folder / f"{kind}.tfrecord"
+        write_records(path, (make(rng, i) for i in range(count)))
+        dims = Dims(decode.RGB, decode.AUDIO, decode.CLASSES, 0)
+        part = Part(kind, (Shard.of(path),), decode.NAMES, dims, kind == "frame")
+
+        def write(part=part, target=folder / kind) -> None:
+            remove(target)
+            write_part(part, target)
+
+        seconds = in_turns({"ours": write}, 0, 2)["ours"][1]
+        found[f"decode_{kind}_videos_per_s"] = count / seconds
+    return found
+
+
+def of_rows(folder: Path, toy: bool) -> dict[str, float]:
+    """Values (columns times candidates) of rows a second."""
+    folder.mkdir()
+    rng = np.random.default_rng(0)
+    videos, models = (300, 2) if toy else (6000, MODELS)
+    store, splits, truth = generated.world(videos, 400, rng)
+    paths, names = generated.write_models(folder, models, store, truth, KEPT, rng)
+    run = {"ours": lambda: rows.build(folder / "out", paths, names, store, splits)}
+    seconds = in_turns(run, 0, 2)["ours"][1]
+    here = int((splits.fold == 0).sum() + (splits.fold == -1).sum())
+    values = here * Stacking().candidates * (models + OTHER_COLUMNS)
+    return {"row_values_per_s": values / seconds}
+
+
+def boosting(toy: bool) -> dict[str, float]:
+    """Cells (rows times used columns) a second and round that LightGBM goes through."""
+    import lightgbm
+
+    rng = np.random.default_rng(0)
+    count, columns, rounds = (500, 5, 3) if toy else (300_000, 40, 30)
+    features = rng.standard_normal((count, columns), np.float32)
+    labels = (features[:, 0] + rng.standard_normal(count) > 2).astype(np.float32)
+    options = {"objective": "binary", "num_leaves": 63, "num_threads": 1, "verbosity": -1}
+    data = lightgbm.Dataset(features, labels, params={**options, "max_bin": 255}).construct()
+    run = {"ours": lambda: lightgbm.train(options, data, rounds)}
+    return {"boosting_cells_per_s": count * columns * rounds / in_turns(run, 0, 2)["ours"][1]}
+
+
+def training(toy: bool) -> float:
+    """GFLOP/s of the matrices in a training step of a ResNetLike."""
+    torch.manual_seed(0)
+    timings, gflop = steps(RESNETS[0], toy, 0)
+    return gflop / timings["ours"][1]
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,131 @@
+"""One GPU: do networks compute there what they compute on the CPU, and how fast.
+
+    python -m bench.gpu OUT.json [--device cuda] [--toy]
+
+Of ResNetLike 4/4, LSTM and NeXtVLAD at 300 frames, extractor E, the last layers of the student and
+the whole student's predictions: largest difference of the scores from the CPU's in float32, videos
+a second, and the share of the device's measured rate of bf16 products. OUT.json has all of it, with
+commit and date. `--device cpu --toy` shows that the script runs.
+"""
+
+import copy
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import nn
+
+from bench.speed.measure import Figure, in_turns
+from bench.speed.networks import (
+    FRAMES,
+    RESNETS,
+    Workload,
+    matrix_rate,
+    our_step,
+    step_gflop,
+    synchronise,
+)
+from bench.speed.run import circumstances
+from distill.extractors import Extractor, WithHead
+from distill.student import Student
+from yt8m import cli
+from yt8m import device as devices
+from yt8m.cli import InputError, log
+from yt8m.dataset import Batch
+from yt8m.files import write_json
+from yt8m.tables import table
+
+TOLERANCE = 5e-3  # of a score: products may be rounded to 10 bits (TF32) on a GPU
+
+
+@dataclass(frozen=True)
+class OfStudent(Workload):
+    """Extractor E under its classifier, or the last layers of the whole student."""
+
+    def model(self, toy: bool) -> nn.Module:
+        dims, scale = self.dims(toy), 0.01 if toy else 1.0
+        if self.name == "extractor e":
+            return WithHead(Extractor("e", dims, scale), dims.classes, 0.3)
+        return Student(dims, scale, 0.3)
+
+
+WORKLOADS = (
+    RESNETS[1],
+    *(Workload(w.name, w.arguments, w.toy_arguments, 256, w.frames) for w in FRAMES),
+    OfStudent("extractor e", {}, {}, 1024),
+    OfStudent("student", {}, {}, 1024),
+)
+
+
+def main(out: Path, *, device: str = "cuda", toy: bool = False) -> None:
+    """Writes OUT.json and prints the table. InputError without such a device, or when a network
+    computes something else there."""
+    if device == "cuda" and not torch.cuda.is_available():
+        raise InputError("--device cuda: no GPU is available; --device cpu --toy tries the script")
+    where = torch.device(device)
+    rate = matrix_rate(where, 64 if toy else 8192, 64 if toy else 8192)
+    figures = [Figure("bf16 products", rate / 1e3, "TFLOP/s")]
+    for workload in WORKLOADS:
+        figures += of_workload(workload, where, toy, rate)
+    name = torch.cuda.get_device_name(where) if device == "cuda" else "CPU"
+    found = [asdict(figure) for figure in figures]
+    write_json(out, {"device": name, "toy": toy, **circumstances(), "figures": found})
+    rows = [[f.name, f"{f.value:.4g} {f.unit}", f.note] for f in figures]
+    log("\n".join(table(["figure", name, "note"], rows)))
+
+
+def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float) -> list[Figure]:
+    """Difference from the CPU, training and prediction of one network."""
+    torch.manual_seed(0)
+    batch, targets = workload.data(toy, device)
+    model = workload.model(toy)
+    difference = from_cpu(model, batch, device)
+    if not difference <= TOLERANCE:
+        raise InputError(
+            f"{workload.name}: scores differ by {difference:.1e} from the CPU's; at most "
+            f"{TOLERANCE:g} is rounding; do not train on this device"
+        )
+    model.to(device).train()
+    step = our_step(model, batch, targets, device)
+    seconds = timed(step, device, toy)
+    gflop, size = step_gflop(model, step, batch), len(batch)
+    predicting = timed(lambda: predict(model, batch, device), device, toy)
+    return [
+        Figure(f"{workload.name}: difference of scores from the CPU", difference),
+        Figure(f"{workload.name}: training", size / seconds, "videos/s", note=f"batch {size}"),
+        Figure(f"{workload.name}: share of the bf16 rate", 100 * gflop / seconds / rate, "%"),
+        Figure(f"{workload.name}: prediction", size / predicting, "videos/s", note="bf16"),
+    ]
+
+
+@torch.inference_mode()
+def from_cpu(model: nn.Module, batch: Batch, device: torch.device) -> float:
+    """Largest difference of a score of eight videos, both in float32."""
+    mask = None if batch.mask is None else batch.mask[:8]
+    few = Batch(batch.rgb[:8], batch.audio[:8], mask)
+    model.eval()
+    here = copy.deepcopy(model).to(device)(few).sigmoid().cpu()
+    return float((here - model(few.to(torch.device("cpu"))).sigmoid()).abs().max())
+
+
+@torch.inference_mode()
+def predict(model: nn.Module, batch: Batch, device: torch.device) -> None:
+    model.eval()
+    with devices.autocast(device, "auto"):
+        model(batch)
+
+
+def timed(run, device: torch.device, toy: bool) -> float:
+    """Seconds of one call, by the best of a few runs of ten."""
+
+    def ten() -> None:
+        for _ in range(1 if toy else 10):
+            run()
+        synchronise(device)
+
+    best = in_turns({"ten": ten}, 0 if toy else 3, 1 if toy else 3)["ten"][0]
+    return best / (1 if toy else 10)
+
+
+if __name__ == "__main__":
+    cli.run(main)

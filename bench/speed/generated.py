@@ -1,0 +1,66 @@
+"""First-level predictions that a stack can learn from, without first-level models.
+
+N videos, C classes, m models. Scores of a hidden truth, seen through each model's noise.
+"""
+
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+
+from yt8m.labels import Labels
+from yt8m.predictions import Predictions, sigmoid
+from yt8m.splits import Splits
+
+RARE = 7.0  # logit of a class's mean below even odds
+
+
+class Store:
+    """What the stage of stacking uses of a store, in memory."""
+
+    has_frames = False
+
+    def __init__(self, ids: np.ndarray, labels: Labels, classes: int, rng):
+        self.ids, self.labels = ids, labels
+        self.dims = SimpleNamespace(rgb=8, audio=8, classes=classes)
+        self.features = rng.standard_normal((len(ids), 8)).astype(np.float16)
+
+    def video(self, rows):
+        return self.features[rows], self.features[rows]
+
+
+def world(videos: int, classes: int, rng) -> tuple[Store, Splits, np.ndarray]:
+    """A store, its folds, and the truth's logits float32 (N, C), a few of them likely."""
+    truth = rng.standard_normal((videos, classes), np.float32) * 1.5 - RARE
+    place = np.arange(videos)[:, None]
+    truth[place, rng.integers(0, classes, (videos, 6))] += rng.uniform(2, 10, (videos, 6))
+    drawn = rng.random(truth.shape, np.float32) < sigmoid(truth)
+    rows, labels = np.nonzero(drawn)
+    indptr = np.searchsorted(rows, np.arange(videos + 1)).astype(np.int64)
+    ids = np.array([b"%08x" % i for i in range(videos)])
+    fold = rng.integers(-1, 5, videos).astype(np.int8)
+    return Store(ids, Labels(indptr, labels.astype(np.uint16)), classes, rng), Splits(fold), truth
+
+
+def scores(truth: np.ndarray, rng) -> np.ndarray:
+    """What a model of a quality of its own makes of the truth: logits float32 (N, C)."""
+    noise = rng.uniform(0.6, 1.6)
+    return truth + noise * rng.standard_normal(truth.shape, np.float32)
+
+
+def sparse(ids: np.ndarray, logits: np.ndarray, k: int) -> Predictions:
+    """The k best classes of dense logits."""
+    chosen = np.argpartition(-logits, k, axis=1)[:, :k]
+    values = np.take_along_axis(logits, chosen, 1)
+    order = np.argsort(-values, axis=1)
+    classes = np.take_along_axis(chosen, order, 1).astype(np.uint16)
+    return Predictions(ids, classes, np.take_along_axis(values, order, 1).astype(np.float16))
+
+
+def write_models(folder: Path, models: int, store: Store, truth: np.ndarray, k: int, rng):
+    """Paths and names of the models' predictions of all videos."""
+    names = [f"model{i:03d}" for i in range(models)]
+    paths = [folder / f"{name}.npz" for name in names]
+    for path in paths:
+        sparse(store.ids, scores(truth, rng), k).write(path)
+    return paths, names

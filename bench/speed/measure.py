@@ -1,0 +1,56 @@
+"""Timing of contestants in turns, and the figures that come of it."""
+
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+
+Timings = dict[str, tuple[float, float]]  # contestant -> least (wall, CPU) seconds
+
+
+@dataclass(frozen=True)
+class Figure:
+    """One line of the table. value: a ratio, or what `unit` says; goal: the least that is wanted,
+    or with `most` the most; None: none was set. timings: what the ratio was made from."""
+
+    name: str
+    value: float
+    unit: str = "x"
+    goal: float | None = None
+    most: bool = False
+    note: str = ""
+    timings: Timings = field(default_factory=dict)
+
+    @property
+    def reached(self) -> bool | None:
+        if self.goal is None:
+            return None
+        return self.value <= self.goal if self.most else self.value >= self.goal
+
+
+def in_turns(
+    contestants: Mapping[str, Callable[[], object]], seconds: float, rounds: int = 3
+) -> Timings:
+    """Runs A, B, A, B ... for about `seconds`, at least `rounds` times after one to warm up.
+
+    The least time of each is what disturbances did not add to; turns share what is left of them.
+    """
+    for run in contestants.values():
+        run()
+    best: Timings = {}
+    started, done = time.perf_counter(), 0
+    while done < rounds or time.perf_counter() - started < seconds:
+        for name, run in contestants.items():
+            wall, cpu = time.perf_counter(), time.process_time()
+            run()
+            spent = (time.perf_counter() - wall, time.process_time() - cpu)
+            before = best.get(name, spent)
+            best[name] = (min(before[0], spent[0]), min(before[1], spent[1]))
+        done += 1
+    return best
+
+
+def ratio(name: str, timings: Timings, ours: str, theirs: str, goal=None, note: str = "") -> Figure:
+    """How many times faster `ours` is than `theirs`, by wall time; the note also by CPU time."""
+    wall, cpu = (timings[theirs][i] / timings[ours][i] for i in (0, 1))
+    text = f"{note}; " if note else ""
+    return Figure(name, wall, "x", goal, note=f"{text}by CPU time {cpu:.2f} x", timings=timings)

@@ -1,0 +1,153 @@
+"""Networks and generated batches that the benchmarks train, at YouTube-8M's sizes.
+
+B batch, T frames.
+"""
+
+from dataclasses import dataclass
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from bench.speed.measure import Timings, in_turns
+from first_level.models import lstm, netvlad
+from yt8m import device as devices
+from yt8m import losses
+from yt8m.dataset import Batch, Targets
+from yt8m.resnet import ResNetLike
+from yt8m.settings import Training
+from yt8m.store import Dims
+
+LABELS = 3  # of a video
+
+
+@dataclass(frozen=True)
+class Workload:
+    """A network and the batch it is trained on."""
+
+    name: str
+    arguments: dict
+    toy_arguments: dict
+    batch: int
+    frames: int = 0  # 0: video level
+
+    def dims(self, toy: bool) -> Dims:
+        frames = min(self.frames, 5) if toy else self.frames
+        return Dims(16, 8, 30, frames) if toy else Dims(1024, 128, 3862, frames)
+
+    def model(self, toy: bool) -> nn.Module:
+        """The network; at toy size a narrow one."""
+        kind = {"resnet": ResNetLike, "lstm": lstm.Model, "nextvlad": netvlad.Model}
+        arguments = self.toy_arguments if toy else self.arguments
+        return kind[self.name.split()[0]](self.dims(toy), **arguments)
+
+    def data(self, toy: bool, device: torch.device) -> tuple[Batch, Targets]:
+        """A batch of random features and labels."""
+        dims, size = self.dims(toy), 4 if toy else self.batch
+        generator = torch.Generator().manual_seed(0)
+        shape = (size, dims.max_frames) if self.frames else (size,)
+        rgb, audio = (
+            torch.randn(*shape, width, generator=generator) for width in (dims.rgb, dims.audio)
+        )
+        mask = torch.ones(shape, dtype=torch.bool) if self.frames else None
+        classes = torch.randint(0, dims.classes, (size * LABELS,), generator=generator)
+        rows = torch.arange(size).repeat_interleave(LABELS)
+        targets = Targets(rows, classes, torch.ones(len(rows)), (size, dims.classes))
+        return Batch(rgb, audio, mask).to(device), targets.to(device)
+
+
+RESNETS = (
+    Workload("resnet 1/1", {"width": 2048}, {"width": 8}, 512),
+    Workload(
+        "resnet 4/4",
+        {"width": 2048, "tower_blocks": 4, "concat_blocks": 4},
+        {"width": 8, "tower_blocks": 4, "concat_blocks": 4},
+        512,
+    ),
+)
+FRAMES = (
+    Workload("lstm", {}, {"width": 8, "hidden": [8]}, 16, 300),
+    Workload(
+        "nextvlad",
+        {"clusters": 128, "groups": 8, "hidden": 1024, "gating": 8},
+        {"clusters": 4, "groups": 8, "hidden": 8, "gating": 8},
+        16,
+        300,
+    ),
+)
+
+
+def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.device):
+    """A function that makes one step as training.fit does."""
+    settings = Training()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, fused=True)
+
+    def step() -> None:
+        with devices.autocast(device, "auto"):
+            logits = model(batch)
+        loss = losses.bce(logits, targets)
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        nn.utils.clip_grad_norm_(model.parameters(), settings.clip)
+        optimizer.step()
+
+    return step
+
+
+def plain_step(model: nn.Module, batch: Batch, dense: Tensor):
+    """The loop that a tutorial has: float32, dense targets, Adam."""
+    optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
+
+    def step() -> None:
+        optimizer.zero_grad()
+        F.binary_cross_entropy_with_logits(model(batch), dense).backward()
+        optimizer.step()
+
+    return step
+
+
+def steps(workload: Workload, toy: bool, seconds: float) -> tuple[Timings, float]:
+    """Times of our step and of the plain one on the CPU, and the GFLOP of a step."""
+    device = torch.device("cpu")
+    torch.manual_seed(0)
+    batch, targets = workload.data(toy, device)
+    ours, theirs = workload.model(toy), workload.model(toy)
+    contestants = {
+        "ours": our_step(ours, batch, targets, device),
+        "plain": plain_step(theirs, batch, targets.dense().clamp(max=1)),
+    }
+    timings = in_turns(contestants, seconds, 1 if toy else 2)
+    return timings, step_gflop(ours, contestants["ours"], batch)
+
+
+def step_gflop(model: nn.Module, step, batch: Batch) -> float:
+    """10^9 floating-point operations of the matrices of a training step.
+
+    torch counts products; those of recurrent layers, which it does not see, are added: 2 for each
+    weight and frame forward, twice as many backward.
+    """
+    with FlopCounterMode(display=False) as counter:
+        step()
+    recurrent = [m for m in model.modules() if isinstance(m, nn.RNNBase)]
+    weights = sum(p.numel() for m in recurrent for p in m.parameters() if p.ndim == 2)
+    frames = batch.rgb.shape[0] * (batch.rgb.shape[1] if batch.mask is not None else 1)
+    return (counter.get_total_flops() + 6 * weights * frames) / 1e9
+
+
+def matrix_rate(device: torch.device, size: int = 2048, rows: int = 512) -> float:
+    """GFLOP/s of a bf16 product (rows, size) x (size, size), the best of some."""
+    a, b = (torch.randn(n, size, device=device).bfloat16() for n in (rows, size))
+
+    def product() -> None:
+        F.linear(a, b)
+        synchronise(device)
+
+    seconds = in_turns({"product": product}, 0.2, 20)["product"][0]
+    return 2 * rows * size * size / seconds / 1e9
+
+
+def synchronise(device: torch.device) -> None:
+    """Returns when the device has done what it was asked."""
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)

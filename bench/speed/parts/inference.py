@@ -1,0 +1,57 @@
+"""The student's predictions as exported, against eager float32: a video at a time, and 256."""
+
+from pathlib import Path
+
+import numpy as np
+import onnxruntime
+import torch
+from safetensors.torch import save_file
+
+from bench.speed.measure import Figure, in_turns, ratio
+from distill.build import Member, build_network
+from distill.onnx_graph import write_onnx
+from distill.rounding import load_rounded, rounded_state
+from yt8m.settings import Inputs
+from yt8m.store import Dims
+
+FORMS = {"float32": 2.0, "int8": 4.0}  # times faster that are wanted
+
+
+def figures(toy: bool, folder: Path) -> list[Figure]:
+    """The student of six extractors at half width (untrained: speed does not depend on it)."""
+    dims = Dims(1024, 128, 200 if toy else 3862, 0)
+    torch.manual_seed(0)
+    network = build_network([Member(kind="student", scale=0.05 if toy else 0.5)], Inputs(), dims)
+    network.eval()
+    forms = {"int8": 4.0} if toy else FORMS  # writing a graph takes seconds
+    sessions = {form: session(network, dims, folder, form) for form in forms}
+    found = []
+    for batch in (1, 256):
+        rng = np.random.default_rng(0)
+        rgb, audio = (rng.standard_normal((batch, w), np.float32) for w in (1024, 128))
+        contestants = {"eager": lambda a=rgb, b=audio: eager(network, a, b)}
+        for form, one in sessions.items():
+            feed = {"rgb": rgb, "audio": audio}
+            contestants[form] = lambda one=one, feed=feed: one.run(["logits"], feed)
+        timings = in_turns(contestants, 0.1 if toy else 10)
+        for form, goal in forms.items():
+            name = f"ONNX {form} / eager float32, batch {batch}"
+            found.append(ratio(name, timings, form, "eager", goal))
+    return found
+
+
+@torch.inference_mode()
+def eager(network, rgb: np.ndarray, audio: np.ndarray) -> torch.Tensor:
+    return network(torch.from_numpy(rgb), torch.from_numpy(audio))
+
+
+def session(network, dims: Dims, folder: Path, form: str) -> onnxruntime.InferenceSession:
+    """The graph as the export writes it, loaded as its users load it."""
+    path = folder / f"{form}.onnx"
+    save_file(rounded_state(network, form), folder / f"{form}.safetensors")
+    load_rounded(network, folder / f"{form}.safetensors")  # int8: the values that a row can hold
+    write_onnx(network.eval(), dims, path, form)
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = torch.get_num_threads()
+    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])

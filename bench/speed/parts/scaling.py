@@ -1,0 +1,15 @@
+"""Growth of time and memory with the number of videos; see bench.speed.scaling for larger ones."""
+
+from pathlib import Path
+
+from bench.speed import scaling
+from bench.speed.measure import Figure
+
+
+def figures(toy: bool, folder: Path) -> list[Figure]:
+    """Every stage at three sizes, or two tiny ones."""
+    runs = {}
+    for size in (300, 400) if toy else map(int, scaling.SIZES.split()):
+        (folder / str(size)).mkdir()
+        runs[str(size)] = scaling.stages(size, folder / str(size))
+    return scaling.growth(runs)

@@ -1,0 +1,117 @@
+"""Measures the parts and keeps the figures: `make bench`, `make bench PARTS="decode rows"`.
+
+    python -m bench.speed.run OUT [--parts "decode rows"] [--toy]
+
+Each part runs in a process of its own. OUT/speed.json holds every part's figures with commit, date
+and machine; parts that are not measured now keep what they have. OUT/speed.md is the table.
+"""
+
+import datetime
+import json
+import os
+import platform
+import subprocess
+import sys
+import tempfile
+from dataclasses import asdict
+from importlib import import_module
+from pathlib import Path
+
+from bench.speed.measure import Figure
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.files import read_json, working_in, write_json, writing
+from yt8m.tables import table
+
+PARTS = Path(__file__).parent / "parts"
+TITLES = ["part", "figure", "measured", "wanted", "reached", "note", "commit", "date"]
+
+
+def main(out: Path, *, parts: str = "", toy: bool = False, one: str = "") -> None:
+    """Measures PARTS (default: all) and writes OUT/speed.json and OUT/speed.md.
+
+    --toy: sizes that only show that it runs. --one: measures a part in this process and prints it
+    as JSON (what the others are started with).
+    """
+    if one:
+        print(json.dumps(figures_of(one, toy)))
+        return
+    wanted = parts.split() or names()
+    for name in wanted:
+        if name not in names():
+            raise InputError(f"--parts: no part '{name}'; parts: {', '.join(names())}")
+    with working_in(out):
+        path = out / "speed.json"
+        known = read_json(path) if path.is_file() else {}
+        for name in wanted:
+            known[name] = {**measured(name, toy, out), **circumstances(), "toy": toy}
+            write_json(path, known)
+        lines = table(TITLES, [row for name in known for row in rows(name, known[name])])
+        with writing(out / "speed.md") as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+        log("\n".join(lines))
+
+
+def names() -> list[str]:
+    """The parts that there are."""
+    return sorted(path.stem for path in PARTS.glob("*.py") if path.stem != "__init__")
+
+
+def figures_of(name: str, toy: bool) -> list[dict]:
+    """Measures one part in this process."""
+    part = import_module(f"bench.speed.parts.{name}")
+    with tempfile.TemporaryDirectory(prefix="bench-") as folder:
+        figures: list[Figure] = part.figures(toy, Path(folder))
+    return [asdict(figure) | {"reached": figure.reached} for figure in figures]
+
+
+def measured(name: str, toy: bool, out: Path) -> dict:
+    """Measures one part in another process. InputError when it fails."""
+    log(f"[bench] {name}")
+    command = [sys.executable, "-m", "bench.speed.run", str(out), "--one", name]
+    done = subprocess.run(
+        command + (["--toy"] if toy else []), stdout=subprocess.PIPE, text=True, env=os.environ
+    )
+    if done.returncode:
+        raise InputError(f"part {name} of the benchmark failed (exit status {done.returncode})")
+    return {"figures": json.loads(done.stdout.splitlines()[-1])}
+
+
+def circumstances() -> dict:
+    """What a figure has to be read with."""
+    git = ["git", "-C", str(PARTS), "rev-parse", "--short", "HEAD"]
+    found = subprocess.run(git, capture_output=True, text=True)
+    load = os.getloadavg()[0]
+    return {
+        "commit": found.stdout.strip() or None,
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {processor()}",
+        "load": round(load, 2),  # of the last minute: above the cores, others disturbed it
+    }
+
+
+def processor() -> str:
+    """The processor's name."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return platform.processor() or platform.machine()
+    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    return next(named, platform.machine())
+
+
+def rows(name: str, part: dict) -> list[list[str]]:
+    """The table's lines of one part."""
+    found = []
+    for figure in part["figures"]:
+        goal, sign = figure["goal"], "<=" if figure["most"] else ">="
+        wanted = "-" if goal is None else f"{sign} {goal:g} {figure['unit']}"
+        reached = {None: "-", True: "yes", False: "no"}[figure["reached"]]
+        value = f"{figure['value']:.4g} {figure['unit']}"
+        about = [figure["note"], str(part["commit"]), part["date"]]
+        found.append([name, figure["name"], value, wanted, reached, *about])
+    return found
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,143 @@
+"""The benchmarks at toy size, what they write, and what is refused."""
+
+import json
+import xml.etree.ElementTree as ElementTree
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from bench import calibrate, gpu, plan_cost
+from bench.speed import run, scaling
+from bench.speed.chart import lines_chart
+from bench.speed.measure import Figure, in_turns, ratio
+from first_level.config import read
+from yt8m.cli import InputError
+from yt8m.dropout import Dropout
+
+
+@pytest.mark.parametrize("part", [name for name in run.names() if name != "scaling"])
+def test_every_part_gives_figures(part):
+    figures = run.figures_of(part, toy=True)
+    assert figures
+    assert all(np.isfinite(figure["value"]) for figure in figures)
+    json.dumps(figures)
+
+
+def test_turns_alternate_and_the_least_time_counts():
+    calls = []
+    timings = in_turns({"a": lambda: calls.append("a"), "b": lambda: calls.append("b")}, 0, 3)
+    assert calls == ["a", "b"] * 4
+    assert timings["a"][0] > 0
+    found = ratio("r", {"a": (1.0, 2.0), "b": (3.0, 4.0)}, "a", "b", goal=4)
+    assert (found.value, found.reached, found.note) == (3, False, "by CPU time 2.00 x")
+    assert Figure("lost", 0.1, goal=0.2, most=True).reached
+    assert Figure("plain", 1.0).reached is None
+
+
+def test_results_of_other_parts_are_kept(tmp_path, monkeypatch):
+    figure = {"name": "f", "value": 2.0, "unit": "x", "goal": 1.0, "most": False, "note": ""}
+    monkeypatch.setattr(run, "measured", lambda *_: {"figures": [figure | {"reached": True}]})
+    run.main(tmp_path, parts="gap")
+    run.main(tmp_path, parts="rows decode")
+    kept = json.loads((tmp_path / "speed.json").read_text())
+    assert set(kept) == {"gap", "rows", "decode"}
+    assert kept["gap"]["date"]
+    assert kept["gap"]["machine"]
+    assert (tmp_path / "speed.md").read_text().count(">= 1 x | yes") == 3
+    with pytest.raises(InputError, match="no part 'rowz'; parts: boosting, decode"):
+        run.main(tmp_path, parts="rowz")
+
+
+def test_growth_and_its_picture():
+    runs = {
+        str(n): {"decode": {"seconds": n / 100, "mb": 50.0 + n / 1000}, "disk": {}}
+        for n in (1000, 10_000)
+    }
+    time, memory = scaling.growth(runs)
+    assert time.value == pytest.approx(1.0)
+    assert time.reached
+    assert memory.value == pytest.approx(60 / 51)
+    assert not memory.reached
+    assert scaling.growth({"10": {}}) == []
+    picture = ElementTree.fromstring(lines_chart({"a<b": [(10, 1), (1000, 50)]}, "x", "y"))
+    assert "a<b" in [part.text for part in picture.iter() if part.text]
+    with pytest.raises(InputError, match="numbers of videos, 200 or more"):
+        scaling.main(None, sizes="10")
+
+
+def test_the_stages_that_scaling_measures_run(tmp_path):
+    commands = scaling.commands(300, tmp_path)
+    found = {verb[0] for verbs in commands.values() for verb in verbs}
+    assert {"folds.decode", "first_level.train", "stacking.rows", "distill.train"} <= found
+    seconds, cpu, mb = scaling.measured(["yt8m.synthetic", str(tmp_path / "r"), "--videos", "300"])
+    assert min(seconds, cpu) > 0
+    assert mb > 10
+    with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
+        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.npz")])
+
+
+def test_one_gpu_on_the_cpu(tmp_path):
+    gpu.main(tmp_path / "gpu.json", device="cpu", toy=True)
+    found = json.loads((tmp_path / "gpu.json").read_text())
+    names = [figure["name"] for figure in found["figures"]]
+    for network in ("resnet 4/4", "lstm", "nextvlad", "extractor e", "student"):
+        assert f"{network}: training" in names
+        assert f"{network}: prediction" in names
+    if not torch.cuda.is_available():
+        with pytest.raises(InputError, match="no GPU is available"):
+            gpu.main(tmp_path / "gpu.json")
+
+
+def test_a_device_that_computes_something_else_is_refused(monkeypatch):
+    monkeypatch.setattr(gpu, "from_cpu", lambda *_: 0.1)
+    with pytest.raises(InputError, match="resnet 4/4: scores differ by 1.0e-01 from the CPU's"):
+        gpu.of_workload(gpu.WORKLOADS[0], torch.device("cpu"), True, 1.0)
+
+
+def test_cost_of_a_plan(capsys):
+    plan_cost.main("demo", videos=1000)
+    text = capsys.readouterr().out
+    assert "12 models x 5 folds, 4 of them" in text
+    assert "calibration: " in text
+    assert "NOT MEASURED" not in text
+    plan_cost.main("demo", videos=1000, device="h200")
+    assert "ESTIMATE, NOT MEASURED" in capsys.readouterr().out
+    with pytest.raises(InputError, match="nothing: no such plan; plans: .*demo"):
+        plan_cost.main("nothing")
+    with pytest.raises(InputError, match="--device: cpu or h200"):
+        plan_cost.main("demo", device="tpu")
+
+
+def test_operations_of_a_linear_model_are_two_a_weight(tmp_path):
+    (tmp_path / "linear.toml").write_text('arch = "linear"\n')
+    gflop, level, values = plan_cost.gflop_forward(read(tmp_path / "linear.toml"), tmp_path, 1)
+    assert level == "video"
+    assert gflop == pytest.approx(2 * 1152 * 3862 / 1e9)
+    assert values == 1153 * 3862
+
+
+def test_calibration_has_what_the_costs_need(tmp_path):
+    calibrate.main(out=tmp_path / "c.json", toy=True)
+    found = json.loads((tmp_path / "c.json").read_text())
+    assert set(found) == set(json.loads(plan_cost.CALIBRATION.read_text()))
+
+
+@pytest.mark.parametrize("share", [0.1, 0.5])
+def test_dropout_keeps_its_share_and_the_mean(share):
+    torch.manual_seed(0)
+    dropout, x = Dropout(share), torch.ones(501, 401, requires_grad=True)
+    given = dropout(x)
+    found = given.detach()
+    kept = float((found > 0).float().mean())
+    assert kept == pytest.approx(1 - share, abs=0.005)
+    assert float(found[found > 0].min()) == pytest.approx(1 / (1 - share))
+    given.sum().backward()
+    torch.testing.assert_close(x.grad, found)
+    columns = (found > 0).float().mean(0)
+    assert float(columns.std()) == pytest.approx((share * (1 - share) / 501) ** 0.5, rel=0.2)
+    torch.manual_seed(0)
+    assert torch.equal(dropout(x), found)
+    assert dropout.eval()(x) is x
+    assert isinstance(dropout, nn.Dropout)
