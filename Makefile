@@ -223,6 +223,8 @@ $(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
 refit_says = $(shell awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | \
   sed 's/\#.*//' | tr '\n' ' ' | sed -n 's/.*$1 *= *\[*\([^]=]*\).*/\1/p' | sed 's/[a-z]* *$$//' | tr "\"'," "   ")
 REFIT  := $(call refit_says,models)
+$(foreach m,$(REFIT),$(if $(filter $m,$(MODELS)),,$(error distill/configs/$(PLAN).toml: [refit] names '$m', \
+  which is no model of first_level/configs/$(PLAN); there are: $(MODELS))))
 COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
 REFITS := $(foreach m,$(REFIT),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
 define refit_job # model, copy

@@ -38,7 +38,7 @@ from yt8m.vocabulary import Vocabulary
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "report")
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n(?=    ))+)", re.M)
-PROGRAMS = ("make", "python -m", "cp", "rm", "mkdir")
+PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed")
 
 
 @dataclass(frozen=True)
@@ -200,6 +200,7 @@ def test_blocks_are_found_with_their_markers():
         assert sum(len(block.lines) for block in blocks) == len(indented)
 
 
+@pytest.mark.parametrize("page", ["data.md"], indirect=True)
 def test_both_files_of_labels_say_the_same(page):
     _, tree = page
     one, other = (read_labels(tree / n, Vocabulary([])) for n in ("lists.csv", "pairs.csv"))

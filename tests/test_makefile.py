@@ -158,6 +158,17 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     make(tree)
 
 
+def test_a_refitted_model_that_the_plan_lacks_is_named(tree):
+    toml = tree / "distill/configs/tiny.toml"
+    before = toml.read_text()
+    toml.write_text("[refit]\nmodels = ['one','three']\n")
+    command = ["make", "-n", "all", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
+    done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
+    toml.write_text(before)
+    assert done.returncode == 2
+    assert "distill/configs/tiny.toml: [refit] names 'three', which is no model of" in done.stderr
+
+
 def test_a_settings_change_reruns_its_stage_only(tree):
     toml = tree / "distill/configs/tiny.toml"
     toml.write_text("seed = 3\n")
