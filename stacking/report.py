@@ -5,7 +5,8 @@
 Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
 (`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
 `gap_holdout_single` is the mean of the five alone; `bce_oof` is the binary cross-entropy of the
-kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20.
+kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20. Beside it
+holdout/<system>.npz has the averaged predictions of the stack and of each member.
 """
 
 import math
@@ -39,7 +40,9 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     videos = Store(store)
     truth = Truth(videos, Splits.read(folds, videos.ids))
     stacking = run / "stacking"
-    figures = {"stack": truth.score([fold_predictions(stacking, k) for k in FOLDS])}
+    boosted = [fold_predictions(stacking, k) for k in FOLDS]
+    figures = {"stack": truth.score(boosted)}
+    truth.write_averaged(boosted, out.parent / "holdout" / "stack.npz")
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
@@ -47,6 +50,7 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
         folder = run / "first_level" / name
         parts = [Predictions.read(folder / f"fold{k}" / "predictions.npz") for k in FOLDS]
         figures["members"][name] = truth.score(parts) | {"gain": gains[name]}
+        truth.write_averaged(parts, out.parent / "holdout" / f"{name}.npz")
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
     for name in ("stack", "weighted_mean", "mean"):
@@ -71,6 +75,18 @@ class Truth:
         return self.figures(
             [(p.classes, p.logits) for p in own], [(p.classes, p.logits) for p in rest]
         )
+
+    def write_averaged(self, parts: list[Predictions], out: Path) -> None:
+        """The five versions' mean probabilities on the holdout, as logits of the 20 best."""
+        if not len(self.ids[-1]):
+            return
+        rest = [part.align(self.ids[-1]) for part in parts]
+        width = min(TOP, *(part.classes.shape[1] for part in rest))
+        lists = [(part.classes, part.logits) for part in rest]
+        classes, probabilities = average(lists, self.classes, width)
+        tiny = np.float32(1e-7)
+        logits = np.log((probabilities + tiny) / (1 - probabilities + tiny))
+        Predictions(self.ids[-1], classes, logits.astype(np.float16)).write(out)
 
     def figures(self, own: list, rest: list) -> dict:
         """The same from aligned (classes (n, K), logits (n, K) descending) of folds and holdout."""

@@ -45,6 +45,14 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
         read_json(world.stacking / f"fold{k}" / "train.json")["rounds"] for k in range(NUM_FOLDS)
     ]
 
+    holdout = world.store.labels.take(world.splits.holdout)
+    for name, own in (("stack", stack), *members.items()):
+        kept = Predictions.read(world.stacking / "holdout" / f"{name}.npz")
+        kept = kept.align(world.ids[world.splits.holdout])
+        assert gap(kept.classes, kept.logits, holdout) == pytest.approx(
+            own["gap_holdout"], abs=2e-3
+        )
+
     soft = Predictions.read(world.stacking / "soft_labels.npz")
     assert (soft.ids == world.ids[world.splits.training]).all()
     assert (np.diff(soft.logits.astype(np.float32), axis=1) <= 0).all()
