@@ -80,6 +80,8 @@ def watch(caller: Make, farm: Farm, log) -> int:
                 make.terminate()
             farm.look()
             live.refresh()
+        farm.look()  # at what ended with the last lines
+        live.refresh()
     status = make.wait()
     return status if status >= 0 else 128 - status
 

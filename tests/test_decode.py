@@ -13,7 +13,7 @@ from folds import decode, parts
 from yt8m import synthetic
 from yt8m.cli import InputError
 from yt8m.files import read_json
-from yt8m.framing import read_records, write_records
+from yt8m.framing import messages, read_records, write_records
 from yt8m.store import Store
 
 
@@ -197,7 +197,7 @@ def test_labels_out_of_range(records, tmp_path):
 
 def test_features_must_be_finite(records, tmp_path):
     shard = sorted((records / "video").iterdir())[0]
-    message = synthetic.messages.Example.FromString(next(read_records(shard)))
+    message = messages.Example.FromString(next(read_records(shard)))
     message.features.feature["mean_rgb"].float_list.value[0] = float("nan")
     message.features.feature["id"].bytes_list.value[0] = b"nan!"
     write_records(records / "video" / "z.tfrecord", [message.SerializeToString()])
