@@ -1,4 +1,4 @@
-"""How much of a student's figure on a fold is leak (docs/results.md, "The leak").
+"""How much of a student's figure on a fold is leak (docs/distill.md, "The leak").
 
     python -m bench.leak artifacts/small/store artifacts/small/folds.npz \
         artifacts/small/stacking/soft_labels.npz OUT

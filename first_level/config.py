@@ -78,7 +78,7 @@ class ModelConfig(Config):
     start: Start | None = None
     teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
-    # when another model proposes the class (docs/results.md has what K costs and gives).
+    # when another model proposes the class (docs/stacking.md has what K costs and gives).
     keep: int = Field(64, ge=20)
 
 

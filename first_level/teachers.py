@@ -3,7 +3,7 @@
 Main paper, table 1, row 2: ResNetLike on soft labels joins the ensemble that is stacked. Its soft
 labels were out-of-fold predictions, and those leak: the teacher of a video of fold j has learnt
 fold k, the student learns its function, and what it then says of fold k is no prediction any more
-(measured: docs/results.md). So here the teachers of the job that never sees fold k are that fold's
+(measured: docs/distill.md). So here the teachers of the job that never sees fold k are that fold's
 own models, which never saw it either. They label what the student is given, mixtures included
 ("Knowledge distillation: a good teacher is patient and consistent", Beyer et al., 2022).
 """

@@ -84,8 +84,8 @@ class Truth:
         width = min(TOP, *(part.classes.shape[1] for part in rest))
         lists = [(part.classes, part.logits) for part in rest]
         classes, probabilities = average(lists, self.classes, width)
-        tiny = np.float32(1e-7)
-        logits = np.log((probabilities + tiny) / (1 - probabilities + tiny))
+        inside = probabilities.clip(1e-7, 1 - 1e-7)
+        logits = np.log(inside / (1 - inside))
         Predictions(self.ids[-1], classes, logits.astype(np.float16)).write(out)
 
     def figures(self, own: list, rest: list) -> dict:

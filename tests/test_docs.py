@@ -1,8 +1,8 @@
-"""The pages of docs/ do what they say: their commands run, in order, in a copy of the project.
+"""The README and the pages of docs/ do what they say: their commands run in a copy of the project.
 
 An indented block is commands, unless the comment above it (which a reader does not see) says else:
 `<!-- shown: why -->`: only the arguments are checked (it needs the network, or hours);
-`<!-- file: path -->`: the content of that file; `<!-- text -->`: neither. A page joins by INPUTS.
+`<!-- file: path -->`: the content of that file; `<!-- text -->`: neither. INPUTS: what they need.
 """
 
 import importlib
@@ -37,7 +37,7 @@ from yt8m.vocabulary import Vocabulary
 
 ROOT = Path(__file__).parents[1]
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "report")
-BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n(?=    ))+)", re.M)
+BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
 PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed")
 
 
@@ -106,12 +106,17 @@ def _export_inputs(folder: Path) -> None:
         np.save(folder / f"{name}.npy", np.ones((3, width), np.float32))
 
 
-INPUTS = {"data.md": _data_inputs, "export.md": _export_inputs}
-PAGES = {page: blocks_of(page, (ROOT / "docs" / page).read_text()) for page in INPUTS}
+INPUTS = {"docs/data.md": _data_inputs, "docs/export.md": _export_inputs}
+FOUND = ["README.md", *(f"docs/{path.name}" for path in sorted((ROOT / "docs").glob("*.md")))]
+PAGES = {page: blocks_of(page, (ROOT / page).read_text()) for page in FOUND}
+RUNNING, SHOWING = (
+    [page for page, blocks in PAGES.items() if any(block.kind == kind for block in blocks)]
+    for kind in ("run", "shown")
+)
 EVERY = [block for blocks in PAGES.values() for block in blocks]
 
 
-@pytest.fixture(scope="module", params=PAGES)
+@pytest.fixture(scope="module")
 def page(request, tmp_path_factory):
     """A page, and a copy of the project with an environment that make finds and its inputs."""
     tree = tmp_path_factory.mktemp("docs")
@@ -125,7 +130,7 @@ def page(request, tmp_path_factory):
     python = tree / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
-    INPUTS[request.param](tree)
+    INPUTS.get(request.param, lambda _: None)(tree)
     for block in PAGES[request.param]:
         if block.kind == "file":
             (tree / block.argument).parent.mkdir(exist_ok=True)
@@ -144,12 +149,16 @@ def _shell(tree: Path, text: str) -> str:
     return done.stdout
 
 
+@pytest.mark.parametrize("page", RUNNING, indirect=True)
 def test_the_commands_run_in_order(page):
     name, tree = page
-    ran = [block for block in PAGES[name] if block.kind == "run"]
-    assert ran
-    for block in ran:
-        _shell(tree, block.text)
+    for block in PAGES[name]:
+        if block.kind == "run":
+            _shell(tree, block.text)
+
+
+def test_pages_with_inputs_run_commands():
+    assert set(INPUTS) <= set(RUNNING)
 
 
 def _arguments_are_right(tree: Path, line: str) -> None:
@@ -164,6 +173,7 @@ def _arguments_are_right(tree: Path, line: str) -> None:
         raise AssertionError(f"{line}: not what {words[2]} takes") from error
 
 
+@pytest.mark.parametrize("page", SHOWING, indirect=True)
 def test_commands_that_are_only_shown_have_arguments_that_exist(page):
     name, tree = page
     for block in PAGES[name]:
@@ -173,6 +183,7 @@ def test_commands_that_are_only_shown_have_arguments_that_exist(page):
                 _arguments_are_right(tree, line)
 
 
+@pytest.mark.parametrize("page", ["docs/data.md"], indirect=True)
 @pytest.mark.parametrize(
     "line", ["make all PLNA=small", "make al", "python -m folds.download --shard 1,2 a b"]
 )
@@ -196,11 +207,11 @@ def test_blocks_are_found_with_their_markers():
         Block("p", "file", "x/y", "1\n\n  2\n"),
     ]
     for page, blocks in PAGES.items():
-        indented = re.findall(r"^    .*\S", (ROOT / "docs" / page).read_text(), re.M)
+        indented = re.findall(r"^    .*\S", (ROOT / page).read_text(), re.M)
         assert sum(len(block.lines) for block in blocks) == len(indented)
 
 
-@pytest.mark.parametrize("page", ["data.md"], indirect=True)
+@pytest.mark.parametrize("page", ["docs/data.md"], indirect=True)
 def test_both_files_of_labels_say_the_same(page):
     _, tree = page
     one, other = (read_labels(tree / n, Vocabulary([])) for n in ("lists.csv", "pairs.csv"))
@@ -218,7 +229,7 @@ def test_the_keys_of_dataset_toml_are_all_there():
     assert len(keys) == len(Description.model_fields)
 
 
-@pytest.mark.parametrize("path", sorted((ROOT / "docs").glob("*.md")), ids=lambda path: path.name)
+@pytest.mark.parametrize("path", [ROOT / page for page in FOUND], ids=FOUND)
 def test_links_between_pages_lead_somewhere(path):
     for target in re.findall(r"\]\(([^)]+)\)", path.read_text()):
         file, _, anchor = target.partition("#")
