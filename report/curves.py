@@ -6,9 +6,9 @@ from markupsafe import Markup
 from report.figure import Figure, absent
 from report.run import Run
 from report.svg import Axis, Plot
-from yt8m.records import LOWEST, QUANTUM
 from yt8m.settings import Inputs
 from yt8m.splits import uniform
+from yt8m.videos import LOWEST, QUANTUM
 
 PANELS = 24  # models whose curves are drawn
 LOOKED_AT = 200  # videos among which samples are chosen

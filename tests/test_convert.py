@@ -13,8 +13,9 @@ from yt8m import convert
 from yt8m.cli import InputError
 from yt8m.description import describe, find_shards
 from yt8m.label_files import read_labels
-from yt8m.records import QUANTUM, dequantise, stream
+from yt8m.records import stream
 from yt8m.store import Store
+from yt8m.videos import QUANTUM, dequantise
 from yt8m.vocabulary import Vocabulary
 
 LENGTHS = np.array([3, 1, 4, 2, 5])
