@@ -44,6 +44,8 @@ outputs = {{
 }}
 if os.environ.get("FAIL") == module:
     sys.exit("error: " + module + ": it was to fail")
+if os.environ.get("LASTING") == module:
+    time.sleep(2)
 if os.environ.get("SLOW") == module:
     print("[slow] begins", flush=True)
     time.sleep(60)
