@@ -239,7 +239,8 @@ endef
 $(foreach k,$(FOLDS),$(eval $(call reranker_rows,$k)))
 $(D)/reranker/model.txt: $(S)/config.json $(FOLDS:%=$(D)/reranker/fold%/rows/rows.json)
 	$(RUN) $(PYTHON) -m stacking.train $< $(D)/reranker $@ --fold -1 --threads $(THREADS)
-$(D)/reranker/reranker.json: $(D)/reranker/model.txt
+# Packing also writes the trees and the counts; if they are gone it packs again.
+$(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/reranker/reranker.onnx),$(wildcard $(D)/reranker/reranker.npz)),,FORCE)
 	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.

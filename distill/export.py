@@ -19,7 +19,7 @@ from distill.build import Network, build_network, member_of
 from distill.config import DistillConfig
 from distill.exported import Exported
 from distill.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
-from distill.refit import check
+from distill.refit import check_refittable
 from distill.reranker import FILES as RERANKER
 from distill.rounding import DTYPES, rounded_state
 from distill.student import num_values
@@ -124,7 +124,7 @@ def refitted(distill: Path, name: str) -> Member:
     """A refitted model, as its own snapshot describes it."""
     where = distill.parent / "first_level" / name / "config.json"
     model = read_snapshot(_there(where), ModelConfig)
-    check(model, where)
+    check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
 
 

@@ -25,11 +25,14 @@ class Exported:
     """The networks of an export folder, in float32. InputError when the folder is not one.
 
     runtime: "torch" (safetensors), "onnx" (the graph, by onnxruntime), "auto": torch where it is
-    installed.
+    installed. threads: None leaves torch's as they are.
     """
 
     def __init__(
-        self, folder: Path, runtime: Literal["auto", "torch", "onnx"] = "auto", threads: int = 1
+        self,
+        folder: Path,
+        runtime: Literal["auto", "torch", "onnx"] = "auto",
+        threads: int | None = None,
     ):
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
@@ -75,13 +78,14 @@ class Exported:
 class Torch:
     """The networks by torch: raw features, float32 -> (m, N, C)."""
 
-    def __init__(self, folder: Path, manifest, threads: int):
+    def __init__(self, folder: Path, manifest, threads: int | None):
         import torch
 
         from distill.build import build_network
         from distill.rounding import load_rounded
 
-        cli.set_threads(threads)
+        if threads:
+            cli.set_threads(threads)
         with torch.device("meta"):  # without memory for values: those come from the file
             self.network = build_network(manifest.members, manifest.inputs, manifest.dims)
         load_rounded(self.network, folder / WEIGHTS)
@@ -96,19 +100,15 @@ class Torch:
 class Onnx:
     """The networks by onnxruntime. InputError without a graph in the folder."""
 
-    def __init__(self, folder: Path, manifest, threads: int):
-        import onnxruntime
+    def __init__(self, folder: Path, manifest, threads: int | None):
+        from distill.graph import session_of
 
         if not (folder / GRAPH).is_file():
             raise InputError(
                 f"{folder}: no {GRAPH}, which is needed where torch is not installed; export "
                 "without --no-onnx, or install torch"
             )
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        providers = ["CPUExecutionProvider"]
-        self.session = onnxruntime.InferenceSession(folder / GRAPH, options, providers=providers)
+        self.session = session_of(folder / GRAPH, threads)
 
     def __call__(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
         given = {"rgb": rgb, "audio": audio}

@@ -43,7 +43,7 @@ def main(
     started = time.monotonic()
     settings, model = read_snapshot(config, DistillConfig), read_snapshot(model_config, ModelConfig)
     name = model_config.parent.name
-    check(model, model_config)
+    check_refittable(model, model_config)
     with working_in(out):
         data = Store(store)
         splits = Splits.read(folds, data.ids)
@@ -68,7 +68,7 @@ def targets_of(settings: DistillConfig) -> SoftLabels:
     return settings.refit.targets or settings.targets
 
 
-def check(model: ModelConfig, where: Path) -> None:
+def check_refittable(model: ModelConfig, where: Path) -> None:
     """InputError when an export could not make the model's inputs, or it is not made by itself."""
     for key in ("start", "teachers"):
         if getattr(model, key) is not None:

@@ -12,9 +12,9 @@ N videos, m models, C classes, M candidates, R rgb, A audio.
 from pathlib import Path
 
 import numpy as np
-import onnxruntime
 from scipy import sparse
 
+from distill.graph import session_of
 from stacking import features, label_features
 from stacking.candidates import pooled, ranked
 from stacking.config import RankBy, Stacking
@@ -27,7 +27,6 @@ from yt8m.store import Store
 
 ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.npz"
 FILES = (ABOUT, TREES, COUNTS)
-KEEP = 64  # of a model's list, as first-level predictions have
 CHUNK = 256  # videos at a time: their features stay in the cache
 
 
@@ -35,6 +34,7 @@ class About(Config):
     """reranker.json: how rows are made of predictions."""
 
     models: list[str]  # in the order of the columns
+    kept: list[int]  # of each model's list; a class beyond counts with the last one
     columns: list[str]
     candidates: int
     rank_by: RankBy
@@ -56,6 +56,7 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
     training = data.labels.take(Splits.read(folds, data.ids).training)
     about = About(
         models=found["models"],
+        kept=found["kept"],
         columns=columns,
         candidates=found["candidates"],
         rank_by=settings.rank_by,
@@ -78,7 +79,7 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
 class Reranker:
     """A packed re-ranker. InputError when a file is absent or damaged."""
 
-    def __init__(self, folder: Path, threads: int = 1):
+    def __init__(self, folder: Path, threads: int | None = None):
         self.about = validated(read_json(folder / ABOUT), About, folder / ABOUT)
         arrays = read_npz(folder / COUNTS)
         self.num_classes = len(arrays["counts"])
@@ -107,7 +108,7 @@ class Reranker:
 
     def _chunk(self, logits: np.ndarray, rgb: np.ndarray, audio: np.ndarray):
         about = self.about
-        lists = [best(of_model, KEEP) for of_model in logits]
+        lists = [best(one, keep) for one, keep in zip(logits, about.kept, strict=True)]
         classes, _ = pooled(lists, about.rank_by, self.num_classes, about.candidates)
         context = features.norms(rgb, audio)
         own = features.features(lists, classes, self.num_classes, context)
@@ -123,12 +124,8 @@ class Reranker:
 class Trees:
     """The graph of distill/trees.py, called on features (N, F) float32; raw scores (N,)."""
 
-    def __init__(self, path: Path, threads: int = 1):
-        options = onnxruntime.SessionOptions()
-        options.log_severity_level = 3
-        options.intra_op_num_threads = threads
-        providers = ["CPUExecutionProvider"]
-        self.session = onnxruntime.InferenceSession(path, options, providers=providers)
+    def __init__(self, path: Path, threads: int | None):
+        self.session = session_of(path, threads)
 
     def __call__(self, features: np.ndarray) -> np.ndarray:
         return self.session.run(["raw"], {"features": features})[0][:, 0]

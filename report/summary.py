@@ -91,8 +91,8 @@ def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:
 def _export(run: Path) -> dict:
     """What is handed over, as it is on disk."""
     scores = read_json(run / "evaluation.json")
-    weights = run / "export" / "model.safetensors"
-    line = _line("export", "video", {}, weights.stat().st_size / 1e6)
+    parts = [run / "export" / "model.safetensors", *(run / "export").glob("reranker.*")]
+    line = _line("export", "video", {}, sum(path.stat().st_size for path in parts) / 1e6)
     return line | {"gap_single": scores["gap20"]}
 
 

@@ -174,6 +174,7 @@ def write_rows(
     about = {"videos": n, "labels": total, "labels_found": found, "recall": recall}
     return {f"{prefix}{key}": value for key, value in about.items()} | {
         "features": columns,
+        "kept": [classes.shape[1] for classes, _ in lists],
         "candidates": keep,
     }
 

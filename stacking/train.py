@@ -68,7 +68,7 @@ def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int
     options = parameters(settings, threads)
     with working_in(out.parent):
         train, inner, names = sequences(stacking, fold, settings)
-        booster, losses = fit(train, inner, names, options, f"[stack fold{fold}]", started)
+        booster, losses = fit(train, inner, names, options, f"[stack {named(fold)}]", started)
         about = {
             "rows": sum(map(len, train)),
             "inner_rows": sum(map(len, inner)),
@@ -80,9 +80,14 @@ def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int
         with writing(out) as temporary:
             booster.save_model(temporary, num_iteration=booster.best_iteration)
     log(
-        f"[stack fold{fold}] {about['rounds']} rounds on {about['rows']:,} rows, inner loss "
+        f"[stack {named(fold)}] {about['rounds']} rounds on {about['rows']:,} rows, inner loss "
         f"{about['inner_loss']:.5f}, {about['seconds']} s, {cli.peak_memory_mb():,.0f} MB"
     )
+
+
+def named(fold: int) -> str:
+    """The booster that will predict this fold; ALL: the one that learns from every fold."""
+    return "all folds" if fold == ALL else f"fold{fold}"
 
 
 def sequences(stacking: Path, fold: int, settings: Stacking):
@@ -106,7 +111,7 @@ def sequences(stacking: Path, fold: int, settings: Stacking):
                 part.append(RowSequence(rows, videos, variant))
     if not train or not inner:
         raise InputError(
-            f"{stacking}: too few videos outside fold {fold} to train on and to stop on"
+            f"{stacking}: too few videos to train and to stop the booster of {named(fold)}"
         )
     return train, inner, names
 

@@ -52,6 +52,9 @@ if os.environ.get("SLOW") == module:
 out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made\\n")
+if module == "distill.reranker":
+    out.with_name("reranker.onnx").write_text("made")
+    out.with_name("reranker.npz").write_text("made")
 if module == "distill.score":
     out.with_name("evaluation_predictions.npz").write_text("made")
 """
@@ -154,6 +157,8 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     assert all("first_level/two/config.json" in call for call in refits)
     assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
     assert make(tree) == []
+    (tree / RUN / "distill/reranker/reranker.onnx").unlink()
+    assert modules(make(tree)) == sorted(["distill.reranker", "distill.export", *SCORE_ON])
     (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
     assert modules(make(tree)).count("distill.refit") == 2
     toml.write_text(before)

@@ -203,6 +203,19 @@ def test_a_damaged_re_ranker_is_named(run, tmp_path):
         Exported(tmp_path / "export")
 
 
+@pytest.mark.parametrize("file", [reranker.TREES, "model.onnx"])
+def test_a_damaged_graph_is_named(run, tmp_path, file):
+    shutil.copytree(run / "export", tmp_path / "export")
+    path = tmp_path / "export" / file
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=f"{file}: cannot be loaded .*; export again"):
+        Exported(tmp_path / "export", "onnx")
+
+
+def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
+    assert Exported(run / "export").reranker.about.kept == [30, 30]  # all classes there are
+
+
 @pytest.mark.parametrize(
     ("change", "text"),
     [
@@ -215,7 +228,7 @@ def test_a_damaged_re_ranker_is_named(run, tmp_path):
 def test_models_that_no_export_could_run_are_refused(tmp_path, change, text):
     values = {"arch": "linear"} | change
     with pytest.raises(InputError, match=text):
-        refit.check(ModelConfig.model_validate(values), tmp_path / "config.json")
+        refit.check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
 
 
 def test_export_errors(run, data_set, tmp_path):
