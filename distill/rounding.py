@@ -11,6 +11,7 @@ from distill.manifest import MANIFEST
 from yt8m.cli import InputError
 
 STEP = ".step"  # ends the name of what one unit of a row of an int8 matrix stands for
+COUNTER = "num_batches_tracked"
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float16}  # of vectors
 
 
@@ -18,12 +19,17 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
     """Its values as `dtype` (a key of DTYPES), to be stored.
 
     int8: a matrix as bytes and, for each of its rows, the float32 step `<name>.step` that one unit
-    stands for; all else float16. BatchNorm's step counters are left out: nothing reads them.
+    stands for; all else float16. Whole numbers stay as they are, but BatchNorm's step counters are
+    left out: nothing reads them.
     """
-    state = {k: v.detach().cpu() for k, v in network.state_dict().items() if v.is_floating_point()}
     rounded = {}
-    for name, value in state.items():
-        if dtype == "int8" and value.ndim == 2:
+    for name, value in network.state_dict().items():
+        if name.endswith(COUNTER):
+            continue
+        value = value.detach().cpu()
+        if not value.is_floating_point():
+            rounded[name] = value.contiguous()
+        elif dtype == "int8" and value.ndim == 2 and value.numel():
             step = value.abs().amax(dim=1).clamp_min(1e-12) / 127  # (rows,)
             rounded[name] = torch.round(value / step[:, None]).to(torch.int8)
             rounded[name + STEP] = step
@@ -38,12 +44,13 @@ def load_rounded(network: torch.nn.Module, path: Path) -> None:
     try:
         state = load_file(path)
         steps = {name: state.pop(name) for name in list(state) if name.endswith(STEP)}
-        for name in state:
-            state[name] = state[name].float()  # one by one: never all values three times
+        for name in state:  # one by one: never all values three times
             if name + STEP in steps:
-                state[name] *= steps[name + STEP][:, None]
+                state[name] = state[name].float() * steps[name + STEP][:, None]
+            elif state[name].is_floating_point():
+                state[name] = state[name].float()
         for name in network.state_dict():
-            if name.endswith("num_batches_tracked"):
+            if name.endswith(COUNTER):
                 state[name] = torch.tensor(0)
         network.load_state_dict(state, assign=True)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:

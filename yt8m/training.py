@@ -46,7 +46,8 @@ def fit(
     FOLDER/log.jsonl holds the same lines while it goes on (yt8m/epochs.py).
 
     A model may have `verticals`, a number V > 0: while it trains its logits are (B, C + V), the
-    last those of the verticals; and `penalty`, a scalar of each forward pass, added to the loss.
+    last those of the verticals; `penalty`, a scalar of each forward pass, added to the loss; and
+    `remember(batch, targets)`, called first with up to `model.videos` of the videos.
     check_rows: videos whose GAP@20 is logged each epoch. If settings.needs_inner they decide, so
     they must be videos that the model never predicts; otherwise they are only watched.
     fingerprint: of all that went in; a checkpoint with another one is not gone on from.
@@ -59,6 +60,9 @@ def fit(
             f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
             "raise training.inner or give more records"
         )
+    if hasattr(model, "remember"):
+        kept = rows[:: -(-len(rows) // model.videos)]
+        model.remember(source.load(kept, torch.device("cpu")), targets(kept))
     device = devices.pick()
     torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
     verticals = getattr(model, "verticals", 0)
