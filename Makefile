@@ -225,8 +225,9 @@ refit_says = $(shell awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).
 REFIT  := $(call refit_says,models)
 $(foreach m,$(REFIT),$(if $(filter $m,$(MODELS)),,$(error distill/configs/$(PLAN).toml: [refit] names '$m', \
   which is no model of first_level/configs/$(PLAN); there are: $(MODELS))))
+HANDED := $(call refit_says,folds)
 COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
-REFITS := $(foreach m,$(REFIT),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
+REFITS := $(foreach m,$(filter-out $(HANDED),$(REFIT)),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
 define refit_job # model, copy
 $(D)/refit/$1/copy$2/weights.safetensors: $(D)/config.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz
 	$$(RUN) $$(PYTHON) -m distill.refit $$< $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)

@@ -9,7 +9,7 @@ only when a value changes, so that a comment retrains nothing.
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, field_validator
+from pydantic import Field, ValidationInfo, field_validator
 
 from yt8m import cli
 from yt8m.config import Config, read_toml, write_if_changed, write_snapshot
@@ -66,6 +66,9 @@ class Refit(Config):
 
     models: Annotated[tuple[str, ...], Field(strict=False)] = ()  # video-level ones of the plan
     copies: int = Field(1, ge=1)  # of each, of other seeds; their logits are averaged
+    # Those of them whose five fold models, averaged, are handed over instead: five times the size,
+    # nothing to train, and the more accurate the fewer errors a model shares with itself.
+    folds: Annotated[tuple[str, ...], Field(strict=False)] = ()
     targets: SoftLabels | None = None  # what they learn; none: [targets]
 
     @field_validator("models")
@@ -74,6 +77,14 @@ class Refit(Config):
         if len(set(models)) < len(models):
             raise ValueError("a model is named twice; say copies = 2")
         return models
+
+    @field_validator("folds")
+    @classmethod
+    def _among_models(cls, folds: tuple[str, ...], others: ValidationInfo) -> tuple[str, ...]:
+        for name in folds:
+            if name not in others.data.get("models", ()):
+                raise ValueError(f"{name!r} is not among `models`")
+        return folds
 
 
 class DistillConfig(Config):

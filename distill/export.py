@@ -19,7 +19,7 @@ from distill.build import Network, build_network, member_of
 from distill.config import DistillConfig
 from distill.exported import Exported
 from distill.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
-from distill.refit import check_refittable
+from distill.refit import check_handed_over, check_refittable
 from distill.reranker import FILES as RERANKER
 from distill.rounding import DTYPES, rounded_state
 from distill.student import num_values
@@ -29,6 +29,7 @@ from yt8m import cli
 from yt8m.cli import InputError, log
 from yt8m.config import canonical, read_snapshot
 from yt8m.files import working_in, writing
+from yt8m.splits import NUM_FOLDS
 from yt8m.store import Store
 from yt8m.training import load_weights
 
@@ -112,19 +113,29 @@ def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[
         raise InputError("--name both: a re-ranked student is no mean; allowed: student, resnet")
     if chosen == "student" and settings.refit.models:
         return [
-            (refitted(distill, name), distill / "refit" / name / f"copy{copy}")
+            (refitted(distill, name, settings), folder)
             for name in settings.refit.models
-            for copy in range(settings.refit.copies)
+            for folder in versions(distill, name, settings)
         ]
     kinds = ("student", "resnet") if chosen == "both" else (chosen,)
     return [(member_of(kind, settings), distill / kind) for kind in kinds]
 
 
-def refitted(distill: Path, name: str) -> Member:
-    """A refitted model, as its own snapshot describes it."""
+def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
+    """The folders of a model's weights: of its copies, or of its fold models."""
+    if name in settings.refit.folds:
+        return [distill.parent / "first_level" / name / f"fold{k}" for k in range(NUM_FOLDS)]
+    return [distill / "refit" / name / f"copy{copy}" for copy in range(settings.refit.copies)]
+
+
+def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
+    """A refitted model, or one of its fold models, as its own snapshot describes it."""
     where = distill.parent / "first_level" / name / "config.json"
     model = read_snapshot(_there(where), ModelConfig)
-    check_refittable(model, where)
+    if name in settings.refit.folds:
+        check_handed_over(model, where)
+    else:
+        check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
 
 

@@ -72,7 +72,14 @@ def check_refittable(model: ModelConfig, where: Path) -> None:
     """InputError when an export could not make the model's inputs, or it is not made by itself."""
     for key in ("start", "teachers"):
         if getattr(model, key) is not None:
-            raise InputError(f"{where}: has a table [{key}], so it cannot be refitted")
+            raise InputError(
+                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
+            )
+    check_handed_over(model, where)
+
+
+def check_handed_over(model: ModelConfig, where: Path) -> None:
+    """InputError when an export could not make the model's inputs."""
     try:
         check_exportable(model.inputs)
     except ValueError as error:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from report.summary import refitted
 from stacking.features import lookup
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
 from yt8m.cli import InputError
@@ -67,8 +68,9 @@ class Run:
         folder = self.folder / "distill"
         refit = read_json(folder / "config.json")["refit"]
         copies = range(refit["copies"])
-        parts = [f"refit/{name}/copy{copy}" for name in refit["models"] for copy in copies]
-        parts = parts or [*(f"extractor_{letter}" for letter in "abcdef"), "student"]
+        parts = [f"refit/{name}/copy{copy}" for name in refitted(refit) for copy in copies]
+        if not refit["models"]:
+            parts = [*(f"extractor_{letter}" for letter in "abcdef"), "student"]
         return {part: read_json(folder / part / "report.json") for part in [*parts, "resnet"]}
 
     @cached_property

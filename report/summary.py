@@ -68,13 +68,18 @@ def _students(run: Path) -> list[dict]:
     """
     refit = read_json(run / "distill" / "config.json")["refit"]
     lines = []
-    for name in refit["models"]:
+    for name in refitted(refit):
         copies = [f"refit/{name}/copy{copy}" for copy in range(refit["copies"])]
         lines.append(_student(run, copies, f"refitted {name}"))
     if not refit["models"]:
         extractors = [f"extractor_{letter}" for letter in "abcdef"]
         lines.append(_student(run, ["student"], "student: six extractors", extractors))
     return [*lines, _student(run, ["resnet"], "student: ResNetLike")]
+
+
+def refitted(refit: dict) -> list[str]:
+    """The models of a table [refit] that were trained again, not handed over by their folds."""
+    return [name for name in refit["models"] if name not in refit.get("folds", ())]
 
 
 def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:

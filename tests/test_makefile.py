@@ -161,6 +161,10 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     assert modules(make(tree)) == sorted(["distill.reranker", "distill.export", *SCORE_ON])
     (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
     assert modules(make(tree)).count("distill.refit") == 2
+    toml.write_text("[refit]\nmodels = ['one', 'two']\nfolds = ['two']\n")
+    refits = [call for call in make(tree) if call.startswith("distill.refit")]
+    assert len(refits) == 1
+    assert "first_level/one/config.json" in refits[0]
     toml.write_text(before)
     make(tree)
 

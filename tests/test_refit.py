@@ -15,20 +15,27 @@ from distill.build import build_network
 from distill.config import DistillConfig
 from distill.config import main as configure
 from distill.exported import Exported
-from first_level.config import ModelConfig
+from first_level.config import ModelConfig, build
 from first_level.train import main as train_first_level
 from stacking import features, label_features, rows, train
 from stacking.candidates import pooled
 from stacking.config import Stacking
 from stacking.predict import read_booster
 from yt8m.cli import InputError
-from yt8m.config import write_snapshot
+from yt8m.config import read_snapshot, write_snapshot
+from yt8m.dataset import prepared
 from yt8m.files import read_json, write_json
 from yt8m.labels import Labels
+from yt8m.settings import Inputs
 from yt8m.splits import NUM_FOLDS
 from yt8m.store import Store
+from yt8m.training import load_weights
 
-MODELS = {"wide": ("mlp", {"widths": [24]}, {}), "heard": ("linear", {}, {"modalities": "audio"})}
+MODELS = {
+    "wide": ("mlp", {"widths": [24]}, {}),
+    "heard": ("linear", {}, {"modalities": "audio"}),
+    "near": ("neighbours", {"neighbours": 9}, {}),
+}
 STACKING = {
     "candidates": 12,
     "booster": {"max_rounds": 30, "num_leaves": 7, "min_data_in_leaf": 20},
@@ -37,7 +44,7 @@ STACKING = {
 
 @pytest.fixture(scope="module")
 def run(data_set, tmp_path_factory):
-    """A run folder: two models of five folds, two refitted copies of each, re-ranker and export."""
+    """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
     run = tmp_path_factory.mktemp("refit")
     store, folds = data_set / "store", data_set / "folds.npz"
     data = Store(store)
@@ -50,7 +57,9 @@ def run(data_set, tmp_path_factory):
         for fold in range(NUM_FOLDS):
             train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
     toml = run / "distill.toml"
-    toml.write_text("[refit]\nmodels = ['heard', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n")
+    toml.write_text(
+        "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
+    )
     configure(toml, run / "distill" / "config.json")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
@@ -229,6 +238,28 @@ def test_models_that_no_export_could_run_are_refused(tmp_path, change, text):
     values = {"arch": "linear"} | change
     with pytest.raises(InputError, match=text):
         refit.check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
+
+
+def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
+    toml, store = tmp_path / "distill.toml", Store(data_set / "store")
+    toml.write_text("[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\nfolds = ['wide']\n")
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/distill/refit/wide")
+    distill = tmp_path / "run/distill"
+    configure(toml, distill / "config.json")
+    export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
+    rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
+    found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]
+    batch = prepared(Inputs(), torch.from_numpy(rgb), torch.from_numpy(audio))
+    wide = read_snapshot(run / "first_level/wide/config.json", ModelConfig)
+    expected = []
+    for fold in range(NUM_FOLDS):
+        model = build(wide, store.dims, "wide").eval()
+        load_weights(model, run / f"first_level/wide/fold{fold}/weights.safetensors")
+        expected.append(model(batch).detach())
+    np.testing.assert_allclose(found, torch.stack(expected).mean(0), atol=0.02)
+    with pytest.raises(ValueError, match="'c' is not among `models`"):
+        DistillConfig.model_validate({"refit": {"models": ["a"], "folds": ["c"]}})
 
 
 def test_export_errors(run, data_set, tmp_path):

@@ -79,7 +79,7 @@ class Model(nn.Module):
         similarity = similarity + share * of_audio.float().gather(1, nearest)
         weights = ((similarity - similarity[:, :1]) / self.temperature.exp()).exp()
         votes = weights[:, :, None] * self.values[nearest]  # (B, K, L)
-        sums = votes.new_zeros(len(batch), self.num_classes + 1)  # the last one: beyond a list
+        sums = votes.new_zeros(votes.shape[0], self.num_classes + 1)  # the last: beyond a list
         at = self.classes[nearest].long()
         sums = sums.scatter_add(1, at.flatten(1), votes.flatten(1))[:, :-1]
         present = sums + smoothing * self.prior
