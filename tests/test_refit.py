@@ -114,9 +114,8 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     """By the members' float32 weights, LightGBM itself and plain code for the rest."""
     manifest = Exported(run / "export").manifest
     network = build_network(manifest.members, manifest.inputs, manifest.dims)
-    for member, described, copy in zip(
-        network.members, manifest.members, (0, 1, 0, 1), strict=True
-    ):
+    copies = [0, 1] * len(MODELS)
+    for member, described, copy in zip(network.members, manifest.members, copies, strict=True):
         folder = run / "distill/refit" / described.name / f"copy{copy}"
         member.load_state_dict(load_file(folder / "weights.safetensors"))
     rgb, audio = (np.asarray(x, np.float32) for x in store.video(splits.holdout))
@@ -129,7 +128,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     classes, _ = pooled(lists, "probability", store.dims.classes, 12)
     own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
     known = label_features.statistics(store.labels.take(splits.training), store.dims.classes, 2.0)
-    probability = own[:, :, 2 + features.AGREEMENT.index("probability_mean")]
+    probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
     of_labels = label_features.label_features(known, classes, probability, 10)
     table = np.concatenate([own, of_labels], axis=2)
     raw = read_booster(run / "distill/reranker/model.txt").predict(
@@ -222,7 +221,7 @@ def test_a_damaged_graph_is_named(run, tmp_path, file):
 
 
 def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
-    assert Exported(run / "export").reranker.about.kept == [30, 30]  # all classes there are
+    assert Exported(run / "export").reranker.about.kept == [30] * 3  # all classes there are
 
 
 @pytest.mark.parametrize(
