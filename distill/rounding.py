@@ -18,12 +18,13 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
     """Its values as `dtype` (a key of DTYPES), to be stored.
 
     int8: a matrix as bytes and, for each of its rows, the float32 step `<name>.step` that one unit
-    stands for; all else float16. BatchNorm's step counters are left out: nothing reads them.
+    stands for; all else float16, as is a matrix that is `spread`. BatchNorm's step counters are
+    left out: nothing reads them.
     """
     state = {k: v.detach().cpu() for k, v in network.state_dict().items() if v.is_floating_point()}
     rounded = {}
     for name, value in state.items():
-        if dtype == "int8" and value.ndim == 2:
+        if dtype == "int8" and value.ndim == 2 and not spread(value):
             step = value.abs().amax(dim=1).clamp_min(1e-12) / 127  # (rows,)
             rounded[name] = torch.round(value / step[:, None]).to(torch.int8)
             rounded[name + STEP] = step
@@ -31,6 +32,13 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
             rounded[name] = value.to(DTYPES[dtype]).contiguous()
             assert torch.isfinite(rounded[name]).all(), f"{name} does not fit {dtype}; use float32"
     return rounded
+
+
+def spread(matrix: torch.Tensor) -> bool:
+    """Whether a row has a value beside which 8 bits make the others 0: the constants of
+    first_level.layers.Recurrent."""
+    rows = matrix.abs()
+    return bool((rows.amax(1) > 1000 * rows.median(1).values).any())
 
 
 def load_rounded(network: torch.nn.Module, path: Path) -> None:
