@@ -144,31 +144,12 @@ def readme(manifest: Manifest) -> str:
     )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
         manifest.model_dump(mode="json", include={"plan", "classes", "dtype"}),
-        **_takes(manifest),
+        **given.described(manifest.rgb, manifest.audio, manifest.frames),
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
         last=last if manifest.reranked else "The score of a class is the sigmoid of its logit",
     )
-
-
-def _takes(manifest: Manifest) -> dict[str, str]:
-    """What receivers.md says of the inputs."""
-    rgb, audio, frames = manifest.rgb, manifest.audio, manifest.frames
-    widths = f"for each video `rgb` ({rgb} values) and `audio` ({audio} values): the"
-    values = "dequantised features, float32, not normalised"
-    if not frames:
-        return {
-            "given": f"{widths} means over its frames of the {values}",
-            "inputs": f"`rgb` (N, {rgb}) and `audio` (N, {audio})",
-            "call": "rgb, audio, 20",
-        }
-    return {
-        "given": f"{widths} {values}, of each of its frames in order, {frames} at most",
-        "inputs": f"`rgb` (N, T, {rgb}), `audio` (N, T, {audio}) and `lengths` (N,), how many of "
-        "the T frames each video has",
-        "call": "rgb, audio, 20, lengths",
-    }
 
 
 def check_parity(

@@ -44,6 +44,24 @@ def of_videos(rgb: Sequence, audio: Sequence, frames: int) -> Iterator[Given]:
         }
 
 
+def described(rgb: int, audio: int, frames: int) -> dict[str, str]:
+    """What receivers.md says of it; rgb, audio: widths."""
+    widths = f"for each video `rgb` ({rgb} values) and `audio` ({audio} values): the"
+    values = "dequantised features, float32, not normalised"
+    if not frames:
+        return {
+            "given": f"{widths} means over its frames of the {values}",
+            "inputs": f"`rgb` (N, {rgb}) and `audio` (N, {audio})",
+            "call": "rgb, audio, 20",
+        }
+    return {
+        "given": f"{widths} {values}, of each of its frames in order, {frames} at most",
+        "inputs": f"`rgb` (N, T, {rgb}), `audio` (N, T, {audio}) and `lengths` (N,), how many of "
+        "the T frames each video has",
+        "call": "rgb, audio, 20, lengths",
+    }
+
+
 def means(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     """The mean over each video's real frames: (N, T, D) -> (N, D)."""
     real = np.arange(frames.shape[1]) < lengths[:, None]
