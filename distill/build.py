@@ -1,7 +1,8 @@
 """The networks that are handed over: what an export names and how it is built again.
 
 A `Network` is one student, or several with their logits averaged, or the refitted models of a
-re-ranked student; as JSON, a list of manifest.Member. Letters: B batch, R rgb, A audio, C classes.
+re-ranked student; as JSON, a list of manifest.Member. Letters: B batch, T frames (padded), R rgb,
+A audio, C classes.
 """
 
 import torch
@@ -11,9 +12,10 @@ from distill.config import DistillConfig
 from distill.manifest import Member, groups_of
 from distill.student import Student
 from first_level.config import build
+from first_level.layers import masked_mean
 from yt8m.dataset import prepared
 from yt8m.resnet import ResNetLike
-from yt8m.settings import Inputs
+from yt8m.settings import Inputs, Level
 from yt8m.store import Dims
 
 
@@ -35,23 +37,38 @@ def build_member(member: Member, dims: Dims, dropout: float = 0.0) -> nn.Module:
 
 
 class Network(nn.Module):
-    """Raw features rgb (B, R) and audio (B, A) -> logits (B, C); normalises them itself."""
+    """Raw features rgb (B, R) and audio (B, A) -> logits (B, C); normalises them itself.
+
+    With frame-level members: rgb (B, T, R), audio (B, T, A) and lengths (B,), how many frames are
+    real. The other members then see their mean.
+    """
 
     def __init__(self, members: list[nn.Module], descriptions: list[Member], inputs: Inputs):
         super().__init__()
         self.members, self.inputs = nn.ModuleList(members), inputs
         self.groups, self.of_member = groups_of(descriptions)
         self.seen = [one.refit.inputs if one.refit else inputs for one in descriptions]
+        self.by_frame = [level_of(member) == "frame" for member in members]
 
-    def of_models(self, rgb: Tensor, audio: Tensor) -> list[Tensor]:
+    def of_models(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
         """Logits (B, C) of each model, its copies averaged."""
+        frames = video = (rgb, audio)
+        if lengths is not None:
+            mask = torch.arange(rgb.shape[1], device=rgb.device) < lengths[:, None]  # (B, T)
+            frames, video = (rgb, audio, mask), (masked_mean(rgb, mask), masked_mean(audio, mask))
         found = [[] for _ in self.groups]
-        for member, inputs, group in zip(self.members, self.seen, self.of_member, strict=True):
-            found[group].append(member(prepared(inputs, rgb, audio)))
+        members = zip(self.members, self.seen, self.by_frame, self.of_member, strict=True)
+        for member, inputs, by_frame, group in members:
+            found[group].append(member(prepared(inputs, *(frames if by_frame else video))))
         return [mean_of(logits) for logits in found]
 
-    def forward(self, rgb: Tensor, audio: Tensor) -> Tensor:
-        return mean_of(self.of_models(rgb, audio))
+    def forward(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return mean_of(self.of_models(rgb, audio, lengths))
+
+
+def level_of(model: nn.Module) -> Level:
+    """What a first-level model or a student takes."""
+    return getattr(model, "level", "video")
 
 
 def mean_of(logits: list[Tensor]) -> Tensor:

@@ -64,7 +64,7 @@ class Refit(Config):
     Instead of the paper's extractors and last layers, where it is given any models.
     """
 
-    models: Annotated[tuple[str, ...], Field(strict=False)] = ()  # video-level ones of the plan
+    models: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the plan
     copies: int = Field(1, ge=1)  # of each, of other seeds; their logits are averaged
     # Those of them whose five fold models, averaged, are handed over instead: five times the size,
     # nothing to train, and the more accurate the fewer errors a model shares with itself.
@@ -114,10 +114,10 @@ class DistillConfig(Config):
 
 
 def check_exportable(inputs: Inputs) -> None:
-    """An export is given a video's features alone, and normalises them itself. Or ValueError."""
+    """An export is given the features of records, and normalises them itself. Or ValueError."""
     if inputs.frame_settings() or inputs.feature_share < 1:
         name = [*inputs.frame_settings(), "feature_share"][0]
-        raise ValueError(f"{name}: an export takes video-level features; leave it out")
+        raise ValueError(f"{name}: an export takes features as records have them; leave it out")
     if inputs.normalise not in ("none", "l2"):
         raise ValueError('normalise: an export can do "none" and "l2" itself')
 

@@ -15,6 +15,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
+from distill import given
 from distill.build import Network, build_network, member_of
 from distill.config import DistillConfig
 from distill.exported import Exported
@@ -100,6 +101,7 @@ def trained(
         members=members,
         dtype=dtype,
         values=num_values(network),
+        frames=settings.inputs.dims(dims).max_frames if any(network.by_frame) else 0,
         reranked=any(member.kind == "refit" for member in members),
     )
     return network, manifest
@@ -152,7 +154,8 @@ def readme(manifest: Manifest) -> str:
         "`distill/reranker.py`"
     )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
-        manifest.model_dump(mode="json", include={"plan", "rgb", "audio", "classes", "dtype"}),
+        manifest.model_dump(mode="json", include={"plan", "classes", "dtype"}),
+        **given.described(manifest.rgb, manifest.audio, manifest.frames),
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
@@ -168,16 +171,21 @@ def check_parity(
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
-    rgb, audio = (part.astype(np.float32) for part in data.video(rows))
-    with torch.inference_mode():
-        truth = network(torch.from_numpy(rgb), torch.from_numpy(audio))
     exported = Exported(folder, "torch")
-    texts = [_compare(truth, exported.logits(rgb, audio), WEIGHTS, dtype)]
+    batches = list(given.of_store(data, rows, exported.manifest.frames))
+
+    def logits_of(one: Exported) -> np.ndarray:
+        return np.concatenate([one.logits(**batch) for batch in batches])
+
+    with torch.inference_mode():
+        found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
+    truth = torch.cat(found)
+    texts = [_compare(truth, logits_of(exported), WEIGHTS, dtype)]
     if onnx:
         from distill.onnx_graph import write_onnx  # its imports take seconds
 
-        write_onnx(exported.network, data.dims, folder / GRAPH, dtype)
-        found = Exported(folder, "onnx", threads).logits(rgb, audio)
+        write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
+        found = logits_of(Exported(folder, "onnx", threads))
         texts.append(_compare(truth, found, GRAPH, dtype))
     return "; ".join(texts)
 

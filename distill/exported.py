@@ -2,7 +2,8 @@
 
 model.json (what the networks are, their inputs, class names), model.safetensors (their weights),
 model.onnx (the same as a graph, which is read where torch is not installed); of a re-ranked student
-also the files of distill/reranker.py. Letters: N videos, m models, R rgb, A audio, C classes.
+also the files of distill/reranker.py. What it takes, frames or their mean: distill/given.py.
+Letters: N videos, T frames, m models, R rgb, A audio, C classes.
 """
 
 from importlib.util import find_spec
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import expit
 
+from distill.given import Given, means
 from distill.manifest import GRAPH, WEIGHTS, read_manifest
 from distill.reranker import Reranker, best
 from yt8m import cli
@@ -47,36 +49,64 @@ class Exported:
         """The torch module; only with the runtime "torch"."""
         return self.networks.network
 
-    def of_models(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
-        """Raw features (N, R) and (N, A) -> logits of each model: float32 (m, N, C)."""
-        self._check("rgb", rgb.shape[1], self.manifest.rgb)
-        self._check("audio", audio.shape[1], self.manifest.audio)
-        return self.networks(*(np.ascontiguousarray(x, np.float32) for x in (rgb, audio)))
+    def of_models(self, rgb: np.ndarray, audio: np.ndarray, lengths=None) -> np.ndarray:
+        """Raw features (N, R) and (N, A) -> logits of each model: float32 (m, N, C).
 
-    def logits(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
+        Of an export that takes frames: (N, T, R) and (N, T, A), and lengths (N,) where not all
+        frames are real.
+        """
+        self._check("rgb", rgb, self.manifest.rgb)
+        self._check("audio", audio, self.manifest.audio)
+        given = {"rgb": np.ascontiguousarray(rgb, np.float32)}
+        given["audio"] = np.ascontiguousarray(audio, np.float32)
+        if self.manifest.frames:
+            given["lengths"] = self._lengths(rgb, lengths)
+        return self.networks(given)
+
+    def logits(self, rgb: np.ndarray, audio: np.ndarray, lengths=None) -> np.ndarray:
         """The models' mean logits, before any re-ranking: float32 (N, C)."""
-        return self.of_models(rgb, audio).mean(0)
+        return self.of_models(rgb, audio, lengths).mean(0)
 
-    def top(self, rgb: np.ndarray, audio: np.ndarray, k: int = 20):
+    def top(self, rgb: np.ndarray, audio: np.ndarray, k: int = 20, lengths=None):
         """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
 
         In float64 scores near 1 stay apart. A re-ranked student gives no more classes than it has
         candidates for a video.
         """
-        models = self.of_models(rgb, audio)
+        models = self.of_models(rgb, audio, lengths)
         if self.reranker is None:
             classes, logits = best(models.mean(0), k)
         else:
-            classes, logits = (x[:, :k] for x in self.reranker.top(models, rgb, audio))
+            video = (rgb, audio)
+            if self.manifest.frames:
+                video = (means(part, self._lengths(rgb, lengths)) for part in video)
+            classes, logits = (x[:, :k] for x in self.reranker.top(models, *video))
         return classes.astype(np.int64), expit(logits.astype(np.float64))
 
-    def _check(self, name: str, width: int, expected: int) -> None:
-        if width != expected:
-            raise InputError(f"{self.folder}: takes {name} of {expected} values, not {width}")
+    def _check(self, name: str, features: np.ndarray, expected: int) -> None:
+        axes = 3 if self.manifest.frames else 2
+        if features.ndim != axes:
+            shape = f"(N, T, {expected})" if self.manifest.frames else f"(N, {expected})"
+            raise InputError(f"{self.folder}: takes {name} of shape {shape}, not {features.shape}")
+        if features.shape[-1] != expected:
+            text = f"takes {name} of {expected} values, not {features.shape[-1]}"
+            raise InputError(f"{self.folder}: {text}")
+
+    def _lengths(self, rgb: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+        """int64 (N,). InputError unless each is 1 to T, and T one that the networks take."""
+        there, most = rgb.shape[1], self.manifest.frames
+        lengths = np.full(len(rgb), there) if lengths is None else np.asarray(lengths)
+        fits = lengths.shape == (len(rgb),) and ((lengths >= 1) & (lengths <= there)).all()
+        if there > most or not fits:
+            raise InputError(
+                f"{self.folder}: takes 1 to {most} frames of a video and a length of each; rgb is "
+                f"{rgb.shape}, lengths are {lengths.shape}, the largest {lengths.max(initial=0)}"
+            )
+        return lengths.astype(np.int64)
 
 
 class Torch:
-    """The networks by torch: raw features, float32 -> (m, N, C)."""
+    """The networks by torch: raw features, float32 (and lengths) -> (m, N, C)."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         import torch
@@ -91,10 +121,10 @@ class Torch:
         load_rounded(self.network, folder / WEIGHTS)
         self.torch = torch
 
-    def __call__(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
+    def __call__(self, given: Given) -> np.ndarray:
         with self.torch.inference_mode():
-            given = (self.torch.from_numpy(x) for x in (rgb, audio))
-            return self.torch.stack(self.network.of_models(*given)).numpy()
+            tensors = {name: self.torch.from_numpy(x) for name, x in given.items()}
+            return self.torch.stack(self.network.of_models(**tensors)).numpy()
 
 
 class Onnx:
@@ -110,8 +140,7 @@ class Onnx:
             )
         self.session = session_of(folder / GRAPH, threads)
 
-    def __call__(self, rgb: np.ndarray, audio: np.ndarray) -> np.ndarray:
-        given = {"rgb": rgb, "audio": audio}
+    def __call__(self, given: Given) -> np.ndarray:
         feed = {node.name: given[node.name] for node in self.session.get_inputs()}
         *_, last = self.session.get_outputs()
         found = self.session.run([last.name], feed)[0]

@@ -44,11 +44,12 @@ class Manifest(Config):
     members: list[Member]
     dtype: str
     values: int
+    frames: int = 0  # the most of a video that it takes; 0: the mean over them
     reranked: bool = False  # the files of distill/reranker.py are there
 
     @property
     def dims(self) -> Dims:
-        return Dims(self.rgb, self.audio, self.classes, 0)
+        return Dims(self.rgb, self.audio, self.classes, self.frames)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,8 +1,10 @@
 """The ONNX form of a network: small weights in the file, float32 arithmetic in the graph.
 
 Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
-input. Outputs scores (N, C), logits (N, C): the mean of the models' logits, which are the output
-models (m, N, C) where there are several. N is free. Needs onnx, onnxscript.
+input. Of networks that take frames: rgb (N, T, R), audio (N, T, A) and lengths int64 (N,), how many
+frames of each video are real. Outputs scores (N, C), logits (N, C): the mean of the models' logits,
+which are the output models (m, N, C) where there are several. N and T are free. Needs onnx and
+onnxscript.
 """
 
 import logging
@@ -31,8 +33,9 @@ class _Graph(nn.Module):
 
     def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
         given = dict(zip(self.names, features, strict=True))
-        absent = features[0][:, :0]
-        models = self.network.of_models(given.get("rgb", absent), given.get("audio", absent))
+        absent = features[0][..., :0]
+        given = {"rgb": absent, "audio": absent} | given
+        models = self.network.of_models(**given)
         logits = mean_of(models)
         outputs = (logits.sigmoid(), logits)
         return outputs if len(models) == 1 else (*outputs, torch.stack(models))
@@ -40,33 +43,58 @@ class _Graph(nn.Module):
 
 def input_names(dims: Dims) -> list[str]:
     """The graph's inputs."""
-    return [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
+    names = [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
+    return names + ["lengths"] * (dims.max_frames > 0)
+
+
+def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
+    """Inputs to trace with, and the free axes of each."""
+    free, frames = {0: torch.export.Dim("videos", min=1)}, min(dims.max_frames, 5)
+    lengths = [torch.full((3,), frames)] if frames else []
+    if frames > 1:  # an axis that can be 1 alone is not free
+        free[1] = torch.export.Dim("frames", min=1, max=dims.max_frames)
+    shape = (3, frames) if frames else (3,)
+    features = [torch.zeros(*shape, width) for width in (dims.rgb, dims.audio) if width]
+    return features + lengths, [free] * len(features) + [{0: free[0]}] * len(lengths)
 
 
 def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
-    """Writes the graph; `dtype` is how its weights are stored: float32, float16 or int8."""
-    names = input_names(dims)
-    example = tuple(torch.zeros(3, getattr(dims, name)) for name in names)
-    free = torch.export.Dim("videos", min=1)
+    """Writes the graph; `dtype` is how its weights are stored: float32, float16 or int8.
+
+    dims: of the data; their max_frames are 0 if the network takes no frames. ValueError when a
+    network has no graph for any number of videos and frames.
+    """
+    names, (example, axes) = input_names(dims), _examples(dims)
     logging.getLogger("torch.onnx").setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(
             _Graph(network, names).eval(),
-            example,
+            tuple(example),
             input_names=names,
             output_names=OUTPUTS[len(network.groups) > 1],
-            dynamic_shapes=(tuple({0: free} for _ in names),),
+            dynamic_shapes=(tuple(axes),),
             dynamo=True,
             optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
             verbose=False,
         )
     model = program.model_proto
+    _check_axes(model.graph, axes)
     for node in model.graph.node:
         del node.metadata_props[:]  # where in the Python code each node comes from
     if dtype != "float32":
         _shrink(model.graph, dtype)
     onnx.save_model(model, path)
+
+
+def _check_axes(graph: onnx.GraphProto, axes: list[dict]) -> None:
+    """The exporter says nothing when it ties an axis to the example."""
+    for given, free in zip(graph.input, axes, strict=True):
+        sizes = given.type.tensor_type.shape.dim
+        for axis in free:
+            if not sizes[axis].dim_param:
+                size = sizes[axis].dim_value
+                raise ValueError(f"axis {axis} of {given.name} is always {size} in its graph")
 
 
 def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
@@ -78,8 +106,9 @@ def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
         if weight.data_type != TensorProto.FLOAT or values.size < SMALL:
             continue
         name = weight.name
-        if dtype == "int8" and values.ndim == 2:
-            units, step, axis = _units(values)
+        in_units = _units(values) if dtype == "int8" and values.ndim == 2 else None
+        if in_units is not None:
+            units, step, axis = in_units
             weight.CopyFrom(numpy_helper.from_array(units, name + "_int8"))
             steps.append(numpy_helper.from_array(step, name + "_step"))
             inputs = [weight.name, steps[-1].name]
@@ -93,8 +122,9 @@ def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
     graph.node.extend(nodes)
 
 
-def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
-    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples.
+def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
+    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples; None
+    of one that does not (rounding.spread).
 
     The graph may have transposed it: the axis is the one along which nothing is lost.
     """
@@ -102,7 +132,7 @@ def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int]:
     for axis in (0, 1):
         step = (np.abs(values).max(1 - axis, keepdims=True).clip(1e-12) / 127).astype(np.float32)
         units = np.rint(values / step).astype(np.int8)
-        lost = float(np.abs(units * step - values).max())
+        lost = float((np.abs(units * step - values) / step).max())
         found.append((lost, axis, units, step.ravel()))
-    _, axis, units, step = min(found, key=lambda one: one[0])
-    return units, step, axis
+    lost, axis, units, step = min(found, key=lambda one: one[0])
+    return (units, step, axis) if lost < 0.01 else None

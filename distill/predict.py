@@ -3,10 +3,11 @@
     python -m distill.predict EXPORT RECORDS [RECORDS ...] OUT.csv [--names]
 
 RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read);
-plain or gzip, with or without labels; of frame-level records the mean is taken. OUT.csv has the
-header `VideoId,LabelConfidencePairs` and lines `id,class confidence class confidence ...`, best
-first; with --names a line for each class, `VideoId,Class,Name,Confidence`, for people. It appears
-when complete: after an error nothing has changed. Needs no torch where the export has a graph.
+plain or gzip, with or without labels; of frame-level records the mean is taken, unless the export
+takes frames: then only they are read. OUT.csv has the header `VideoId,LabelConfidencePairs` and
+lines `id,class confidence class confidence ...`, best first; with --names a line for each class,
+`VideoId,Class,Name,Confidence`, for people. It appears when complete: after an error nothing has
+changed. Needs no torch where the export has a graph.
 """
 
 import csv
@@ -18,11 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
+from distill import given
 from distill.exported import Exported
 from yt8m import cli
 from yt8m.cli import InputError, log
 from yt8m.files import writing
-from yt8m.records import Video, describe, find_shards, stream, video_level
+from yt8m.records import Video, describe, find_shards, frame_level, stream, video_level
 
 HEADER = "VideoId,LabelConfidencePairs"
 NAMED = "VideoId,Class,Name,Confidence"
@@ -46,11 +48,15 @@ def main(
     _check_output(out)
     started, count = time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)
+    if exported.manifest.frames:
+        batch = min(batch, given.VIDEOS)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write((NAMED if names else HEADER) + "\n")
         while chunk := list(islice(videos, batch)):
             ids, rgb, audio = zip(*chunk, strict=True)
-            classes, scores = exported.top(np.stack(rgb), np.stack(audio), PAIRS)
+            batches = given.of_videos(rgb, audio, exported.manifest.frames)
+            parts = [exported.top(**one, k=PAIRS) for one in batches]
+            classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
             if names:
                 file.write(named(ids, classes, scores, exported.manifest.class_names))
             else:
@@ -66,18 +72,28 @@ def main(
 def features(
     records: list[Path], exported: Exported, description: Path | None
 ) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(id, rgb (R,), audio (A,)) of every video. InputError names the record that does not fit."""
+    """(id, rgb (R,), audio (A,)) of every video, or its frames as bytes, (T, R) and (T, A), if the
+    export takes them. InputError names the record that does not fit."""
+    frames = exported.manifest.frames
     for data in records:
         found = find_shards(data)
-        shards = found.get("video") or found["frame"]
+        if frames and "frame" not in found:
+            raise InputError(
+                f"{data}: has video-level records alone and the export takes frames "
+                f"({exported.folder}); give frame-level records"
+            )
+        shards = found["frame"] if frames else found.get("video") or found["frame"]
         names, _ = describe(data, {"video": shards}, description)
         names = names.model_copy(update={"classes": None})  # labels are not looked at
         for shard in shards:
             for number, video in enumerate(stream([shard], names)):
-                rgb, audio = video_level(video)
+                where = f"{shard}: record {number}"
+                if frames and not video.num_frames:
+                    raise InputError(f"{where}: has no frames, which the export takes")
+                rgb, audio = frame_level(video) if frames else video_level(video)
                 if not number:  # the shard's other records agree with its first
-                    _check_widths(rgb, audio, exported, f"{shard}: record 0")
-                yield _text(video, f"{shard}: record {number}"), rgb, audio
+                    _check_widths(rgb, audio, exported, where)
+                yield _text(video, where), rgb, audio
 
 
 def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
@@ -112,9 +128,9 @@ def _check_widths(rgb: np.ndarray, audio: np.ndarray, exported: Exported, where:
         ("rgb", rgb, exported.manifest.rgb),
         ("audio", audio, exported.manifest.audio),
     ):
-        if len(values) != expected:
+        if values.shape[-1] != expected:
             raise InputError(
-                f"{where}: {name} has {len(values)} values; the export takes {expected} "
+                f"{where}: {name} has {values.shape[-1]} values; the export takes {expected} "
                 f"({exported.folder}); give records of the data set that it was trained on, or "
                 "name their features with --description"
             )

@@ -10,11 +10,15 @@ weights.safetensors. The holdout is scored, and decides nothing.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
+from distill.build import build_network
 from distill.config import DistillConfig, SoftLabels, check_exportable
+from distill.manifest import Member
 from distill.targets import SoftTargets
 from distill.train import Job, report, rows_of
 from first_level.config import ModelConfig, architecture, build
@@ -23,7 +27,7 @@ from yt8m.cli import InputError
 from yt8m.config import read_snapshot
 from yt8m.files import fingerprint, remove, working_in
 from yt8m.splits import Splits, seed_of
-from yt8m.store import Store
+from yt8m.store import Dims, Store
 from yt8m.training import save_weights
 
 
@@ -54,6 +58,7 @@ def main(
         files = [config, model_config, store / "manifest.json", folds, soft_labels]
         source = fingerprint(*files, name, copy)
         title = f"refit {name}" + (f" copy{copy}" if copy else "")
+        check_graph(model, data.dims, model_config)
         job = Job(settings, data, rows, targets, out, title, source, model.inputs)
         torch.manual_seed(seed_of(settings.seed, "refit", name, copy))
         network = job.started(build(model, data.dims, model_config))
@@ -61,6 +66,26 @@ def main(
         report(job, network, history, splits.holdout, time.monotonic() - started)
         save_weights(network, out / "weights.safetensors", {"source": source})
         remove(out / "checkpoint.pt")
+
+
+def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
+    """InputError when a frame-level model has no graph for any number of videos and frames; found
+    before it is trained, on an untrained one."""
+    if architecture(model.arch, where).level != "frame":
+        return
+    from distill.onnx_graph import write_onnx  # its imports take seconds
+
+    network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
+    frames = model.inputs.dims(dims).max_frames
+    with TemporaryDirectory() as folder:
+        try:
+            write_onnx(network, replace(dims, max_frames=frames), Path(folder) / "x", "float32")
+        except Exception as error:  # of torch's exporter, or of the network as it is traced
+            text = " ".join(str(error.__cause__ or error).split()[:24])
+            raise InputError(
+                f"{where}: {model.arch} cannot be exported as a graph ({text}); take it out of "
+                "[refit] models in distill/configs"
+            ) from error
 
 
 def targets_of(settings: DistillConfig) -> SoftLabels:
@@ -84,10 +109,6 @@ def check_handed_over(model: ModelConfig, where: Path) -> None:
         check_exportable(model.inputs)
     except ValueError as error:
         raise InputError(f"{where}: cannot be refitted: {error}") from error
-    if architecture(model.arch, where).level != "video":
-        raise InputError(
-            f"{where}: {model.arch} reads frames; an export takes video-level features"
-        )
 
 
 if __name__ == "__main__":

@@ -19,8 +19,8 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
     """Its values as `dtype` (a key of DTYPES), to be stored.
 
     int8: a matrix as bytes and, for each of its rows, the float32 step `<name>.step` that one unit
-    stands for; all else float16. Whole numbers stay as they are, but BatchNorm's step counters are
-    left out: nothing reads them.
+    stands for; all else float16, as is a matrix that is `spread`. Whole numbers stay as they are,
+    but BatchNorm's step counters are left out: nothing reads them.
     """
     rounded = {}
     for name, value in network.state_dict().items():
@@ -29,7 +29,7 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
         value = value.detach().cpu()
         if not value.is_floating_point():
             rounded[name] = value.contiguous()
-        elif dtype == "int8" and value.ndim == 2 and value.numel():
+        elif dtype == "int8" and value.ndim == 2 and value.numel() and not spread(value):
             step = value.abs().amax(dim=1).clamp_min(1e-12) / 127  # (rows,)
             rounded[name] = torch.round(value / step[:, None]).to(torch.int8)
             rounded[name + STEP] = step
@@ -37,6 +37,13 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
             rounded[name] = value.to(DTYPES[dtype]).contiguous()
             assert torch.isfinite(rounded[name]).all(), f"{name} does not fit {dtype}; use float32"
     return rounded
+
+
+def spread(matrix: torch.Tensor) -> bool:
+    """Whether a row has a value beside which 8 bits make the others 0: the constants of
+    first_level.layers.Recurrent."""
+    rows = matrix.abs()
+    return bool((rows.amax(1) > 1000 * rows.median(1).values).any())
 
 
 def load_rounded(network: torch.nn.Module, path: Path) -> None:

@@ -12,6 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
+from distill import given
 from distill.exported import Exported
 from yt8m import cli, metrics
 from yt8m.cli import InputError, log
@@ -47,7 +48,11 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
     if not len(rows):
         keep = min(KEEP, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
-    parts = [exported.top(*data.video(chunk), k=KEEP) for chunk in batch_rows(rows, 512)]
+    parts = [
+        exported.top(**batch, k=KEEP)
+        for chunk in batch_rows(rows, 512)
+        for batch in given.of_store(data, chunk, exported.manifest.frames)
+    ]
     classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return classes, scores
 

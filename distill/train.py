@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import nn
 
-from distill.build import build_member, member_of
+from distill.build import build_member, level_of, member_of
 from distill.config import DistillConfig
 from distill.extractors import LAYOUTS, Extractor, WithHead
 from distill.student import Student, num_values
@@ -126,7 +126,7 @@ class Job:
         return history
 
     def fit(self, model: nn.Module, training: Training, folder: Path) -> list[dict]:
-        """training.fit on the video level; with patience, on an inner split of these videos."""
+        """training.fit; with patience, on an inner split of these videos."""
         seed = seed_of(self.settings.seed, self.name, training.seed)
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
@@ -134,7 +134,7 @@ class Job:
         if training.needs_inner:
             inner = uniform(self.store.ids[rows], "distill inner") < training.inner
             rows, watched = rows[~inner], rows[inner]
-        source = Source(self.store, "video", self.inputs)
+        source = Source(self.store, level_of(model), self.inputs)
         return fit(
             model, source, rows, self.targets, training, folder, self.name, watched, self.made_from
         )
@@ -142,7 +142,7 @@ class Job:
 
 def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows) -> dict:
     """All six figures of a model on store rows; None each when there are no rows."""
-    found = predict(model, Source(store, "video", inputs), rows, 20)
+    found = predict(model, Source(store, level_of(model), inputs), rows, 20)
     return metrics.evaluate(
         found.classes, found.logits, store.labels.take(rows), store.dims.classes
     )
@@ -164,6 +164,7 @@ def report(job: Job, model, history, holdout, seconds: float) -> None:
     values = num_values(model.extractor if isinstance(model, WithHead) else model)
     about = {
         "part": job.name.removeprefix("distill "),
+        "level": level_of(model),
         "gap_holdout": figures["gap20"],
         "holdout": figures,
         "training_videos": len(job.rows),

@@ -18,12 +18,16 @@ from yt8m.store import Dims
 def real_rows(x: Tensor, mask: Tensor) -> Tensor:
     """(B, T, D) -> (N, D): the real frames alone, so that what follows neither sees nor pays for
     padding (any BatchNorm1d among it too)."""
+    if torch.compiler.is_exporting():  # a graph has no shapes that depend on values: see `padded`
+        return x.flatten(0, 1)
     # Not x[mask], whose backward pass is five times slower on a CPU.
     return x.flatten(0, 1).index_select(0, mask.flatten().nonzero()[:, 0])
 
 
 def padded(rows: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """The inverse of `real_rows`: (N, D) -> (B, T, D), `fill` in the padding."""
+    if torch.compiler.is_exporting():  # there are rows of padding then
+        return rows.unflatten(0, mask.shape).masked_fill(~mask[..., None], fill)
     out = rows.new_full((*mask.shape, rows.shape[1]), fill)
     out[mask] = rows
     return out
@@ -116,8 +120,7 @@ class Recurrent(nn.Module):
         self.nets = nn.ModuleList(
             net(inputs + 1, width, batch_first=True) for _ in range(1 + bidirectional)
         )
-        hold = torch.tensor(self.HOLD[cell]).repeat_interleave(width)
-        self.register_buffer("hold", hold, persistent=False)
+        self.cell = cell
 
     def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
         steps = torch.cat([x, ~mask[..., None]], 2)
@@ -127,17 +130,50 @@ class Recurrent(nn.Module):
         backwards = torch.where(mask, ends - forwards, forwards)
         outputs, states = [], []
         for net, order in zip(self.nets, (None, backwards), strict=False):
-            with torch.no_grad():  # weight decay would wear the constants away
-                net.weight_ih_l0[:, -1] = self.hold
-            out, state = net(steps if order is None else _reordered(steps, order))
+            out, state = self._run(net, steps if order is None else _reordered(steps, order))
             h = _reordered(out, ends)[:, 0] if isinstance(net, nn.LSTM) else state[0]
             states += [h, state[1][0]] if isinstance(net, nn.LSTM) else [h]
             outputs.append(out if order is None else _reordered(out, order))
         return torch.cat(outputs, 2) * mask[..., None], torch.cat(states, 1)
 
+    def _hold(self, net: nn.Module) -> Tensor:
+        """The last column of its weights. No buffer: an export holds parameters and statistics."""
+        hold = torch.tensor(self.HOLD[self.cell], device=net.weight_ih_l0.device)
+        return hold.repeat_interleave(net.hidden_size)
+
+    def _run(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:
+        """What `net` gives for (B, T, D + 1). In a graph it is one node: torch.export would write
+        out each step, of a fixed number of them."""
+        if torch.onnx.is_in_onnx_export():
+            return self._node(net, steps)
+        with torch.no_grad():  # weight decay would wear the constants away
+            net.weight_ih_l0[:, -1] = self._hold(net)
+        return net(steps)
+
+    def _node(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:
+        """`net` as ONNX has it: time comes first, gates are in another order, an axis is for the
+        direction."""
+        lstm = isinstance(net, nn.LSTM)
+        inputs = torch.cat([net.weight_ih_l0[:, :-1], self._hold(net)[:, None]], 1)
+        order = (0, 3, 1, 2) if lstm else (1, 0, 2)
+        weights = [
+            torch.cat([part.chunk(len(order))[gate] for gate in order])[None]
+            for part in (inputs, net.weight_hh_l0, net.bias_ih_l0, net.bias_hh_l0)
+        ]
+        state = (1, steps.shape[0], net.hidden_size)
+        shapes = [(steps.shape[1], *state), *[state] * (1 + lstm)]
+        out, *states = torch.onnx.ops.symbolic_multi_out(
+            "LSTM" if lstm else "GRU",
+            [steps.transpose(0, 1), *weights[:2], torch.cat(weights[2:], 1)],
+            {"hidden_size": net.hidden_size} | ({} if lstm else {"linear_before_reset": 1}),
+            dtypes=[steps.dtype] * len(shapes),
+            shapes=shapes,
+        )
+        return out[:, 0].transpose(0, 1), tuple(states) if lstm else states[0]
+
 
 def _reordered(x: Tensor, order: Tensor) -> Tensor:
     """(B, T, D), frame numbers (B, t) -> (B, t, D)."""
-    first = torch.arange(len(x), device=x.device)[:, None] * x.shape[1]
+    first = torch.arange(x.shape[0], device=x.device)[:, None] * x.shape[1]
     rows = x.flatten(0, 1).index_select(0, (first + order).flatten())
     return rows.unflatten(0, order.shape)

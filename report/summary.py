@@ -89,7 +89,8 @@ def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:
     seconds += [report["seconds"] for report in found]
     gaps = [report["gap_holdout"] for report in found]
     mean = None if None in gaps else sum(gaps) / len(gaps)
-    line = _line(text, "video", {}, found[0]["megabytes"], sum(seconds))
+    level = found[0].get("level", "video")  # older runs know of no other
+    line = _line(text, level, {}, found[0]["megabytes"], sum(seconds))
     return line | {"gap_single": mean}
 
 
@@ -97,7 +98,8 @@ def _export(run: Path) -> dict:
     """What is handed over, as it is on disk."""
     scores = read_json(run / "evaluation.json")
     parts = [run / "export" / "model.safetensors", *(run / "export").glob("reranker.*")]
-    line = _line("export", "video", {}, sum(path.stat().st_size for path in parts) / 1e6)
+    level = "frame" if read_json(run / "export" / "model.json").get("frames") else "video"
+    line = _line("export", level, {}, sum(path.stat().st_size for path in parts) / 1e6)
     return line | {"gap_single": scores["gap20"]}
 
 

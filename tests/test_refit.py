@@ -227,7 +227,6 @@ def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"arch": "lstm"}, "lstm reads frames; an export takes video-level features"),
         ({"inputs": {"normalise": "whiten"}}, "cannot be refitted: normalise: an export can do"),
         ({"start": {"weights": "x"}}, r"has a table \[start\], so it cannot be refitted"),
         ({"teachers": {"models": ["a"]}}, r"has a table \[teachers\], so it cannot be refitted"),

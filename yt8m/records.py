@@ -8,7 +8,16 @@ from yt8m.cli import InputError
 from yt8m.description import Description, Dims, describe, find_shards
 from yt8m.framing import read_records, write_records
 from yt8m.layouts import Columns, Layouts, Run
-from yt8m.videos import MAX_CLASS, Video, check, dequantise, parse, video_level, widths
+from yt8m.videos import (
+    MAX_CLASS,
+    Video,
+    check,
+    dequantise,
+    frame_level,
+    parse,
+    video_level,
+    widths,
+)
 
 __all__ = [
     "Columns",
@@ -19,6 +28,7 @@ __all__ = [
     "dequantise",
     "describe",
     "find_shards",
+    "frame_level",
     "parse",
     "read_records",
     "stream",

@@ -53,6 +53,14 @@ def video_level(video: Video) -> tuple[np.ndarray, np.ndarray]:
     return _mean(video.rgb, video.rgb_frames), _mean(video.audio, video.audio_frames)
 
 
+def frame_level(video: Video) -> tuple[np.ndarray, np.ndarray]:
+    """(rgb uint8 (T, R), audio uint8 (T, A)) of a video that has frames; width 0 where a modality
+    is absent."""
+    nothing = np.zeros((video.num_frames, 0), np.uint8)
+    parts = (video.rgb_frames, video.audio_frames)
+    return tuple(nothing if part is None else part for part in parts)
+
+
 def _mean(values: np.ndarray | None, frames: np.ndarray | None) -> np.ndarray:
     if values is not None:
         return values
