@@ -17,7 +17,7 @@ endif
 ARTIFACTS   := artifacts
 HOLDOUT     := 0.1
 BUDGET_MB   := 1000
-DTYPE       := float16
+DTYPE       :=
 VIDEOS      := 200
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 THREADS     := 1
@@ -265,7 +265,7 @@ $(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
 $(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
-	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) --dtype $(DTYPE) --plan $(PLAN)
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 # Scoring also writes the export's predictions; if they are gone it scores again.
 $(A)/evaluation.json: $(A)/export/model.json $(if $(wildcard $(A)/evaluation_predictions.npz),,FORCE)

@@ -104,6 +104,8 @@ class DistillConfig(Config):
     refit: Refit = Refit()
     # What is handed over; "both" is the mean of the two students' logits. Never chosen by a score.
     export: Literal["student", "resnet", "both"] = "student"
+    # How its weights are stored, where DTYPE does not say.
+    dtype: Literal["float16", "float32", "int8"] = "float16"
     seed: int = 0
 
     @field_validator("inputs")

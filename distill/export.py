@@ -49,7 +49,7 @@ def main(
     out: Path,
     *,
     budget_mb: float = 1000.0,
-    dtype: str = "float16",
+    dtype: str = "",
     name: str = "",
     plan: str = "custom",
     onnx: bool = True,
@@ -57,10 +57,12 @@ def main(
 ) -> None:
     """Exports the student(s) that CONFIG's `export` (or --name: student, resnet, both) names.
 
-    With refitted models in CONFIG, "student" is the re-ranked one.
+    With refitted models in CONFIG, "student" is the re-ranked one. --dtype: of the weights, instead
+    of CONFIG's.
     """
     cli.set_threads(threads)
     settings, data = read_snapshot(config, DistillConfig), Store(store)
+    dtype = dtype or settings.dtype
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
@@ -208,8 +210,8 @@ def _check_budget(folder: Path, budget_mb: float, out: Path, twice: bool = False
     if size > budget_mb:
         raise InputError(
             f"{out}: the export takes {size:,.1f} MB, over the budget of {budget_mb:,.1f} MB; "
-            "raise BUDGET_MB (--budget-mb), leave ONNX out (--no-onnx), or lower `scale` in "
-            "distill/configs and run `make distill export`"
+            "raise BUDGET_MB (--budget-mb), say DTYPE=int8 (--dtype), leave ONNX out (--no-onnx), "
+            "or lower `scale` in distill/configs and run `make distill export`"
         )
     return size
 

@@ -19,7 +19,7 @@ from distill.config import DistillConfig
 from distill.exported import Exported
 from yt8m import metrics
 from yt8m.cli import InputError
-from yt8m.config import write_snapshot
+from yt8m.config import read_snapshot, write_snapshot
 from yt8m.files import read_json, write_json
 from yt8m.framing import messages, write_records
 from yt8m.predictions import Predictions
@@ -116,6 +116,15 @@ def test_both_students_are_averaged(made, data_set, videos, tmp_path):
         logits = [float_network(made, (kind,))(rgb, audio) for kind in ("student", "resnet")]
     found = Exported(tmp_path / "both").logits(rgb.numpy(), audio.numpy())
     torch.testing.assert_close(torch.from_numpy(found), (logits[0] + logits[1]) / 2)
+
+
+def test_a_plan_may_say_how_weights_are_stored(made, data_set, tmp_path):
+    settings = read_snapshot(made / "config.json", DistillConfig)
+    write_snapshot(tmp_path / "config.json", settings.model_copy(update={"dtype": "int8"}))
+    for given, kept in (("", "int8"), ("float16", "float16")):
+        out, store = tmp_path / kept, data_set / "store"
+        export.main(made, tmp_path / "config.json", store, out, dtype=given, onnx=False)
+        assert Exported(out).manifest.dtype == kept
 
 
 def test_eight_bits(made, data_set, videos, tmp_path):
