@@ -11,18 +11,15 @@ on the holdout, which nobody saw, is leak. The table is printed, and written as 
 
 from pathlib import Path
 
-import torch
-
+from bench.network import predicted
 from distill.config import SoftLabels
 from distill.targets import SoftTargets
-from first_level.config import ModelConfig, build
+from first_level.config import ModelConfig
 from yt8m import cli, metrics
-from yt8m.dataset import Source
 from yt8m.files import fingerprint, working_in, writing
 from yt8m.splits import Splits
 from yt8m.store import Store
 from yt8m.tables import table
-from yt8m.training import fit, predict, start_from_frequencies
 
 FOLD = 0
 HARD_WEIGHTS = {"labels": 1.0, "half labels, half soft": 0.5, "soft labels": 0.0}
@@ -54,22 +51,15 @@ def measured(
     data: Store, splits: Splits, soft_labels: Path, hard_weight: float, folder: Path, seed: int
 ) -> tuple[float, float]:
     """GAP@20 of a network on the fold that it never saw, and on the holdout."""
-    rows, classes = splits.others(FOLD), data.dims.classes
+    rows, parts = splits.others(FOLD), [splits.rows(FOLD), splits.holdout]
     mix = SoftLabels(how="mix", hard_weight=hard_weight)
-    targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, mix)
-    torch.manual_seed(seed)
-    model = build(MODEL, data.dims, "bench.leak")
-    start_from_frequencies(model, data.labels.take(rows).class_counts(classes), len(rows))
-    source = Source(data, model.level, MODEL.inputs)
-    training = MODEL.training.model_copy(update={"seed": seed})
-    name, made_from = f"hard weight {hard_weight}", fingerprint(soft_labels, hard_weight)
-    fit(model, source, rows, targets, training, folder, name, fingerprint=made_from)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
-    gaps = []
-    for part in (splits.rows(FOLD), splits.holdout):
-        found = predict(model, source, part, 20)
-        gaps.append(metrics.gap(found.classes, found.logits, data.labels.take(part)))
-    return tuple(gaps)
+    targets = SoftTargets(soft_labels, data.ids, data.labels, rows, data.dims.classes, mix)
+    made_from = fingerprint(soft_labels, hard_weight)
+    found = predicted(MODEL, data, rows, targets, parts, folder, seed, made_from)
+    labels = map(data.labels.take, parts)
+    return tuple(
+        metrics.gap(part.classes, part.logits, own) for part, own in zip(found, labels, strict=True)
+    )
 
 
 if __name__ == "__main__":

@@ -35,21 +35,11 @@ def main(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise InputError(f"--{name} {value}: 1 or more is allowed")
-    for path in (store / "manifest.json", folds):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; `make folds` writes it")
-    models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
-    if not models:
-        raise InputError(f"{configs}: no models (*.toml) there")
-    for name, model in models.items():
-        check_arguments(model, configs / f"{name}.toml")
-        if model.teachers is not None:
-            raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
+    models = checked(configs, store, folds)
     wanted = [(name, seed) for seed in range(seeds) for name in models]
     with ThreadPoolExecutor(jobs) as pool:
         done = [
-            pool.submit(trained, models[name].trained(), out / name, n, store, folds)
-            for name, n in wanted
+            pool.submit(trained, models[name], out / name, n, store, folds) for name, n in wanted
         ]
         try:
             for job in done:
@@ -60,6 +50,21 @@ def main(
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
+
+
+def checked(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:
+    """The models of a folder by name. InputError when one, or the data, is not as it must be."""
+    for path in (store / "manifest.json", folds):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `make folds` writes it")
+    models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
+    if not models:
+        raise InputError(f"{configs}: no models (*.toml) there")
+    for name, model in models.items():
+        check_arguments(model, configs / f"{name}.toml")
+        if model.teachers is not None:
+            raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
+    return {name: model.trained() for name, model in models.items()}
 
 
 def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
