@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE
+SETTINGS := PLAN DATA UNLABELLED ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -30,6 +30,8 @@ STORE       := $(A)/store
 EXPORT      := $(A)/export
 # DATA is remembered, so that a single stage can be run again without naming it.
 DATA        := $(if $(filter demo,$(PLAN)),$(A)/records,$(shell sed -n 1p $(A)/data.txt 2>/dev/null))
+# Records without labels, or whose labels are not to be read, as more videos for the students.
+UNLABELLED  := $(shell sed -n 1p $(A)/unlabelled.txt 2>/dev/null)
 RECORDS     := $(DATA)
 OUT         := $(A)/submission.csv
 PARTITION   :=
@@ -128,10 +130,13 @@ ifdef YT8M_COMPARE # nothing is written, and no job can run
 keep = @{ $1; } | cmp -s - $@ || echo $@
 override RUN := exit 1;
 endif
+shards_of = find -L '$1' -name '*.tfrecord*' -exec ls -Lnl --time-style=+%s {} + 2>/dev/null | sort
 $(A)/data.txt: FORCE $(if $(YT8M_COMPARE),,$(if $(filter $(A)/records,$(DATA)),$(A)/records/dataset.toml))
 	@test -n "$(DATA)" || { echo "error: make: DATA is not given; say DATA=<folder of records>" >&2; exit 2; }
 	$(call keep,echo '$(DATA)'; echo '$(DESCRIPTION)'; \
-	  find -L '$(DATA)' -name '*.tfrecord*' -exec ls -Lnl --time-style=+%s {} + 2>/dev/null | sort)
+	  $(call shards_of,$(DATA)))
+$(A)/unlabelled.txt: FORCE
+	$(call keep,echo '$(UNLABELLED)'$(if $(UNLABELLED),; $(call shards_of,$(UNLABELLED))))
 $(A)/holdout.txt: FORCE
 	$(call keep,echo '$(HOLDOUT)')
 $(A)/videos.txt: FORCE
@@ -145,6 +150,8 @@ $(A)/records/dataset.toml: | $(VENV)
 	$(RUN) $(PYTHON) -m yt8m.synthetic $(@D) --frames --videos 4000 --classes 80 --rgb 128 --audio 32
 $(STORE)/manifest.json: $(A)/data.txt | $(VENV)
 	$(RUN) $(PYTHON) -m folds.decode '$(DATA)' $(STORE) $(if $(DESCRIPTION),--description '$(DESCRIPTION)') --jobs $(JOBS)
+$(STORE)/unlabelled/manifest.json: $(A)/unlabelled.txt $(STORE)/manifest.json
+	$(RUN) $(PYTHON) -m folds.unlabelled '$(UNLABELLED)' $(STORE) --jobs $(JOBS)
 $(A)/folds.npz: $(STORE)/manifest.json $(A)/holdout.txt
 	$(RUN) $(PYTHON) -m folds.assign $(STORE) $@ --holdout $(HOLDOUT)
 
@@ -168,6 +175,8 @@ define first_level_job # model, fold, teachers, weights it begins with
 $(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $(3:%=$(A)/first_level/%/fold$2/predictions.npz) $4
 	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
 PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
+$(A)/first_level/$1/fold$2/unlabelled.npz: $(A)/first_level/$1/fold$2/predictions.npz $(STORE)/unlabelled/manifest.json
+	$$(RUN) $$(PYTHON) -m first_level.predict $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
 endef
 $(foreach m,$(TAUGHT),$(eval t_$m := $(call teachers_of,$m)))
 $(foreach m,$(STARTED),$(eval s_$m := $(call file_of,$(call started_from,$m))))
@@ -203,10 +212,14 @@ $(S)/fold$1/model.txt: $(S)/config.json $(FOLDS:%=$(S)/fold%/rows/rows.json)
 	$$(RUN) $$(PYTHON) -m stacking.train $$< $(S) $$@ --fold $1 --threads $(THREADS)
 $(S)/fold$1/predictions.npz: $(S)/fold$1/model.txt
 	$$(RUN) $$(PYTHON) -m stacking.predict $(S)/config.json $$(@D)/rows $$< $$@ --fold $1 --threads $(THREADS)
+$(S)/fold$1/unlabelled.npz: $(S)/fold$1/model.txt $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/unlabelled.npz)
+	$$(RUN) $$(PYTHON) -m stacking.unlabelled $(S)/config.json $$(@D)/rows $$< $(A) $(STORE) $(A)/folds.npz $$@ --fold $1 --threads $(THREADS)
 endef
 $(foreach k,$(FOLDS),$(eval $(call stacked_fold,$k)))
 $(S)/soft_labels.npz: $(FOLDS:%=$(S)/fold%/predictions.npz)
 	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@
+$(S)/unlabelled.npz: $(FOLDS:%=$(S)/fold%/unlabelled.npz)
+	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@ --unlabelled
 $(S)/report.json: $(FOLDS:%=$(S)/fold%/predictions.npz)
 	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $@
 stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions; soft labels
@@ -216,21 +229,26 @@ D := $(A)/distill
 $(D)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
 $(D)/members.txt: $(D)/config.json ; +@:
-$(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
-	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)
+# What UNLABELLED adds: nothing until it is first given. Then its snapshot too, for when it is given up.
+MORE := $(if $(UNLABELLED),$(S)/unlabelled.npz)
+MORE_FROM := $(if $(UNLABELLED),$(A)/unlabelled.txt,$(wildcard $(A)/unlabelled.txt)) $(MORE)
+ALSO := $(if $(MORE), --unlabelled $(MORE))
+$(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)$(ALSO)
 
 # The re-ranked student: the models of [refit] trained again, and LightGBM over their predictions.
-refit_says = $(shell awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | \
-  sed 's/\#.*//' | tr '\n' ' ' | sed -n 's/.*$1 *= *\[*\([^]=]*\).*/\1/p' | sed 's/[a-z]* *$$//' | tr "\"'," "   ")
+refit_table = awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | sed 's/\#.*//'
+refit_says = $(shell $(refit_table) | tr '\n' ' ' | sed -n 's/.*$1 *= *\[*\([^]=]*\).*/\1/p' | sed 's/[a-z]* *$$//' | tr "\"'," "   ")
 REFIT  := $(call refit_says,models)
 $(foreach m,$(REFIT),$(if $(filter $m,$(MODELS)),,$(error distill/configs/$(PLAN).toml: [refit] names '$m', \
   which is no model of first_level/configs/$(PLAN); there are: $(MODELS))))
+REFIT_MORE := $(shell $(refit_table) | grep -E '^ *unlabelled *= *true')
 HANDED := $(call refit_says,folds)
 COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
 REFITS := $(foreach m,$(filter-out $(HANDED),$(REFIT)),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
 define refit_job # model, copy
-$(D)/refit/$1/copy$2/weights.safetensors: $(D)/config.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz
-	$$(RUN) $$(PYTHON) -m distill.refit $$< $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)
+$(D)/refit/$1/copy$2/weights.safetensors: $(D)/config.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz $(if $(REFIT_MORE),$(MORE_FROM))
+	$$(RUN) $$(PYTHON) -m distill.refit $$< $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)$(if $(REFIT_MORE),$(ALSO))
 endef
 $(foreach m,$(REFIT),$(foreach c,$(COPIES),$(eval $(call refit_job,$m,$c))))
 define reranker_rows # fold
@@ -245,10 +263,10 @@ $(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/
 	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.
-$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz
-	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)
+$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)$(ALSO)
 $(D)/student/weights.safetensors: $(D)/config.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
-	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))
+	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
 distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
 

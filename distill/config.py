@@ -70,6 +70,8 @@ class Refit(Config):
     # nothing to train, and the more accurate the fewer errors a model shares with itself.
     folds: Annotated[tuple[str, ...], Field(strict=False)] = ()
     targets: SoftLabels | None = None  # what they learn; none: [targets]
+    # Whether the videos of UNLABELLED train them too, by soft labels; in a snapshot only if so.
+    unlabelled: bool = Field(False, exclude_if=lambda given: not given)
 
     @field_validator("models")
     @classmethod

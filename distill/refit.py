@@ -1,7 +1,7 @@
 """Trains a first-level model again, on the videos of all folds and their soft labels.
 
     python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT \
-        --copy 0 --threads 1
+        --copy 0 --threads 1 [--unlabelled SOFT_LABELS.npz]
 
 Such models are the extractors of a re-ranked student; its last layer, LightGBM over their
 predictions (reranker.py), has learnt from the fold models' out-of-fold predictions. Copies of a
@@ -19,8 +19,7 @@ import torch
 from distill.build import build_network
 from distill.config import DistillConfig, SoftLabels, check_exportable
 from distill.manifest import Member
-from distill.targets import SoftTargets
-from distill.train import Job, report, rows_of
+from distill.train import Job, files_of, lessons, report
 from first_level.config import ModelConfig, architecture, build
 from yt8m import cli
 from yt8m.cli import InputError
@@ -41,6 +40,7 @@ def main(
     *,
     copy: int = 0,
     threads: int = 1,
+    unlabelled: Path | None = None,
 ) -> None:
     """Trains copy --copy of MODEL_CONFIG's model on all training videos into the folder OUT."""
     cli.set_threads(threads)
@@ -51,12 +51,10 @@ def main(
     with working_in(out):
         data = Store(store)
         splits = Splits.read(folds, data.ids)
-        rows = rows_of("refit", settings, splits)
-        targets = SoftTargets(
-            soft_labels, data.ids, data.labels, rows, data.dims.classes, targets_of(settings)
-        )
-        files = [config, model_config, store / "manifest.json", folds, soft_labels]
-        source = fingerprint(*files, name, copy)
+        soft, wanted = (soft_labels, unlabelled), targets_of(settings)
+        data, rows, targets = lessons("refit", settings, wanted, data, splits, *soft)
+        first, *files = files_of(config, store, folds, *soft)
+        source = fingerprint(first, model_config, *files, name, copy)
         title = f"refit {name}" + (f" copy{copy}" if copy else "")
         check_graph(model, data.dims, model_config)
         job = Job(settings, data, rows, targets, out, title, source, model.inputs)

@@ -19,7 +19,8 @@ class SoftTargets:
     """A dataset.TargetSource: store rows -> sparse targets, no loop over videos.
 
     `rows`: the store rows (int64 (N,), unique) that targets will be asked for. The soft labels
-    may hold more videos; one that is absent or doubled is an InputError.
+    may hold more videos; one that is absent or doubled is an InputError. `unlabelled`: soft labels
+    of those of the rows that have no labels; they are all that such a video is to be taught.
     """
 
     def __init__(
@@ -30,8 +31,12 @@ class SoftTargets:
         rows: np.ndarray,
         num_classes: int,
         settings: SoftLabels,
+        unlabelled: Path | None = None,
     ):
-        soft = Predictions.read(soft_labels).align(ids[rows])
+        files = [soft_labels] if unlabelled is None else [soft_labels, unlabelled]
+        parts = [Predictions.read(path) for path in files]
+        self.alone = np.isin(ids[rows], parts[1].ids if unlabelled else ())  # (N,)
+        soft = Predictions.concatenate(parts).align(ids[rows])
         kept = settings.candidates or soft.classes.shape[1]
         self.classes = soft.classes[:, :kept]  # (N, K)
         self.logits = soft.logits[:, :kept]  # (N, K), -inf where a video has fewer candidates
@@ -46,7 +51,7 @@ class SoftTargets:
         classes, labels = self.classes[at], self.labels.take(rows)  # (B, K)
         logits = self.logits[at].astype(np.float32)
         proposed = np.isfinite(logits)
-        soft = self._mixed(logits, labels.contains(classes))
+        soft = self._mixed(logits, labels.contains(classes), self.alone[at])
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
         values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
@@ -57,13 +62,14 @@ class SoftTargets:
             (len(rows), self.num_classes),
         )
 
-    def _mixed(self, logits: np.ndarray, hard: np.ndarray) -> np.ndarray:
-        """Targets of the candidates: float32 (B, K)."""
+    def _mixed(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
+        """Targets of the candidates: float32 (B, K); alone: without labels to mix in, bool (B,)."""
         settings = self.settings
-        soft = sigmoid(logits / settings.temperature)
+        soft, alone = sigmoid(logits / settings.temperature), alone[:, None]
         if settings.how == "fill":
-            return np.where(hard, np.float32(1), np.float32(settings.soft_weight) * soft)
-        weight = np.float32(settings.hard_weight)
+            weight = np.where(alone, np.float32(1), np.float32(settings.soft_weight))
+            return np.where(hard, np.float32(1), weight * soft)
+        weight = np.where(alone, np.float32(0), np.float32(settings.hard_weight))
         return (1 - weight) * soft + weight * hard
 
     def _outside(self) -> float:

@@ -1,9 +1,11 @@
 """Trains one part of the students on soft labels; each part is one process and one make target.
 
-    python -m distill.train CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT --part a --threads 1
+    python -m distill.train CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT --part a --threads 1 \
+        [--unlabelled SOFT_LABELS.npz]
 
 Paper section 3. Parts: a..f, the extractors (OUT is extractor_<letter>); last, the layers over the
 six frozen extractors, read from OUT's siblings; resnet, the single ResNetLike student.
+--unlabelled: soft labels of the videos of UNLABELLED, which then train it beside the others.
 OUT gets report.json, then weights.safetensors. The holdout is scored, and decides nothing.
 """
 
@@ -27,12 +29,13 @@ from yt8m.config import read_snapshot
 from yt8m.dataset import Source
 from yt8m.files import fingerprint, remove, working_in, write_json
 from yt8m.settings import Inputs, Training
-from yt8m.splits import Splits, seed_of, uniform
-from yt8m.store import Store
+from yt8m.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.store import MANIFEST, Store
 from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
+from yt8m.unlabelled import FOLDER, joined
 
 PARTS = (*LAYOUTS, "last", "resnet")
-EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2), (3, 4)  # with extractor_videos = "split"
+EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
 FINE_TUNE = "fine_tune"  # folder of that phase: its checkpoint and log.jsonl
 
 
@@ -45,6 +48,7 @@ def main(
     *,
     part: str = "last",
     threads: int = 1,
+    unlabelled: Path | None = None,
 ) -> None:
     """Trains --part a, b, c, d, e, f, last or resnet of the students into the folder OUT."""
     if part not in PARTS:
@@ -55,11 +59,9 @@ def main(
     with working_in(out):
         data = Store(store)
         splits = Splits.read(folds, data.ids)
-        rows = rows_of(part, settings, splits)
-        targets = SoftTargets(
-            soft_labels, data.ids, data.labels, rows, data.dims.classes, settings.targets
-        )
-        made_from = [config, store / "manifest.json", folds, soft_labels]
+        soft = (soft_labels, unlabelled)
+        data, rows, targets = lessons(part, settings, settings.targets, data, splits, *soft)
+        made_from = files_of(config, store, folds, *soft)
         source = fingerprint(*made_from, *_extractor_files(out, part), part)
         name = f"distill {part}"
         job = Job(settings, data, rows, targets, out, name, source, settings.inputs)
@@ -71,9 +73,26 @@ def main(
         remove(out / FINE_TUNE / "checkpoint.pt")
 
 
+def lessons(part: str, settings, wanted, data: Store, splits: Splits, soft_labels, unlabelled):
+    """(store, rows, targets) of a part, whose targets are as `wanted` says; with the videos of
+    UNLABELLED, which are rows behind those of `data`, if their soft labels are given."""
+    if unlabelled:
+        data, splits = joined(data, splits)
+    rows, classes = rows_of(part, settings, splits), data.dims.classes
+    soft = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
+    return data, rows, soft
+
+
+def files_of(config: Path, store: Path, folds: Path, soft_labels: Path, unlabelled) -> list[Path]:
+    """Files whose content decides what is learnt, and from which videos."""
+    files = [config, store / MANIFEST, folds, soft_labels]
+    return files + ([store / FOLDER / MANIFEST, unlabelled] if unlabelled else [])
+
+
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
-    """The training videos of a part (or "refit"), as store rows. InputError when there are none."""
-    rows = splits.training
+    """The training videos of a part (or "refit"), as store rows, and all unlabelled ones that there
+    are. InputError when there are none."""
+    rows = np.concatenate([splits.training, splits.unlabelled])
     if settings.extractor_videos == "split" and part not in ("resnet", "refit"):
         taken = LAST_FOLDS if part == "last" else EXTRACTOR_FOLDS
         rows = np.flatnonzero(np.isin(splits.fold, taken))
@@ -111,8 +130,9 @@ class Job:
 
     def started(self, model: nn.Module) -> nn.Module:
         """The model with its classifier at the frequencies of the labels."""
-        labels = self.store.labels.take(self.rows)
-        start_from_frequencies(model, labels.class_counts(self.store.dims.classes), len(self.rows))
+        labelled = self.rows[self.store.labelled[self.rows]]
+        counts = self.store.labels.take(labelled).class_counts(self.store.dims.classes)
+        start_from_frequencies(model, counts, len(labelled))
         return model
 
     def _train_last(self, model: Student) -> list[dict]:
@@ -133,6 +153,7 @@ class Job:
         rows, watched = self.rows, None
         if training.needs_inner:
             inner = uniform(self.store.ids[rows], "distill inner") < training.inner
+            inner &= self.store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = Source(self.store, level_of(model), self.inputs)
         return fit(

@@ -25,6 +25,7 @@ from yt8m.config import read_snapshot
 from yt8m.dataset import HardTargets
 from yt8m.derived import source_of
 from yt8m.files import fingerprint, read_json, working_in, write_json
+from yt8m.predictions import Predictions
 from yt8m.splits import Splits, seed_of, uniform
 from yt8m.store import Store
 from yt8m.training import (
@@ -136,17 +137,7 @@ class Job:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
-        source = source_of(self.store, model.level, self.settings.inputs, self.splits)
-        training = self.settings.training
-        found = predict(
-            model,
-            source,
-            rows,
-            self.settings.keep,
-            passes=training.noise.test_passes,
-            seed=self.seed("passes"),
-            precision=training.precision,
-        )
+        found = self.predicted(model, rows)
         gap_fold, gap_holdout = (
             self._gap(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))
@@ -169,6 +160,19 @@ class Job:
         figures = {"fold": gap_fold, "holdout": gap_holdout}
         text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
         cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")
+
+    def predicted(self, model: nn.Module, rows: np.ndarray) -> Predictions:
+        """The best classes of store rows, a batch of videos in memory at a time."""
+        training = self.settings.training
+        return predict(
+            model,
+            source_of(self.store, model.level, self.settings.inputs, self.splits),
+            rows,
+            self.settings.keep,
+            passes=training.noise.test_passes,
+            seed=self.seed("passes"),
+            precision=training.precision,
+        )
 
     def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
         """GAP@20 of some of the predicted rows; None without labels there."""

@@ -2,4 +2,5 @@
 
 python -m folds.decode DATA STORE          TFRecords -> memory-mapped arrays
 python -m folds.assign STORE FOLDS.npz     video id -> fold or holdout
+python -m folds.unlabelled FOLDER STORE    videos whose labels are not read, beside those
 """

@@ -48,20 +48,26 @@ def main(data: Path, store: Path, *, description: Path | None = None, jobs: int 
     shards = find_shards(data)
     described, vocabulary = describe(data, shards, description)
     parts = plan(shards, described)
-    key = signature(parts, vocabulary)
     with working_in(store):
-        if is_complete(store, parts, key):
-            videos = read_json(store / MANIFEST)["videos"]
-            log(f"{store}: complete ({videos:,} videos); nothing to do")
-            return
-        missing = [p for members in parts.values() for p in members if not p.is_done(store)]
-        if missing:
-            total = sum(len(members) for members in parts.values())
-            log(f"{data}: {estimate(missing, total, store, jobs)}")
-        started = time.perf_counter()
-        decode(missing, store, jobs)
-        finish(parts, described, vocabulary, store, key)
-        log(f"{store}: {summary(store)}; {time.perf_counter() - started:.1f} s")
+        build(data, parts, described, vocabulary, store, jobs, signature(parts, vocabulary))
+
+
+def build(
+    data: Path, parts, described, vocabulary, store: Path, jobs: int, key: str, without=()
+) -> None:
+    """Decodes what is missing of the parts and joins them; without: ids to leave out."""
+    if is_complete(store, parts, key):
+        videos = read_json(store / MANIFEST)["videos"]
+        log(f"{store}: complete ({videos:,} videos); nothing to do")
+        return
+    missing = [p for members in parts.values() for p in members if not p.is_done(store)]
+    if missing:
+        total = sum(len(members) for members in parts.values())
+        log(f"{data}: {estimate(missing, total, store, jobs)}")
+    started = time.perf_counter()
+    decode(missing, store, jobs)
+    finish(parts, described, vocabulary, store, key, without)
+    log(f"{store}: {summary(store)}; {time.perf_counter() - started:.1f} s")
 
 
 def plan(shards: dict[str, list[Path]], description: Description) -> dict[str, list[Part]]:
@@ -184,9 +190,9 @@ def _decode_one(part: Part, store: Path) -> tuple[int, int]:
     return read_json(part.folder(store) / PART_MANIFEST)["videos"], part.size
 
 
-def finish(parts, description: Description, vocabulary: Vocabulary, store: Path, key: str) -> None:
+def finish(parts, description, vocabulary, store: Path, key: str, without=()) -> None:
     """Joins the parts, writes the manifest, then removes what no manifest names any more."""
-    rows = write_rows(parts, store, store / rows_name(key))
+    rows = write_rows(parts, store, store / rows_name(key), without)
     dims = next(iter(parts.values()))[0].dims
     described = {
         kind: [

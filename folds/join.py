@@ -11,13 +11,13 @@ from yt8m.files import writing
 from yt8m.labels import Labels
 
 
-def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path) -> dict:
+def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=()) -> dict:
     """Writes the arrays that Store opens into `folder`; returns what the manifest says of them.
 
-    parts: by kind, all decoded. InputError on an id that is there twice, or when video and frame
-    records have no video in common.
+    parts: by kind, all decoded; without: ids to leave out. InputError on an id that is there
+    twice, or when video and frame records have no video in common.
     """
-    tables = {kind: _table(members, store) for kind, members in parts.items()}
+    tables = {kind: _table(members, store, without) for kind, members in parts.items()}
     located = _common(tables)
     first = next(iter(tables))  # "video" before "frame"
     rows = located[first]
@@ -41,7 +41,7 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path) -> dict:
     return {"videos": len(rows), "max_frames": int(arrays["num_frames"].max()), "parts": videos}
 
 
-def _table(parts: list[Part], store: Path) -> dict:
+def _table(parts: list[Part], store: Path, without) -> dict:
     """The rows of all parts of one kind, in order; `kept`: those to take, so that each id is there
     once: a record of segment/ takes the place of the same video's in frame/."""
     loaded = [load_rows(part, store) for part in parts]
@@ -53,10 +53,22 @@ def _table(parts: list[Part], store: Path) -> dict:
     shards = [shard.path for part in parts for shard in part.shards]
     rated = np.repeat([path.parent.name == RATED for path in shards], counts)
     replaced = ~rated & np.isin(table["ids"], table["ids"][rated])
-    table["kept"] = np.flatnonzero(~replaced)
+    table["kept"] = np.flatnonzero(~replaced & ~_among(table["ids"], without, parts[0].kind))
     shard_of = np.repeat(np.arange(len(shards)), counts)[table["kept"]]
     _reject_doubled(table["ids"][table["kept"]], shard_of, shards)
     return table
+
+
+def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:
+    """Which of the ids are to be left out: bool (N,). InputError when all are."""
+    found = np.isin(ids, without)
+    if found.any():
+        log(f"[decode] {found.sum():,} {kind} records are of videos of DATA and are left out")
+    if found.all():
+        raise InputError(
+            f"UNLABELLED: all {len(ids):,} {kind} records are of videos that DATA has; give others"
+        )
+    return found
 
 
 def _reject_doubled(ids: np.ndarray, shard_of: np.ndarray, shards: list[Path]) -> None:

@@ -2,5 +2,5 @@
 
 A row is one (video, candidate class); every video has the same number M of candidates, so rows are
 rectangular arrays (N videos, M candidates, F features). Order of the verbs: rows, train and
-predict (once a fold), then soft_labels and report.
+predict (once a fold), then soft_labels and report; with UNLABELLED also unlabelled (once a fold).
 """

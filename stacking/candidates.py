@@ -9,7 +9,7 @@ n videos of a chunk, K entries of a list, C classes, M entries kept.
 import numpy as np
 
 from stacking.config import RankBy
-from yt8m.predictions import sigmoid
+from yt8m.predictions import Predictions, sigmoid
 
 RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places
 
@@ -67,6 +67,30 @@ def _sorted_keys(above: np.ndarray, listed: np.ndarray, n: int, num_classes: int
     keys.reshape(-1)[place] = bits << np.uint64(16) | classes
     keys.sort(axis=1)
     return keys
+
+
+def average(lists, num_classes: int, keep: int, chunk_videos: int = 1024):
+    """Mean probabilities of aligned lists: classes and probabilities (n, keep), best first."""
+    chunks = [
+        pooled(
+            [(c[i : i + chunk_videos], z[i : i + chunk_videos]) for c, z in lists],
+            "probability",
+            num_classes,
+            keep,
+        )
+        for i in range(0, len(lists[0][0]), chunk_videos)
+    ]
+    return np.concatenate([c for c, _ in chunks]), np.concatenate([p for _, p in chunks])
+
+
+def averaged(parts: list[Predictions], num_classes: int, most: int | None = None) -> Predictions:
+    """The mean probabilities, as logits, of predictions of the same ids: their `most` best."""
+    width = min(part.classes.shape[1] for part in parts)
+    lists = [(part.classes, part.logits) for part in parts]
+    classes, probabilities = average(lists, num_classes, min(most or width, width))
+    inside = probabilities.clip(1e-7, 1 - 1e-7)
+    logits = np.log(inside / (1 - inside)).astype(np.float16)
+    return Predictions(parts[0].ids, classes, logits)
 
 
 def ranked(classes: np.ndarray, logits: np.ndarray):

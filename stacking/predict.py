@@ -27,9 +27,7 @@ def main(
     """Predicts the rows of one fold, and its rows of the holdout, in chunks of videos."""
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
-    booster = read_booster(model)
-    if booster.feature_name() != column_names(read_json(rows / "rows.json")):
-        raise InputError(f"{model}: was trained on other columns than {rows} has; run `make`")
+    booster = booster_of(model, rows)
     parts = [
         predicted(booster, Rows.open(rows, prefix), variant, settings.chunk_videos, threads)
         for prefix, variant in ((OWN, fold), (HOLDOUT, 0))
@@ -40,6 +38,14 @@ def main(
         f"[stack fold{fold}] {len(both.ids):,} videos predicted in "
         f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"
     )
+
+
+def booster_of(model: Path, rows: Path) -> lightgbm.Booster:
+    """The booster MODEL. InputError when its columns are not those of the folder ROWS."""
+    booster = read_booster(model)
+    if booster.feature_name() != column_names(read_json(rows / "rows.json")):
+        raise InputError(f"{model}: was trained on other columns than {rows} has; run `make`")
+    return booster
 
 
 def read_booster(path: Path) -> lightgbm.Booster:
@@ -60,10 +66,15 @@ def predicted(booster, rows: Rows, variant: int, chunk_videos: int, threads: int
     logits = np.zeros(classes.shape, np.float16)
     for start in range(0, len(classes), chunk_videos):
         chunk = slice(start, start + chunk_videos)
-        raw = booster.predict(rows.matrix(chunk, variant), raw_score=True, num_threads=threads)
-        classes[chunk], best = ranked(classes[chunk], raw.reshape(classes[chunk].shape))
-        logits[chunk] = best
+        matrix = rows.matrix(chunk, variant)
+        classes[chunk], logits[chunk] = scored(booster, classes[chunk], matrix, threads)
     return Predictions(np.array(rows.ids), classes, logits)
+
+
+def scored(booster, classes: np.ndarray, matrix: np.ndarray, threads: int):
+    """Candidates (n, M) and their raw scores, best first; matrix: their columns (n * M, F + L)."""
+    raw = booster.predict(matrix, raw_score=True, num_threads=threads)
+    return ranked(classes, raw.reshape(classes.shape))
 
 
 if __name__ == "__main__":

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
-from stacking.candidates import pooled
+from stacking.candidates import average, averaged
 from stacking.config import Stacking
 from stacking.predict import read_booster
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
@@ -80,13 +80,7 @@ class Truth:
         """The five versions' mean probabilities on the holdout, as logits of the 20 best."""
         if not len(self.ids[-1]):
             return
-        rest = [part.align(self.ids[-1]) for part in parts]
-        width = min(TOP, *(part.classes.shape[1] for part in rest))
-        lists = [(part.classes, part.logits) for part in rest]
-        classes, probabilities = average(lists, self.classes, width)
-        inside = probabilities.clip(1e-7, 1 - 1e-7)
-        logits = np.log(inside / (1 - inside))
-        Predictions(self.ids[-1], classes, logits.astype(np.float16)).write(out)
+        averaged([part.align(self.ids[-1]) for part in parts], self.classes, TOP).write(out)
 
     def figures(self, own: list, rest: list) -> dict:
         """The same from aligned (classes (n, K), logits (n, K) descending) of folds and holdout."""
@@ -110,20 +104,6 @@ class Truth:
             "gap_holdout": holdout,
             "gap_holdout_single": None if None in singles else sum(singles) / len(singles),
         }
-
-
-def average(lists, num_classes: int, keep: int, chunk_videos: int = 1024):
-    """Mean probabilities of aligned lists: classes and probabilities (n, keep), best first."""
-    chunks = [
-        pooled(
-            [(c[i : i + chunk_videos], z[i : i + chunk_videos]) for c, z in lists],
-            "probability",
-            num_classes,
-            keep,
-        )
-        for i in range(0, len(lists[0][0]), chunk_videos)
-    ]
-    return np.concatenate([c for c, _ in chunks]), np.concatenate([p for _, p in chunks])
 
 
 def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) -> dict:

@@ -151,23 +151,18 @@ def write_rows(
     folder, prefix, lists, store, rows, settings: Stacking, models, frames: bool
 ) -> dict:
     """Candidates, their labels and features of one group. Returns what rows.json says of it."""
-    num_classes = store.dims.classes
-    keep = min(settings.candidates, *(classes.shape[1] for classes, _ in lists), num_classes)
+    keep = min(settings.candidates, *(c.shape[1] for c, _ in lists), store.dims.classes)
     columns = features.names(models, features.video_context(store, rows[:0], frames))
     n, found, total = len(rows), 0, 0
     np.save(folder / f"{prefix}ids.npy", store.ids[rows])
     all_classes = _new(folder / f"{prefix}classes.npy", np.uint16, (n, keep))
     all_labels = _new(folder / f"{prefix}labels.npy", np.uint8, (n, keep))
     all_features = _new(folder / f"{prefix}features.npy", np.float32, (n, keep, len(columns)))
-    for start in range(0, n, settings.chunk_videos):
-        chunk = slice(start, start + settings.chunk_videos)
-        part = [(classes[chunk], logits[chunk].astype(np.float32)) for classes, logits in lists]
-        classes, _ = pooled(part, settings.rank_by, num_classes, keep)
-        context = features.video_context(store, rows[chunk], frames)
+    for chunk, classes, values in described(lists, store, rows, settings, keep, frames):
         labels = store.labels.take(rows[chunk])
         all_classes[chunk] = classes
         all_labels[chunk] = labels.contains(classes)
-        all_features[chunk] = features.features(part, classes, num_classes, context)
+        all_features[chunk] = values
         found += int(all_labels[chunk].sum())
         total += len(labels.indices)
     recall = found / total if total else None
@@ -177,6 +172,23 @@ def write_rows(
         "kept": [classes.shape[1] for classes, _ in lists],
         "candidates": keep,
     }
+
+
+def described(lists, store, rows, settings: Stacking, keep: int, frames: bool):
+    """Yields (slice of the videos, candidates (n, keep), features (n, keep, F)), chunk by chunk."""
+    for start in range(0, len(rows), settings.chunk_videos):
+        chunk = slice(start, start + settings.chunk_videos)
+        part = [(classes[chunk], logits[chunk].astype(np.float32)) for classes, logits in lists]
+        classes, _ = pooled(part, settings.rank_by, store.dims.classes, keep)
+        context = features.video_context(store, rows[chunk], frames)
+        yield chunk, classes, features.features(part, classes, store.dims.classes, context)
+
+
+def known_labels(store, splits: Splits, settings: Stacking, *folds: int):
+    """Statistics of the labels of all folds but these."""
+    open_rows = np.flatnonzero((splits.fold >= 0) & ~np.isin(splits.fold, folds))
+    labels = store.labels.take(open_rows)
+    return label_features.statistics(labels, store.dims.classes, settings.smoothing)
 
 
 def write_label_features(folder, fold: int, store, splits: Splits, settings, column) -> None:
@@ -192,10 +204,7 @@ def write_label_features(folder, fold: int, store, splits: Splits, settings, col
         own = np.load(folder / f"{prefix}features.npy", mmap_mode="r")
         groups[prefix] = (out, classes, own[:, :, column])
     for booster in range(NUM_FOLDS):
-        open_rows = np.flatnonzero((splits.fold >= 0) & ~np.isin(splits.fold, (fold, booster)))
-        known = label_features.statistics(
-            store.labels.take(open_rows), store.dims.classes, settings.smoothing
-        )
+        known = known_labels(store, splits, settings, fold, booster)
         targets = [(booster, groups[OWN])]
         if booster == fold:
             targets.append((0, groups[HOLDOUT]))

@@ -1,29 +1,37 @@
 """Soft labels of every training video, each from the booster that never saw its fold.
 
-    python -m stacking.soft_labels STACKING_FOLDER STORE FOLDS.npz OUT.npz
+    python -m stacking.soft_labels STACKING_FOLDER STORE FOLDS.npz OUT.npz [--unlabelled]
 
-OUT holds Predictions in the order of the store's training videos: the M candidates' logits.
+OUT holds Predictions in the order of the store's training videos: the M candidates' logits. With
+--unlabelled, of the videos of UNLABELLED instead: the five boosters' mean probability, as logits.
 """
 
 from pathlib import Path
 
 import numpy as np
 
+from stacking.candidates import averaged
 from yt8m import cli
 from yt8m.cli import log
 from yt8m.predictions import Predictions
 from yt8m.splits import NUM_FOLDS, Splits
 from yt8m.store import Store
+from yt8m.unlabelled import joined
 
 
-def main(stacking: Path, store: Path, folds: Path, out: Path) -> None:
-    """Gathers the five folds' predictions."""
-    ids = Store(store).ids
-    splits = Splits.read(folds, ids)
-    gathered = out_of_fold(stacking, ids, splits)
+def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: bool = False) -> None:
+    """Gathers the five folds' predictions of the training videos, or the unlabelled ones."""
+    data = Store(store)
+    splits = Splits.read(folds, data.ids)
+    if unlabelled:
+        data, splits = joined(data, splits)
+        gathered = of_unlabelled(stacking, data.ids[splits.unlabelled], data.dims.classes)
+    else:
+        gathered = out_of_fold(stacking, data.ids, splits)
     gathered.write(out)
     mean = gathered.scores.sum() / max(len(gathered.ids), 1)
-    log(f"[stack] soft labels of {len(gathered.ids):,} videos, {mean:.2f} labels each on average")
+    what = "unlabelled videos" if unlabelled else "videos"
+    log(f"[stack] soft labels of {len(gathered.ids):,} {what}, {mean:.2f} labels each on average")
 
 
 def fold_predictions(stacking: Path, fold: int) -> Predictions:
@@ -39,9 +47,14 @@ def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
     parts = []
     for fold in range(NUM_FOLDS):
         parts.append(fold_predictions(stacking, fold).align(ids[splits.rows(fold)]))
-    keep = min(part.classes.shape[1] for part in parts)
-    cut = [Predictions(p.ids, p.classes[:, :keep], p.logits[:, :keep], p.where) for p in parts]
-    return Predictions.concatenate(cut).align(ids[splits.training])
+    return Predictions.concatenate(parts).align(ids[splits.training])
+
+
+def of_unlabelled(stacking: Path, ids: np.ndarray, num_classes: int) -> Predictions:
+    """The mean of the five boosters, none of which has seen these videos."""
+    paths = [stacking / f"fold{fold}" / "unlabelled.npz" for fold in range(NUM_FOLDS)]
+    parts = [Predictions.read(path).align(ids) for path in paths]
+    return averaged(parts, num_classes)
 
 
 if __name__ == "__main__":

@@ -116,6 +116,7 @@ def soft_file(tmp_path):
     return tmp_path / "soft.npz"
 
 
+@pytest.mark.parametrize("unlabelled", [(), (b"b", b"e")], ids=["", "unlabelled"])
 @pytest.mark.parametrize(
     "settings",
     [
@@ -126,13 +127,18 @@ def soft_file(tmp_path):
         SoftLabels(how="fill", soft_weight=0.7),
     ],
 )
-def test_targets_equal_their_definition(soft_file, settings):
+def test_targets_equal_their_definition(soft_file, settings, unlabelled):
     ids = np.array([b"a", b"b", b"x", b"c", b"d", b"e"])  # x: of the holdout, without soft labels
     labels = Labels.from_lists([[0, 1], [], [2], [5], [3, 4, 5], [1]])
     rows = np.array([0, 1, 3, 4, 5])
-    source = SoftTargets(soft_file, ids, labels, rows, 6, settings)
+    soft, more = Predictions.read(soft_file), None
+    if unlabelled:
+        labels = Labels.from_lists([[0, 1], [], [2], [5], [3, 4, 5], []])
+        more = soft_file.with_name("more.npz")
+        soft.align(np.array(unlabelled)).write(more)
+        soft.align(np.array([b"d", b"c", b"a"])).write(soft_file)
+    source = SoftTargets(soft_file, ids, labels, rows, 6, settings, more)
     asked = np.array([4, 0, 5, 1, 3])
-    soft = Predictions.read(soft_file)
     expected = np.zeros((5, 6))
     for i, row in enumerate(asked):
         at = list(soft.ids).index(ids[row])
@@ -141,7 +147,9 @@ def test_targets_equal_their_definition(soft_file, settings):
         hard = set(labels.indices[labels.indptr[row] : labels.indptr[row + 1]])
         for c, logit in pairs:
             p = sigmoid(np.float32(logit) / settings.temperature)
-            if settings.how == "fill":
+            if ids[row] in unlabelled:
+                expected[i, c] = p
+            elif settings.how == "fill":
                 expected[i, c] = 1 if c in hard else settings.soft_weight * p
             else:
                 w = settings.hard_weight

@@ -23,12 +23,15 @@ plain = [a for a in arguments if not a.startswith("--")]
 outputs = {{
     "folds.decode": lambda: plain[1] + "/manifest.json",
     "folds.assign": lambda: plain[1],
+    "folds.unlabelled": lambda: plain[1] + "/unlabelled/manifest.json",
     "first_level.train": lambda: plain[3] + "/predictions.npz",
+    "first_level.predict": lambda: plain[3] + "/unlabelled.npz",
     "first_level.segments": lambda: plain[4] + "/predictions.npz",
     "first_level.submission": lambda: plain[-1],
     "stacking.rows": lambda: plain[5] + "/rows.json",
     "stacking.train": lambda: plain[2],
     "stacking.predict": lambda: plain[3],
+    "stacking.unlabelled": lambda: plain[6],
     "stacking.soft_labels": lambda: plain[3],
     "stacking.report": lambda: plain[5],
     "distill.train": lambda: plain[4] + "/weights.safetensors",
@@ -296,6 +299,42 @@ def test_other_weights_to_begin_with_retrain_the_model_that_begins_with_them(tre
     shutil.rmtree(weights.parent)
     toml.unlink()
     make(tree)
+
+
+LABEL_ON = ["first_level.predict"] * 10 + ["stacking.unlabelled"] * 5 + ["stacking.soft_labels"]
+
+
+def test_unlabelled_records_are_labelled_by_what_is_there_and_teach_the_students(tree):
+    (tree / "more").mkdir()
+    (tree / "more" / "a.tfrecord").write_text("x")
+    calls = make(tree, "UNLABELLED=more")
+    assert modules(calls) == sorted(["folds.unlabelled", *LABEL_ON, *DISTILL_ON])
+    soft = f"{RUN}/stacking/unlabelled.npz"
+    taught = [call for call in calls if call.startswith("distill.train")]
+    assert all(call.endswith(f"--unlabelled {soft}") for call in taught)
+    assert make(tree) == [], "it is remembered"
+    (tree / RUN / "first_level/two/fold4/unlabelled.npz").unlink()
+    again = ["first_level.predict", "stacking.unlabelled", "stacking.soft_labels"]
+    assert modules(make(tree)) == sorted([*again, *DISTILL_ON])
+    (tree / "more" / "b.tfrecord").write_text("y")
+    assert modules(make(tree)) == sorted(["folds.unlabelled", *LABEL_ON, *DISTILL_ON])
+
+    toml = tree / "distill/configs/tiny.toml"
+    before = toml.read_text()
+    toml.write_text("[refit]\nmodels = ['two']\n")
+    [refit] = [call for call in make(tree) if call.startswith("distill.refit")]
+    assert "--unlabelled" not in refit
+    toml.write_text("[refit]\nmodels = ['two']\nunlabelled = true  # [resnet]\n")
+    [refit] = [call for call in make(tree) if call.startswith("distill.refit")]
+    assert refit.endswith(f"--unlabelled {soft}")
+
+    taught = [call for call in make(tree, "UNLABELLED=") if call.startswith("distill.")]
+    assert modules(taught) == ["distill.export", "distill.refit", "distill.score", "distill.train"]
+    assert not any("--unlabelled" in call for call in taught)
+    assert make(tree) == [], "that it was given up too"
+    toml.write_text(before)
+    make(tree)
+    shutil.rmtree(tree / "more")
 
 
 def test_data_is_remembered(tree):

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from stacking_world import CLASSES, MODELS, World
 
-from stacking import predict, rows, train
+from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.config import Stacking, parameters
 from yt8m.cli import InputError, parser_of
 from yt8m.config import read_snapshot
@@ -15,7 +15,7 @@ from yt8m.files import read_json
 from yt8m.labels import Labels
 from yt8m.metrics import gap
 from yt8m.predictions import Predictions
-from yt8m.splits import NUM_FOLDS
+from yt8m.splits import HOLDOUT, NUM_FOLDS, UNLABELLED, Splits
 
 
 @pytest.fixture
@@ -108,6 +108,34 @@ def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
     world.train(0)
     assert world.contents(0, names) == before
     assert not list(world.stacking.rglob("*.tmp")) + list(world.stacking.rglob("lists"))
+
+
+def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
+    world.run()
+    holdout = world.ids[world.splits.holdout]
+    fold = np.where(world.splits.fold == HOLDOUT, UNLABELLED, world.splits.fold)
+    monkeypatch.setattr(unlabelled, "Store", lambda _: world.store)
+    for module in (unlabelled, soft_labels):
+        monkeypatch.setattr(module, "joined", lambda data, _: (data, Splits(fold)))
+    world.configure(chunk_videos=7)
+    for k in range(NUM_FOLDS):
+        for name in MODELS:
+            whole = Predictions.read(world.path(name, k)).align(holdout[::-1])
+            whole.write(world.path(name, k).with_name("unlabelled.npz"))
+        out, inputs = world.stacking / f"fold{k}", (world.folder, None, world.folder / "folds.npz")
+        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.npz")
+        unlabelled.main(world.config, *files, fold=k)
+        found, own = (Predictions.read(out / f"{x}.npz") for x in ("unlabelled", "predictions"))
+        assert (found.ids == holdout).all()
+        assert (found.classes == own.align(holdout).classes).all()
+        assert (found.logits == own.align(holdout).logits).all()
+    to = world.stacking / "unlabelled.npz"
+    soft_labels.main(world.stacking, None, inputs[-1], to, unlabelled=True)
+    soft, mean = Predictions.read(to), Predictions.read(world.stacking / "holdout" / "stack.npz")
+    assert (soft.ids == holdout).all()
+    assert (soft.classes == mean.align(holdout).classes).all()
+    assert (soft.logits == mean.align(holdout).logits).all()
+    assert not list(world.stacking.rglob("*.tmp"))
 
 
 def test_without_a_holdout(tmp_path, monkeypatch):
@@ -206,6 +234,6 @@ def test_command_lines_of_the_makefile(verb, paths):
 
 
 def test_the_stage_does_not_load_torch():
-    modules = "rows, train, predict, soft_labels, report"
+    modules = "rows, train, predict, unlabelled, soft_labels, report"
     code = f"import sys; from stacking import {modules}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0

@@ -37,11 +37,12 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: list["Predictions"]) -> "Predictions":
-        """All videos of all parts; every part must have the same K."""
+        """All videos of all parts, with the least K of them."""
+        keep = min(part.classes.shape[1] for part in parts)
         return cls(
             np.concatenate([part.ids for part in parts]),
-            np.concatenate([part.classes for part in parts]),
-            np.concatenate([part.logits for part in parts]),
+            np.concatenate([part.classes[:, :keep] for part in parts]),
+            np.concatenate([part.logits[:, :keep] for part in parts]),
             parts[0].where,
         )
 

@@ -16,6 +16,7 @@ from yt8m.files import read_npz, write_npz
 NUM_FOLDS = 5
 HOLDOUT = -1
 UNUSED = -2
+UNLABELLED = -3  # of UNLABELLED: in no folds.npz, rows that yt8m/unlabelled.py adds
 
 
 def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
@@ -74,6 +75,10 @@ class Splits:
         """Writes folds.npz."""
         write_npz(path, ids=ids, fold=self.fold.astype(np.int8))
 
+    def with_unlabelled(self, count: int) -> "Splits":
+        """The same before `count` rows of UNLABELLED."""
+        return Splits(np.concatenate([self.fold, np.full(count, UNLABELLED, self.fold.dtype)]))
+
     def rows(self, k: int) -> np.ndarray:
         """Rows of fold k."""
         return np.flatnonzero(self.fold == k)
@@ -86,6 +91,11 @@ class Splits:
     def training(self) -> np.ndarray:
         """Rows of all folds: what students learn from."""
         return np.flatnonzero(self.fold >= 0)
+
+    @property
+    def unlabelled(self) -> np.ndarray:
+        """Rows of UNLABELLED: predicted by all models, and learnt from by students alone."""
+        return np.flatnonzero(self.fold == UNLABELLED)
 
     @property
     def holdout(self) -> np.ndarray:

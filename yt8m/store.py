@@ -53,9 +53,10 @@ class Store:
     """A complete store, opened for reading; features stay on disk until rows are asked for.
 
     dims: Dims; ids: (N,) bytes; labels: Labels (N rows); labelled: bool (N,), false where the
-    record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; class_names: list[str]
-    (C,); verticals: list[str] (C,), [] when unknown, and vertical_of: their numbers, int64 (C,), -1
-    where a class has none; description: Description of the records.
+    record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; kinds: by "video" and
+    "frame", where the features are; class_names: list[str] (C,); verticals: list[str] (C,), [] when
+    unknown, and vertical_of: their numbers, int64 (C,), -1 where a class has none; description:
+    Description of the records.
     """
 
     def __init__(self, folder: Path):
@@ -82,8 +83,12 @@ class Store:
         self.labelled = self._load(rows / "labelled.npy")
         self.num_frames = self._load(rows / "num_frames.npy")
         self.labels = Labels(self._load(rows / "indptr.npy"), self._load(rows / "indices.npy"))
-        self._kinds = {
-            kind: _Kind(self.folder / kind, parts, self._load(rows / f"{kind}_rows.npy"))
+        self.kinds = {
+            kind: _Kind(
+                [self.folder / kind / part["name"] for part in parts],
+                [part["videos"] for part in parts],
+                self._load(rows / f"{kind}_rows.npy"),
+            )
             for kind, parts in manifest["parts"].items()
         }
 
@@ -93,14 +98,14 @@ class Store:
     @property
     def has_frames(self) -> bool:
         """Whether the records have frame-level features."""
-        return "frame" in self._kinds
+        return "frame" in self.kinds
 
     def video(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """Video-level features of `rows`, in that order: rgb float16 (n, R), audio float16 (n, A).
 
         Records with frames only: the means of their dequantised frames.
         """
-        kind = self._kinds["video" if "video" in self._kinds else "frame"]
+        kind = self.kinds["video" if "video" in self.kinds else "frame"]
         rgb = kind.gather("rgb", rows, self.dims.rgb)
         return rgb, kind.gather("audio", rows, self.dims.audio)
 
@@ -135,7 +140,7 @@ class Store:
                 f"{self.folder}: has no frames; frame-level models need frame-level records "
                 "(DATA with a frame/ folder); take a plan of video-level models"
             )
-        return self._kinds["frame"]
+        return self.kinds["frame"]
 
     def _load(self, path: Path) -> np.ndarray:
         try:
@@ -149,13 +154,17 @@ class Store:
 class _Kind:
     """The parts of one kind of records. `rows` of the store are first located in the parts."""
 
-    def __init__(self, folder: Path, parts: list[dict], located: np.ndarray):
-        """parts: [{"name", "videos"}]; located: int64 (N,), the row's place among all videos."""
-        self.folder, self.located = folder, located
-        self.names = [part["name"] for part in parts]
-        self.ends = np.cumsum([part["videos"] for part in parts])
-        self.starts = self.ends - [part["videos"] for part in parts]
+    def __init__(self, parts: list[Path], videos: list[int], located: np.ndarray):
+        """parts: folders, and the videos of each; located: int64 (N,), a row's place in all."""
+        self.parts, self.videos, self.located = parts, videos, located
+        self.ends = np.cumsum(videos)
+        self.starts = self.ends - videos
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
+
+    def followed_by(self, other: "_Kind") -> "_Kind":
+        """The rows of both."""
+        located = np.concatenate([self.located, other.located + sum(self.videos)])
+        return _Kind(self.parts + other.parts, self.videos + other.videos, located)
 
     def gather(self, name: str, rows: np.ndarray, width: int) -> np.ndarray:
         """float16 (n, W) of `rows`."""
@@ -216,7 +225,7 @@ class _Kind:
     def _array(self, part: int, name: str) -> np.ndarray:
         """An array of a part, mapped when first used and kept so."""
         if (part, name) not in self._arrays:
-            path = self.folder / self.names[part] / f"{name}.npy"
+            path = self.parts[part] / f"{name}.npy"
             try:
                 self._arrays[part, name] = np.load(path, mmap_mode="r", allow_pickle=False)
             except FileNotFoundError as error:

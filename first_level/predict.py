@@ -1,0 +1,40 @@
+"""The videos of UNLABELLED as one model without one fold predicts them, for soft labels of them.
+
+    python -m first_level.predict CONFIG.json STORE FOLDS.npz OUT --fold 3
+
+OUT is the folder of a job of first_level.train, whose weights are there; writes OUT/unlabelled.npz.
+"""
+
+from pathlib import Path
+
+from first_level.config import ModelConfig, build
+from first_level.train import Job, fingerprint_of, has_weights
+from yt8m import cli, device
+from yt8m.cli import InputError, log
+from yt8m.config import read_snapshot
+from yt8m.splits import Splits
+from yt8m.store import Store
+from yt8m.training import load_weights
+from yt8m.unlabelled import joined
+
+
+def main(
+    config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
+) -> None:
+    """Predicts the unlabelled videos by the model of CONFIG that never saw fold FOLD."""
+    cli.set_threads(threads)
+    settings, data = read_snapshot(config, ModelConfig), Store(store)
+    made_from = fingerprint_of(settings, config, store, folds, out, fold)
+    if not has_weights(out, made_from):
+        raise InputError(f"{out}: has no weights of these settings and folds; run `make`")
+    model = build(settings, data.dims, config)
+    load_weights(model, out / "weights.safetensors")
+    both, splits = joined(data, Splits.read(folds, data.ids))
+    job = Job(config, settings, both, splits, out, fold, made_from)
+    found = job.predicted(model.to(device.pick()), splits.unlabelled)
+    found.write(out / "unlabelled.npz")
+    log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")
+
+
+if __name__ == "__main__":
+    cli.run(main)

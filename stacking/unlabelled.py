@@ -1,0 +1,80 @@
+"""The videos of UNLABELLED as the booster of one fold predicts them: as stacking.rows and .predict
+do the holdout, but chunk by chunk, with no rows on disk; there may be more of them than of others.
+
+    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS.npz OUT.npz \
+        --fold 3 --threads 1
+
+ROWS: the rows of that fold, which say what the booster's columns are.
+"""
+
+import time
+from pathlib import Path
+
+import numpy as np
+
+from stacking.config import Stacking
+from stacking.label_features import label_features
+from stacking.predict import booster_of, scored
+from stacking.rows import described, known_labels, unpack
+from yt8m import cli
+from yt8m.cli import log
+from yt8m.config import read_snapshot
+from yt8m.files import read_json, remove, working_in
+from yt8m.predictions import Predictions
+from yt8m.splits import Splits
+from yt8m.store import Store
+from yt8m.unlabelled import joined
+
+
+def main(
+    config: Path,
+    rows: Path,
+    model: Path,
+    run: Path,
+    store: Path,
+    folds: Path,
+    out: Path,
+    *,
+    fold: int = 0,
+    threads: int = 1,
+) -> None:
+    """Predicts the unlabelled videos by the models and the booster that never saw fold FOLD."""
+    started = time.monotonic()
+    settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
+    booster, data = booster_of(model, rows), Store(store)
+    videos, splits = joined(data, Splits.read(folds, data.ids))
+    paths = [run / "first_level" / m / f"fold{fold}" / "unlabelled.npz" for m in about["models"]]
+    known = known_labels(videos, splits, settings, fold)
+    with working_in(out.parent):
+        lists = out.with_suffix(".tmp")
+        remove(lists)
+        of_models = unpack(paths, videos.ids, {"": splits.unlabelled}, lists)[""]
+        found = predicted(
+            booster, of_models, videos, splits.unlabelled, settings, about, known, threads
+        )
+        found.write(out)
+        remove(lists)
+    log(
+        f"[stack fold{fold}] {len(found.ids):,} unlabelled videos predicted in "
+        f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"
+    )
+
+
+def predicted(booster, lists, store, rows, settings, about: dict, known, threads) -> Predictions:
+    """Predictions of store rows. lists: the models' (classes (N, K), logits (N, K)); about: of the
+    booster's columns, from rows.json; known: Statistics of labels that the booster may know."""
+    keep, column = about["candidates"], about["features"].index("probability_mean")
+    classes = np.zeros((len(rows), keep), np.uint16)
+    logits = np.zeros((len(rows), keep), np.float16)
+    frames = "frames" in about["features"]
+    for chunk, candidates, values in described(lists, store, rows, settings, keep, frames):
+        mean = values[:, :, column]
+        from_labels = label_features(known, candidates, mean, settings.neighbours)
+        matrix = np.concatenate([values, from_labels], axis=2)
+        matrix = matrix.reshape(-1, matrix.shape[2])
+        classes[chunk], logits[chunk] = scored(booster, candidates, matrix, threads)
+    return Predictions(store.ids[rows], classes, logits)
+
+
+if __name__ == "__main__":
+    cli.run(main)
