@@ -3,7 +3,7 @@
 p(c) = (sum_k w_k y_kc + s prior_c) / (sum_k w_k + s), w_k = exp((v_k - v_1) / T), where v is the
 cosine of both modalities, mixed, of the K nearest videos and v_1 the largest. T, the mix, s and the
 calibration of log-odds are learnt; each training video is then predicted without itself. Votes are
-relative to the nearest video: absolute ones lose 0.06 of GAP (docs/zoo.md).
+relative to the nearest video: absolute ones lose 0.06 of GAP (docs/models.md).
 
 `fit` calls `remember` with training videos, which are the model's buffers from then on.
 (B, D) -> (B, C). N remembered videos, K neighbours, L most labels of a remembered video.
