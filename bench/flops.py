@@ -1,28 +1,31 @@
-"""Floating-point operations of a model, counted without memory for its values."""
+"""Floating-point operations of a network, counted without memory for its values."""
+
+from collections.abc import Callable
 
 import torch
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from first_level.config import ModelConfig, build
-from first_level.table import YOUTUBE_8M
 from yt8m.dataset import Batch
+from yt8m.store import Dims
 
 VIDEOS = 2
 
 
-def gflop_forward(config: ModelConfig, where, frames: int) -> tuple[float, str, int]:
-    """(10^9 operations of a forward pass of one video, level, parameters) for YouTube-8M's sizes.
+def gflop_forward(make: Callable[[], nn.Module], dims: Dims, frames: int) -> tuple[float, str, int]:
+    """(10^9 operations of a forward pass of one video, level, parameters) of the network that
+    `make` builds.
 
-    frames: of the video. Where a pass without values is not possible, twice each matrix weight and
-    frame is taken. Recurrent layers, which torch does not count, are added so.
+    dims: as it sees the data; frames: of the video. Where a pass without values is not possible,
+    twice each matrix weight and frame is taken. Recurrent layers, which torch does not count, are
+    added so.
     """
-    dims = config.inputs.dims(YOUTUBE_8M)
     with torch.device("meta"):
-        model = build(config, YOUTUBE_8M, where).eval()
-        steps = min(frames, dims.max_frames) if model.level == "frame" else 1
-        shape = (VIDEOS, steps) if model.level == "frame" else (VIDEOS,)
-        mask = torch.empty(shape, dtype=torch.bool) if model.level == "frame" else None
+        model = make().eval()
+        level = getattr(model, "level", "video")
+        steps = min(frames, dims.max_frames) if level == "frame" else 1
+        shape = (VIDEOS, steps) if level == "frame" else (VIDEOS,)
+        mask = torch.empty(shape, dtype=torch.bool) if level == "frame" else None
         batch = Batch(torch.empty(*shape, dims.rgb), torch.empty(*shape, dims.audio), mask)
     parameters = sum(p.numel() for p in model.parameters())
     matrices = {id(p): p.numel() for p in model.parameters() if p.ndim > 1}
@@ -39,4 +42,4 @@ def gflop_forward(config: ModelConfig, where, frames: int) -> tuple[float, str, 
         flop = counter.get_total_flops() / VIDEOS + 2 * recurrent * steps
     except NotImplementedError:  # what depends on values, such as where a mask is true
         flop = 2 * sum(matrices.values()) * steps
-    return flop / 1e9, model.level, parameters
+    return flop / 1e9, level, parameters

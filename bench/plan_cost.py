@@ -8,14 +8,15 @@ one of your own machine with `python -m bench.calibrate`). No GPU was measured: 
 estimate, from the peak in NVIDIA's data sheet and an assumed share of it.
 """
 
-import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 from bench.flops import gflop_forward
 from distill.config import DistillConfig
-from distill.extractors import LAYOUTS
-from first_level.config import read
+from distill.extractors import LAYOUTS, Extractor, WithHead
+from distill.student import Student
+from first_level.config import PlannedModel, build, read
 from first_level.table import YOUTUBE_8M
 from stacking import features, label_features
 from stacking.config import Stacking
@@ -23,15 +24,19 @@ from yt8m import cli
 from yt8m.cli import InputError, log
 from yt8m.config import read_toml
 from yt8m.files import read_json
+from yt8m.resnet import ResNetLike
 from yt8m.settings import Training
 from yt8m.tables import table
 
 ROOT = Path(__file__).resolve().parents[1]
 CALIBRATION = ROOT / "bench" / "calibration.json"
 FOLDS = 5
-FRAMES = 230  # of a video on average (../papers/record-format.txt allows 360)
+FRAMES = 230  # of a video on average
 # bf16 without sparsity, TFLOP/s, and the assumed share of it in a training step: not measured.
 H200_PEAK, H200_SHARE = 989.0, 0.3
+# Its memory moves so many bytes a second; a step reads and writes of each parameter: itself, its
+# gradient and two moments in float32, and its bf16 copy.
+H200_BYTES, UPDATE_BYTES = 4.8e12 * 0.5, 34
 # Of a row beside the models' logits: agreement, the video's norms and frames, labels of others.
 OTHER_COLUMNS = len(features.names([], {})) + 3 + len(label_features.NAMES)
 TITLES = ["stage", "hours", "disk GB", "memory GB", "why"]
@@ -48,13 +53,8 @@ class Cost:
     why: str
 
     def row(self) -> list[str]:
-        return [
-            self.stage,
-            f"{self.hours:,.1f}",
-            f"{self.disk:,.1f}",
-            f"{self.memory:,.1f}",
-            self.why,
-        ]
+        numbers = (f"{x:,.{0 if x >= 10 else 2}f}" for x in (self.hours, self.disk, self.memory))
+        return [self.stage, *numbers, self.why]
 
 
 def main(plan: str, *, videos: int = 5_600_000, device: str = "cpu", cores: int = 1) -> None:
@@ -71,10 +71,10 @@ def main(plan: str, *, videos: int = 5_600_000, device: str = "cpu", cores: int 
     if not CALIBRATION.is_file():
         raise InputError(f"{CALIBRATION}: no such file; `python -m bench.calibrate` writes it")
     speed = read_json(CALIBRATION)
-    rate = speed["training_gflop_per_s"] * cores  # GFLOP/s
+    device_speed = Speed(speed["training_gflop_per_s"] * cores, speed["updates_per_s"] * cores)
     if device == "h200":
-        rate = H200_PEAK * H200_SHARE * 1e3
-    costs = costs_of(plan, folder, videos, rate, cores, speed)
+        device_speed = Speed(H200_PEAK * H200_SHARE * 1e3, H200_BYTES / UPDATE_BYTES)
+    costs = costs_of(plan, folder, videos, device_speed, cores, speed)
     total = Cost("all", *(sum(getattr(c, k) for c in costs) for k in ("hours", "disk")), 0.0, "")
     total = Cost("all", total.hours, total.disk, max(c.memory for c in costs), "")
     log("\n".join(table(TITLES, [cost.row() for cost in [*costs, total]])))
@@ -87,29 +87,73 @@ def main(plan: str, *, videos: int = 5_600_000, device: str = "cpu", cores: int 
         )
 
 
-def costs_of(plan: str, folder: Path, videos: int, rate: float, cores: int, speed: dict):
-    """The stages' costs; rate: GFLOP/s of networks."""
-    models = {path: read(path) for path in sorted(folder.glob("*.toml"))}
-    gflops, frame, weights = 0.0, 0, 0.0
-    for path, config in models.items():
-        forward, level, values = gflop_forward(config, path, FRAMES)
-        passes = FOLDS * trained_videos(config.training, videos * (FOLDS - 1) // FOLDS)
-        gflops += forward * (3 * passes + FOLDS * videos / FOLDS)
-        frame += level == "frame"
-        weights = max(weights, values * 16 / 1e9)  # weights, gradients, two moments, float32
+@dataclass(frozen=True)
+class Speed:
+    """Of networks: 10^9 operations of products a second, and parameters updated a second."""
+
+    gflop: float
+    updates: float
+
+    def training(self, settings: Training, network: "Counted", videos: int) -> float:
+        """Hours: forward and twice as much backward for each video, an update for each batch."""
+        seen = trained_videos(settings, videos)
+        updates = network.values * seen / settings.batch_size
+        return (3 * network.gflop * seen / self.gflop + updates / self.updates) / 3600
+
+
+@dataclass(frozen=True)
+class Counted:
+    """A network. gflop: of a forward pass of a video; values: parameters that are trained."""
+
+    gflop: float
+    level: str
+    values: int
+
+    def gigabytes(self) -> float:
+        """Of training it: weights, gradients and two moments in float32."""
+        return self.values * 16 / 1e9 + 1
+
+
+@dataclass(frozen=True)
+class Planned(Counted):
+    """A first-level model of the plan."""
+
+    config: PlannedModel
+
+
+def costs_of(plan: str, folder: Path, videos: int, device: Speed, cores: int, speed: dict):
+    """The stages' costs."""
+    models = {path.stem: planned(path) for path in sorted(folder.glob("*.toml"))}
+    inside = videos * (FOLDS - 1) // FOLDS
+    hours = FOLDS * sum(device.training(m.config.training, m, inside) for m in models.values())
+    predicted = sum(model.gflop for model in models.values()) * videos  # by the fold's own model
+    frame = sum(model.level == "frame" for model in models.values())
     stack = read_toml(ROOT / "stacking" / "configs" / f"{plan}.toml", Stacking)
-    return [
+    settings = read_toml(ROOT / "distill" / "configs" / f"{plan}.toml", DistillConfig)
+    costs = [
         decoding(videos, frame > 0, cores, speed),
         Cost(
             "first_level",
-            gflops / rate / 3600,
+            hours + predicted / device.gflop / 3600,
             len(models) * videos * (4 * 100 + 8) / 1e9,  # 100 classes of a video at most
-            weights + 2,
+            max(model.gigabytes() for model in models.values()),
             f"{len(models)} models x {FOLDS} folds, {frame} of them on {FRAMES} frames",
         ),
-        *stacking(stack, len(models), videos, cores, speed),
-        distilling(plan, videos, rate),
+        *stacking(stack, len(models), FOLDS, videos, cores, speed),
     ]
+    if not settings.refit.models:
+        return [*costs, of_student(settings, videos, device), of_resnet(settings, videos, device)]
+    again = of_refit(settings, models, videos, device)
+    last = stacking(stack, len(settings.refit.models), 1, videos, cores, speed)
+    last = [replace(cost, stage=f"re-ranker: {cost.stage}") for cost in last]
+    return [*costs, again, *last, of_resnet(settings, videos, device)]
+
+
+def planned(path: Path) -> Planned:
+    """A model of a plan, and what one video costs it."""
+    config, dims = read(path), YOUTUBE_8M
+    seen = config.inputs.dims(dims)
+    return Planned(*gflop_forward(lambda: build(config, dims, path), seen, FRAMES), config)
 
 
 def trained_videos(training: Training, videos: int) -> float:
@@ -127,50 +171,68 @@ def decoding(videos: int, frames: bool, cores: int, speed: dict) -> Cost:
     return Cost("decode", seconds / 3600, disk, 0.3 * cores, " and ".join(kinds) + " level")
 
 
-def stacking(stack: Stacking, models: int, videos: int, cores: int, speed: dict) -> list[Cost]:
+def stacking(
+    stack: Stacking, models: int, boosters: int, videos: int, cores: int, speed: dict
+) -> list[Cost]:
     """Rows, then boosters. A value of a row is one column of one candidate."""
     rows = videos * stack.candidates
     known = len(label_features.NAMES)
     columns = models + OTHER_COLUMNS
-    values = rows * columns
     rounds = stack.booster.max_rounds
-    cells = rows * (FOLDS - 1) / FOLDS * columns * stack.booster.feature_fraction
-    boosting = FOLDS * cells * rounds / speed["boosting_cells_per_s"] / cores / 3600
-    memory = rows * (FOLDS - 1) / FOLDS * columns / 1e9  # a byte a cell
+    learnt = rows * (FOLDS - 1) / FOLDS if boosters > 1 else rows
+    cells = learnt * columns * stack.booster.feature_fraction
+    boosting = boosters * cells * rounds / speed["boosting_cells_per_s"] / cores / 3600
+    disk = rows * (4 * (columns - known) + 4 * known * FOLDS + 3) / 1e9
+    about = f"{rows:,} rows of {columns} columns"
+    seconds = rows * columns / speed["row_values_per_s"] / cores
     return [
-        Cost(
-            "rows",
-            values / speed["row_values_per_s"] / cores / 3600,
-            rows * (4 * (columns - known) + 4 * known * FOLDS + 3) / 1e9,
-            1.0,
-            f"{rows:,} rows of {columns} columns",
-        ),
-        Cost("boosting", boosting, 0.1, memory, f"{FOLDS} x at most {rounds} rounds"),
+        Cost("rows", seconds / 3600, disk, 1.0, about),
+        Cost("boosting", boosting, 0.1, learnt * columns / 1e9, f"{boosters} x {rounds} rounds"),
     ]
 
 
-def distilling(plan: str, videos: int, rate: float) -> Cost:
-    """Extractors, last layers and the ResNetLike; operations from their numbers of weights."""
-    settings = read_toml(ROOT / "distill" / "configs" / f"{plan}.toml", DistillConfig)
-    widths = sum(math.prod((2, layout.joint[-1])) / 2 for layout in LAYOUTS.values())
-    last = (widths + 1152) * 8192 + 8192 * 6000 + 6000 * YOUTUBE_8M.classes
-    values = 247_233_888 * settings.scale**2  # of the whole student (distill/student.py)
-    extracting = values - last * settings.scale**2
-    resnet = settings.resnet.model
-    blocks = resnet.tower_blocks * 2 + resnet.concat_blocks * 4
-    resnet_values = resnet.width**2 * (2 * blocks + 2) / 2 + resnet.width * YOUTUBE_8M.classes
-    flops = 6 * extracting * trained_videos(settings.extractors, videos)
-    flops += (6 * last * settings.scale**2 + 2 * extracting) * trained_videos(
-        settings.last_layers, videos
-    )
-    flops += 6 * resnet_values * trained_videos(settings.resnet.training, videos)
-    return Cost(
-        "distill",
-        flops / 1e9 / rate / 3600,
-        values * 2 * 2 / 1e9,
-        values * 16 / 1e9 + 1,
-        f"student of {values / 1e6:,.0f} M values, and a ResNetLike",
-    )
+def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:
+    """The paper's student: extractors, each under a classifier, then layers over all of them."""
+    dims, scale, classes = settings.inputs.dims(YOUTUBE_8M), settings.scale, YOUTUBE_8M.classes
+    hours = forward = frozen = 0.0
+    for letter in LAYOUTS:
+        extractor = partial(Extractor, letter, dims, scale)
+        alone = Counted(*gflop_forward(extractor, dims, 1))
+        headed = Counted(*gflop_forward(lambda x=extractor: WithHead(x(), classes, 0.0), dims, 1))
+        hours += device.training(settings.extractors, headed, videos)
+        forward, frozen = forward + alone.gflop, frozen + alone.values
+    whole = Counted(*gflop_forward(partial(Student, dims, scale), dims, 1))
+    last = Counted(whole.gflop - forward, whole.level, whole.values - frozen)
+    hours += device.training(settings.last_layers, last, videos)
+    hours += forward * trained_videos(settings.last_layers, videos) / device.gflop / 3600
+    hours += device.training(settings.fine_tune, whole, videos)
+    about = f"{whole.values / 1e6:,.0f} M values"
+    return Cost("student", hours, whole.values * 2 * 2 / 1e9, whole.gigabytes(), about)
+
+
+def of_refit(
+    settings: DistillConfig, models: dict[str, Planned], videos: int, device: Speed
+) -> Cost:
+    """The models of [refit], trained again on all folds or handed over as they are."""
+    refit, hours, values = settings.refit, 0.0, 0
+    for name in refit.models:
+        model, handed = models[name], name in refit.folds
+        values += model.values * (FOLDS if handed else refit.copies)
+        if not handed:
+            hours += device.training(model.config.training, model, videos) * refit.copies
+    size = {"float32": 4, "float16": 2, "int8": 1}[settings.dtype]
+    about = f"{len(refit.models)} models, {len(refit.folds)} of them as their fold models"
+    memory = max(models[name].gigabytes() for name in refit.models)
+    return Cost("refit", hours, values * size * 2 / 1e9, memory, about)
+
+
+def of_resnet(settings: DistillConfig, videos: int, device: Speed) -> Cost:
+    """The single ResNetLike, which every plan trains."""
+    dims, resnet = settings.inputs.dims(YOUTUBE_8M), settings.resnet
+    model = Counted(*gflop_forward(lambda: ResNetLike(dims, **dict(resnet.model)), dims, 1))
+    hours = device.training(resnet.training, model, videos)
+    about = f"{model.values / 1e6:,.0f} M values"
+    return Cost("ResNetLike", hours, model.values * 4 / 1e9, model.gigabytes(), about)
 
 
 if __name__ == "__main__":

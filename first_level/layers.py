@@ -9,6 +9,7 @@ from itertools import pairwise
 import torch
 from torch import Tensor, nn
 
+from first_level import recurrence
 from first_level.models import moe
 from yt8m.dataset import Batch
 from yt8m.dropout import Dropout
@@ -104,7 +105,8 @@ class Recurrent(nn.Module):
 
     The net runs over the padding too. On a CPU (one thread, W 256, float32 and bf16) that is 1.0 to
     2.6 times as fast as packed sequences with 120 frames, 0.7 (one bf16 LSTM layer) to 1.9 times
-    with 60, both three quarters real, and 0.9 to 1.2 with 10. One more input says where padding
+    with 60, both three quarters real, and 0.9 to 1.2 with 10. There a bf16 LSTM is trained by
+    first_level/recurrence.py, which is faster than nn.LSTM. One more input says where padding
     is; its weights are constants that shut the gates, so that the state stays what it was.
     """
 
@@ -148,6 +150,13 @@ class Recurrent(nn.Module):
             return self._node(net, steps)
         with torch.no_grad():  # weight decay would wear the constants away
             net.weight_ih_l0[:, -1] = self._hold(net)
+        lstm, cpu = isinstance(net, nn.LSTM), steps.device.type == "cpu"
+        if lstm and cpu and self.training and torch.is_autocast_enabled("cpu"):
+            bias = net.bias_ih_l0 + net.bias_hh_l0
+            given = (steps, net.weight_ih_l0, net.weight_hh_l0, bias)
+            dtype = torch.get_autocast_dtype("cpu")
+            out, cell = recurrence.LSTM.apply(*(part.to(dtype) for part in given))
+            return out, (out[None, :, -1], cell[None])
         return net(steps)
 
     def _node(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:

@@ -7,7 +7,7 @@ import torch.nn.functional as F
 from frame_world import MASK, check, model_of, padded_batch, videos_of
 from torch import nn
 
-from first_level import layers
+from first_level import layers, recurrence
 from first_level.models.lstm_moe import SparseExperts, chances, variation
 
 
@@ -91,6 +91,43 @@ def test_what_holds_the_state_in_padding_is_never_learnt_nor_worn_away(cell):
     for row, video in enumerate(videos_of(x)):
         alone = layer(video[None], torch.ones(1, len(video), dtype=torch.bool))[1]
         torch.testing.assert_close(together[row], alone[0])
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_the_recurrence_of_training_in_bf16_is_that_of_pytorch(frames):
+    """In float64 here, so that what differs is no rounding; cells alone are float32."""
+    net = nn.LSTM(3, 5, batch_first=True).double()
+    x = torch.randn(2, frames, 3, dtype=torch.double, requires_grad=True)
+    weights = [net.weight_ih_l0, net.weight_hh_l0]
+    asked = [x, *weights, net.bias_ih_l0]
+    of_out, of_cell = torch.randn(2, frames, 5), torch.randn(2, 5)
+
+    def gradients(out, cell):
+        return torch.autograd.grad((out * of_out).sum() + (cell * of_cell).sum(), asked)
+
+    out, (_, cell) = net(x)
+    ours = recurrence.LSTM.apply(x, *weights, net.bias_ih_l0 + net.bias_hh_l0)
+    torch.testing.assert_close(ours, (out, cell[0].float()), rtol=0, atol=1e-6)
+    expected = gradients(out, cell[0])
+    torch.testing.assert_close(gradients(*ours), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("readout", ["last", "ramp"])
+def test_training_in_bf16_takes_the_recurrence_and_learns_as_in_float32(readout, monkeypatch):
+    model = model_of("lstm", width=64, readout=readout, hidden=[]).train()
+    batch, calls = padded_batch(), []
+    apply = recurrence.LSTM.apply
+    monkeypatch.setattr(recurrence.LSTM, "apply", lambda *given: calls.append(1) or apply(*given))
+
+    def gradients(rounded: bool):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            model(batch).float().square().sum().backward()
+        assert len(calls) == 2 * rounded  # layers
+        return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    exact, rounded = gradients(False), gradients(True)
+    assert float(F.cosine_similarity(exact, rounded, dim=0)) > 0.999
 
 
 def test_a_state_outlasts_300_frames_of_padding_in_bf16():

@@ -12,7 +12,6 @@ from bench import calibrate, gpu, plan_cost
 from bench.speed import run, scaling
 from bench.speed.chart import lines_chart
 from bench.speed.measure import Figure, in_turns, ratio
-from first_level.config import read
 from yt8m.cli import InputError
 from yt8m.dropout import Dropout
 
@@ -100,10 +99,15 @@ def test_cost_of_a_plan(capsys):
     plan_cost.main("demo", videos=1000)
     text = capsys.readouterr().out
     assert "12 models x 5 folds, 4 of them" in text
+    assert "| student " in text
     assert "calibration: " in text
     assert "NOT MEASURED" not in text
     plan_cost.main("demo", videos=1000, device="h200")
     assert "ESTIMATE, NOT MEASURED" in capsys.readouterr().out
+    plan_cost.main("best", videos=1000)
+    text = capsys.readouterr().out
+    assert "13 models, 4 of them as their fold models" in text
+    assert "re-ranker: boosting" in text
     with pytest.raises(InputError, match="nothing: no such plan; plans: .*demo"):
         plan_cost.main("nothing")
     with pytest.raises(InputError, match="--device: cpu or h200"):
@@ -112,10 +116,10 @@ def test_cost_of_a_plan(capsys):
 
 def test_operations_of_a_linear_model_are_two_a_weight(tmp_path):
     (tmp_path / "linear.toml").write_text('arch = "linear"\n')
-    gflop, level, values = plan_cost.gflop_forward(read(tmp_path / "linear.toml"), tmp_path, 1)
-    assert level == "video"
-    assert gflop == pytest.approx(2 * 1152 * 3862 / 1e9)
-    assert values == 1153 * 3862
+    found = plan_cost.planned(tmp_path / "linear.toml")
+    assert found.level == "video"
+    assert found.gflop == pytest.approx(2 * 1152 * 3862 / 1e9)
+    assert found.values == 1153 * 3862
 
 
 def test_calibration_has_what_the_costs_need(tmp_path):

@@ -55,6 +55,18 @@ def average_gradients(module: torch.nn.Module) -> None:
             parameter.grad /= world_size()
 
 
+def clip_gradients(parameters: list[torch.nn.Parameter], most: float) -> torch.Tensor:
+    """Scales the gradients down to a total norm of `most` if it is above; returns the norm.
+
+    A CPU looks first: nn.utils.clip_grad_norm_ walks through all gradients, be it to multiply them
+    by 1. A GPU would have to wait for the answer.
+    """
+    norm = torch.nn.utils.get_total_norm([p.grad for p in parameters if p.grad is not None])
+    if norm.device.type != "cpu" or not norm <= most:
+        torch.nn.utils.clip_grads_with_norm_(parameters, most, norm)
+    return norm
+
+
 def peak_memory(device: torch.device) -> dict[str, float]:
     """Peak memory of this process so far, in MB (10^6 bytes): resident and, if so, a GPU's."""
     memory = {"peak_memory_mb": peak_memory_mb()}

@@ -118,7 +118,7 @@ def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -
         run.optimizer.zero_grad(set_to_none=True)
         loss.backward()
         devices.average_gradients(objective)  # the model's are averaged already
-        norm = nn.utils.clip_grad_norm_(run.parameters(), settings.clip)
+        norm = devices.clip_gradients(run.parameters(), settings.clip)
         run.step()
         sums += loss.detach()
         if number % 50 == 0 or number == steps - 1:  # each look waits for a GPU

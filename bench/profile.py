@@ -1,0 +1,136 @@
+"""Where the time of a whole run goes: each stage's share in numpy, torch, LightGBM and the rest.
+
+    python -m bench.profile OUT [--plan demo] [--rate 50]
+
+Runs `make all` from the start below OUT/run under the sampling profiler py-spy (pip install
+py-spy), native frames included, so that a sample of C++ counts for the library that it is in.
+OUT/profile.json and OUT/profile.md have seconds and shares of each stage; idle processes are not
+sampled.
+"""
+
+import re
+import shutil
+import subprocess
+import sys
+from collections import Counter, defaultdict
+from collections.abc import Iterable
+from pathlib import Path
+
+from bench.speed.run import circumstances
+from report.dry_run import FOLDERS, STAGES
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.files import working_in, write_json, writing
+from yt8m.tables import table
+
+ROOT = Path(__file__).resolve().parents[1]
+OURS = ("folds", "first_level", "stacking", "distill", "report", "yt8m")
+# Of a shared library or a Python file, by how its path begins or what its name holds.
+LIBRARIES = (
+    ("torch", re.compile(r"torch|libc10|gomp|mkl|dnnl|safetensors")),
+    ("numpy", re.compile(r"numpy|openblas|scipy")),
+    ("LightGBM", re.compile(r"lightgbm")),
+    (
+        "records",
+        re.compile(
+            r"crc32c|_message|yt8m/(framing|layouts|wire|records|fields|store|encoding)\.py"
+        ),
+    ),
+    ("ONNX", re.compile(r"onnx")),
+)
+# What says nothing by itself: the interpreter and the C library work for whoever called them.
+NEUTRAL = re.compile(
+    r"^(libpython|libc\.|libm\.|libpthread|libstdc|ld-linux|libgcc|linux-vdso|python3)"
+)
+FRAME = re.compile(r"^(?P<what>.*) \((?P<where>[^()]+?)(:\d+)?\)$")
+PARTS = ["numpy", "torch", "LightGBM", "records", "ONNX", "imports", "our Python", "other Python"]
+FAST = {"numpy", "torch", "LightGBM", "records"}
+# py-spy starts a Python, and ends a frame at a semicolon.
+RUN = "raise SystemExit(__import__('subprocess').call(__import__('sys').argv[1:]))"
+
+
+def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
+    """Profiles a run of PLAN on the generated records into the folder OUT, at --rate Hz."""
+    spy = shutil.which("py-spy") or Path(sys.executable).with_name("py-spy")
+    if not Path(spy).is_file():
+        raise InputError("py-spy is not installed; pip install py-spy")
+    with working_in(out):
+        shutil.rmtree(out / "run", ignore_errors=True)
+        stacks = out / "run" / "stacks.txt"
+        stacks.parent.mkdir()
+        command = ["make", "all", f"PLAN={plan}", f"PYTHON={sys.executable}"]
+        command += [f"ARTIFACTS={stacks.parent.resolve()}"]
+        spied = [str(spy), "record", "--native", "--subprocesses", "--rate", str(rate)]
+        spied += ["--format", "raw", "--output", str(stacks), "--"]
+        done = subprocess.run([*spied, sys.executable, "-c", RUN, *command], cwd=ROOT)
+        if done.returncode or not stacks.is_file():
+            raise InputError(f"{' '.join(command)} failed under py-spy (exit {done.returncode})")
+        found = shares(stacks.read_text().splitlines(), rate)
+        shutil.rmtree(stacks.parent)
+        write_json(out / "profile.json", {"plan": plan, **circumstances(), "stages": found})
+        lines = rows(found)
+        with writing(out / "profile.md") as temporary:
+            temporary.write_text("\n".join(lines) + "\n")
+        log("\n".join(lines))
+
+
+def shares(stacks: Iterable[str], rate: int) -> dict[str, dict[str, float]]:
+    """Lines "process 7:...;process 9:...;frame;frame 12" -> seconds of each part in each stage."""
+    of_process: dict[str, Counter] = defaultdict(Counter)
+    stages: dict[str, Counter] = defaultdict(Counter)
+    for line in stacks:
+        text, _, count = line.rpartition(" ")
+        frames = text.split(";")
+        number = max(i for i, frame in enumerate(frames) if frame.startswith("process "))
+        process, frames = frames[number].partition(":")[0], frames[number + 1 :]
+        of_process[process][part_of(frames)] += int(count)
+        stages[process][stage_of(frames)] += int(count)
+    found: dict[str, Counter] = defaultdict(Counter)
+    for process, parts in of_process.items():
+        named = Counter({stage: n for stage, n in stages[process].items() if stage})
+        if named:  # else it is make's own parent, or a process that ended at once
+            found[named.most_common(1)[0][0]].update(parts)
+    order = [stage for stage in ("folds", *FOLDERS, "export", "report") if stage in found]
+    return {stage: {part: found[stage][part] / rate for part in PARTS} for stage in order}
+
+
+def stage_of(frames: list[str]) -> str:
+    """The stage whose verb runs, by the outermost frame that is a file of ours; "": unknown."""
+    for match in filter(None, map(FRAME.match, frames)):
+        package, _, file = match["where"].partition("/")
+        if package in OURS and file.endswith(".py"):
+            return STAGES.get(f"{package}.{file[:-3]}", package)
+    return ""
+
+
+def part_of(frames: list[str]) -> str:
+    """Whose time a sample is: that of the innermost frame that belongs to somebody."""
+    if any("<frozen importlib" in frame or "<frozen zipimport" in frame for frame in frames):
+        return "imports"
+    for match in filter(None, map(FRAME.match, reversed(frames))):
+        where = match["where"]
+        if NEUTRAL.match(where):
+            continue
+        for name, pattern in LIBRARIES:
+            if pattern.search(where):
+                return name
+        return "our Python" if where.partition("/")[0] in OURS else "other Python"
+    return "other Python"
+
+
+def rows(found: dict[str, dict[str, float]]) -> list[str]:
+    """The table: seconds of each stage, and shares."""
+    lines = []
+    for stage, parts in found.items():
+        total = sum(parts.values()) or 1.0
+        rest = 1 - sum(parts[name] for name in FAST) / total
+        running = total - parts["imports"] or 1.0
+        slow = (parts["our Python"] + parts["other Python"] + parts["ONNX"]) / running
+        cells = [f"{parts[name] / total:.1%}" for name in PARTS]
+        lines.append([stage, f"{total:,.0f}", *cells, f"{rest:.1%}", f"{slow:.1%}"])
+    titles = ["stage", "seconds", *PARTS, "outside the first four", "the same without imports"]
+    return table(titles, lines)
+
+
+if __name__ == "__main__":
+    cli.run(main)
