@@ -1,4 +1,5 @@
-"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph.
+"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph, but for
+the products of 8-bit weights (integer_products.py).
 
 Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
 input. Of networks that take frames: rgb (N, T, R), audio (N, T, A) and lengths int64 (N,), how many
@@ -18,6 +19,7 @@ from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
 from distill.build import Network, mean_of
+from distill.integer_products import STEP, multiply_in_8_bits, replace, units_of
 from yt8m.store import Dims
 
 SMALL = 128  # weights with fewer values stay float32
@@ -101,38 +103,26 @@ def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
     """Stores large float32 weights smaller, and nodes that widen them again where they are used:
     Cast of float16, DequantizeLinear of the rows of an int8 matrix."""
     widening, steps = [], []
+    if dtype == "int8":
+        multiply_in_8_bits(graph)
     for weight in graph.initializer:
         values = numpy_helper.to_array(weight)
-        if weight.data_type != TensorProto.FLOAT or values.size < SMALL:
+        if (
+            weight.data_type != TensorProto.FLOAT
+            or values.size < SMALL
+            or weight.name.endswith(STEP)
+        ):
             continue
         name = weight.name
-        in_units = _units(values) if dtype == "int8" and values.ndim == 2 else None
+        in_units = units_of(values) if dtype == "int8" and values.ndim == 2 else None
         if in_units is not None:
             units, step, axis = in_units
             weight.CopyFrom(numpy_helper.from_array(units, name + "_int8"))
-            steps.append(numpy_helper.from_array(step, name + "_step"))
+            steps.append(numpy_helper.from_array(step, name + STEP))
             inputs = [weight.name, steps[-1].name]
             widening.append(helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
         else:
             weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
             widening.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
     graph.initializer.extend(steps)
-    nodes = [*widening, *graph.node]
-    del graph.node[:]
-    graph.node.extend(nodes)
-
-
-def _units(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples; None
-    of one that does not (rounding.spread).
-
-    The graph may have transposed it: the axis is the one along which nothing is lost.
-    """
-    found = []
-    for axis in (0, 1):
-        step = (np.abs(values).max(1 - axis, keepdims=True).clip(1e-12) / 127).astype(np.float32)
-        units = np.rint(values / step).astype(np.int8)
-        lost = float((np.abs(units * step - values) / step).max())
-        found.append((lost, axis, units, step.ravel()))
-    lost, axis, units, step = min(found, key=lambda one: one[0])
-    return (units, step, axis) if lost < 0.01 else None
+    replace(graph.node, [*widening, *graph.node])

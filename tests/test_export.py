@@ -143,10 +143,11 @@ def test_eight_bits(made, data_set, videos, tmp_path):
     whole = Exported(made / "out").logits(rgb, audio)
     assert np.abs(expit(found) - expit(whole)).max() < 0.05
     by_graph = Exported(tmp_path / "small", "onnx").logits(rgb, audio)
-    np.testing.assert_allclose(by_graph, found, atol=1e-4)
-    for file in ("model.safetensors", "model.onnx"):
+    assert np.abs(expit(by_graph) - expit(whole)).max() < 0.05, "inputs are rounded too"
+    # Small matrices have many steps, and each product in the graph some nodes more.
+    for file, most in (("model.safetensors", 0.75), ("model.onnx", 0.95)):
         sizes = [(folder / file).stat().st_size for folder in (tmp_path / "small", made / "out")]
-        assert sizes[0] < 0.75 * sizes[1], "small matrices have many steps"
+        assert sizes[0] < most * sizes[1]
 
 
 def test_moved_export_loads(made, videos, tmp_path):

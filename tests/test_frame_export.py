@@ -8,6 +8,7 @@ import sys
 import numpy as np
 import pytest
 import torch
+from scipy.special import expit
 from test_distill import soft_labels_of
 from test_export import write_video_records
 from test_models import FRAME_CASES, TOY
@@ -124,7 +125,9 @@ def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype)
     run_export(run, data_set, tmp_path / "x", dtype=dtype)
     batch = batch_of(store, np.arange(100), store.dims.max_frames)
     found = [Exported(tmp_path / "x", runtime).of_models(**batch) for runtime in ("torch", "onnx")]
-    np.testing.assert_allclose(*found, atol=1e-4)
+    if dtype == "int8":  # the graph rounds the inputs of its products too
+        found = [expit(logits) for logits in found]
+    np.testing.assert_allclose(*found, atol=1e-4 if dtype == "float16" else 0.02)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):

@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from first_level.config import ModelConfig, build
-from yt8m import checkpoint, schedule
+from yt8m import checkpoint, device, schedule
 from yt8m.cli import InputError
 from yt8m.dataset import HardTargets, Source, batch_rows
 from yt8m.settings import Inputs, Noise, Training
@@ -331,3 +331,18 @@ print(faults[-1] - faults[-10])
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert int(done.stdout) < 4_900, "nine blocks of 20 MB are 44,000 pages"
+
+
+@pytest.mark.parametrize("most", [0.5, 50.0])
+def test_gradients_are_clipped_as_pytorch_clips_them(most):
+    ours, theirs = ([torch.nn.Parameter(torch.ones(n)) for n in (3, 4)] for _ in range(2))
+    for parameters in (ours, theirs):
+        for number, parameter in enumerate(parameters):
+            parameter.grad = torch.arange(len(parameter)) + float(number)
+        parameters.append(torch.nn.Parameter(torch.ones(2)))  # frozen: no gradient
+    expected = torch.nn.utils.clip_grad_norm_(theirs, most)
+    assert float(device.clip_gradients(ours, most)) == float(expected)
+    for ours_, theirs_ in zip(ours[:2], theirs[:2], strict=True):
+        assert torch.equal(ours_.grad, theirs_.grad)
+    ours[0].grad[0] = torch.nan
+    assert device.clip_gradients(ours, most).isnan()

@@ -1,4 +1,7 @@
-"""The student's predictions as exported, against eager float32: a video at a time, and 256."""
+"""The student's predictions as exported, against eager float32: a video at a time, and 256.
+
+On one core: two pools of threads that wait for work by spinning would disturb one another.
+"""
 
 from pathlib import Path
 
@@ -23,6 +26,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     torch.manual_seed(0)
     network = build_network([Member(kind="student", scale=0.05 if toy else 0.5)], Inputs(), dims)
     network.eval()
+    torch.set_num_threads(1)
     forms = {"int8": 4.0} if toy else FORMS  # writing a graph takes seconds
     sessions = {form: session(network, dims, folder, form) for form in forms}
     found = []
@@ -53,5 +57,5 @@ def session(network, dims: Dims, folder: Path, form: str) -> onnxruntime.Inferen
     write_onnx(network.eval(), dims, path, form)
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
-    options.intra_op_num_threads = torch.get_num_threads()
+    options.intra_op_num_threads = 1
     return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
