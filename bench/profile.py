@@ -2,10 +2,10 @@
 
     python -m bench.profile OUT [--plan demo] [--rate 50]
 
-Runs `make all` from the start below OUT/run under the sampling profiler py-spy (pip install
-py-spy), native frames included, so that a sample of C++ counts for the library that it is in.
-OUT/profile.json and OUT/profile.md have seconds and shares of each stage; idle processes are not
-sampled.
+Runs `make all` from the start below OUT/run, each job under the sampling profiler py-spy (pip
+install py-spy), native frames included, so that a sample of C++ counts for the library that it is
+in. OUT/profile.json and OUT/profile.md have seconds and shares of each stage; idle processes are
+not sampled.
 """
 
 import re
@@ -45,8 +45,7 @@ NEUTRAL = re.compile(
 FRAME = re.compile(r"^(?P<what>.*) \((?P<where>[^()]+?)(:\d+)?\)$")
 PARTS = ["numpy", "torch", "LightGBM", "records", "ONNX", "imports", "our Python", "other Python"]
 FAST = {"numpy", "torch", "LightGBM", "records"}
-# py-spy starts a Python, and ends a frame at a semicolon.
-RUN = "raise SystemExit(__import__('subprocess').call(__import__('sys').argv[1:]))"
+TRIES = 4  # py-spy 0.4 may crash as it looks into a process; make goes on from where it was
 
 
 def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
@@ -56,22 +55,25 @@ def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
         raise InputError("py-spy is not installed; pip install py-spy")
     with working_in(out):
         shutil.rmtree(out / "run", ignore_errors=True)
-        stacks = out / "run" / "stacks.txt"
-        stacks.parent.mkdir()
+        stacks = out / "run" / "stacks"
+        stacks.mkdir(parents=True)
+        spied = f"{spy} record --native --subprocesses --rate {rate} --format raw"
         command = ["make", "all", f"PLAN={plan}", f"PYTHON={sys.executable}"]
         command += [f"ARTIFACTS={stacks.parent.resolve()}"]
-        spied = [str(spy), "record", "--native", "--subprocesses", "--rate", str(rate)]
-        spied += ["--format", "raw", "--output", str(stacks), "--"]
-        done = subprocess.run([*spied, sys.executable, "-c", RUN, *command], cwd=ROOT)
-        if done.returncode or not stacks.is_file():
-            raise InputError(f"{' '.join(command)} failed under py-spy (exit {done.returncode})")
-        found = shares(stacks.read_text().splitlines(), rate)
+        command += [f"RUN={spied} --output {stacks.resolve()}/$$$$.txt --"]
+        done = None
+        for _ in range(TRIES):
+            done = done or not subprocess.run(command, cwd=ROOT).returncode
+        if not done:
+            raise InputError(f"{' '.join(command)} failed; is that so without RUN?")
+        lines = [line for path in stacks.iterdir() for line in path.read_text().splitlines()]
+        found = shares(lines, rate)
         shutil.rmtree(stacks.parent)
         write_json(out / "profile.json", {"plan": plan, **circumstances(), "stages": found})
-        lines = rows(found)
+        shown = rows(found)
         with writing(out / "profile.md") as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
-        log("\n".join(lines))
+            temporary.write_text("\n".join(shown) + "\n")
+        log("\n".join(shown))
 
 
 def shares(stacks: Iterable[str], rate: int) -> dict[str, dict[str, float]]:

@@ -67,8 +67,8 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
             "mb": round(max(memory), 1),
         }
         log(f"[scaling] {size:,} videos, {name}: {sum(cpu):.1f} s, {max(memory):,.0f} MB")
-    size_of = {name: _size(run / name) for name in ("records", "store", "first_level", "stacking")}
-    found["disk"] = {f"{name}_mb": round(mb, 2) for name, mb in size_of.items()}
+    sizes = {name: size_of(run / name) for name in ("records", "store", "first_level", "stacking")}
+    found["disk"] = {f"{name}_mb": round(mb, 2) for name, mb in sizes.items()}
     shutil.rmtree(run / "records")
     return found
 
@@ -166,7 +166,7 @@ def picture(runs: dict) -> str:
     return lines_chart(lines, "videos", "CPU seconds")
 
 
-def _size(folder: Path) -> float:
+def size_of(folder: Path) -> float:
     return sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6
 
 

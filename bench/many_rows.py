@@ -1,0 +1,157 @@
+"""Rows of 85 models (115 columns): time, memory and disk as candidate rows grow to ten million.
+
+    python -m bench.many_rows OUT [--rows "1000000 3000000 10000000"] [--rounds 30]
+
+Videos of which 85 invented models list 20 classes each, 40 candidates a video; the stage's own
+verbs build the rows of five folds and train one booster on four of them, on one thread each.
+OUT/many_rows.json and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and
+what the slope between the two largest says of a hundred million rows.
+"""
+
+import math
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+
+from bench.speed.run import circumstances
+from bench.speed.scaling import FOLDS, measured, size_of
+from stacking.config import Stacking
+from yt8m import cli
+from yt8m.cli import InputError, log
+from yt8m.files import read_json, working_in, write_json, writing
+from yt8m.predictions import Predictions
+from yt8m.splits import Splits
+from yt8m.store import Store
+from yt8m.tables import table
+
+SIZES = "1000000 3000000 10000000"
+MODELS, LISTED, POOL = 85, 20, 48  # POOL: classes of a video that any model lists
+CANDIDATES = Stacking().candidates
+CLASSES = 500
+FAR = 100_000_000  # rows that the slope is carried on to
+TITLES = ["rows", "columns", "stage", "CPU seconds", "memory MB", "disk GB"]
+
+
+def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
+    """Measures each number of candidate rows of --rows."""
+    wanted = sorted({int(size) for size in rows.split()})
+    if not wanted or wanted[0] < 200 * CANDIDATES or rounds < 1:
+        raise InputError(f"--rows {rows!r}: numbers, {200 * CANDIDATES:,} or more; --rounds: 1")
+    with working_in(out):
+        path = out / "many_rows.json"
+        found = read_json(path) if path.is_file() else {}
+        for size in wanted:
+            with TemporaryDirectory(prefix="rows-", dir=out) as folder:
+                found[str(size)] = of_size(size // CANDIDATES, Path(folder), rounds)
+            write_json(path, found | {"about": {**circumstances(), "rounds": rounds}})
+            found = read_json(path)
+        text = "\n".join(table(TITLES, lines(found)))
+        with writing(out / "many_rows.md") as temporary:
+            temporary.write_text(text + "\n")
+        log(text)
+
+
+def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
+    """Seconds, MB and GB of both stages."""
+    store, splits, stack = run / "store", run / "folds.npz", run / "stacking"
+    config, models = stack / "config.json", run / "first_level" / "models.txt"
+    (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\nquantised = true\n")
+    sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
+    own = [stack / f"fold{k}" for k in FOLDS]
+    for verb in (
+        ["yt8m.synthetic", run / "records", "--videos", videos, *sizes],
+        ["folds.decode", run / "records", store, "--jobs", 1],
+        ["folds.assign", store, splits],
+        ["stacking.config", run / "stack.toml", config],
+    ):
+        measured([str(part) for part in verb])
+    invent(run, Store(store), Splits.read(splits, Store(store).ids))
+    building = [
+        ["stacking.rows", config, models, run, store, splits, own[k] / "rows", "--fold", k]
+        for k in FOLDS
+    ]
+    training = [["stacking.train", config, stack, own[0] / "model.txt", "--fold", 0]]
+    found = {}
+    for stage, verbs in (("rows", building), ("boosting", training)):
+        done = [measured([str(part) for part in verb]) for verb in verbs]
+        seconds, memory = sum(cpu for _, cpu, _ in done), max(mb for _, _, mb in done)
+        found[stage] = {"seconds": round(seconds, 1), "mb": round(memory, 1)}
+        log(
+            f"[many_rows] {videos * CANDIDATES:,} rows, {stage}: {seconds:,.0f} s, {memory:,.0f} MB"
+        )
+    about = read_json(own[0] / "rows" / "rows.json")
+    found["columns"] = len(about["features"]) + len(about["label_features"])
+    found["gb"] = round(size_of(stack) / 1e3, 3)
+    return found
+
+
+def invent(run: Path, store: Store, splits: Splits) -> None:
+    """Predictions of MODELS models: of each fold's videos and the holdout, LISTED classes each."""
+    names = [f"model{i:03d}" for i in range(MODELS)]
+    (run / "first_level").mkdir()
+    (run / "first_level" / "models.txt").write_text("".join(f"{name}\n" for name in names))
+    for fold in FOLDS:
+        rng = np.random.default_rng(fold)
+        rows = np.concatenate([splits.rows(fold), splits.holdout])
+        pool = pools(store, rows, rng)
+        truth = rng.normal(-4, 2, pool.shape).astype(np.float32)
+        truth[:, : POOL // 8] += 4
+        for name in names:
+            logits = truth + rng.standard_normal(truth.shape, np.float32)
+            best = np.argsort(-logits, axis=1)[:, :LISTED]
+            kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
+            classes, logits = kept
+            made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
+            path = run / "first_level" / name / f"fold{fold}" / "predictions.npz"
+            path.parent.mkdir(parents=True, exist_ok=True)
+            made.write(path)
+
+
+def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:
+    """uint16 (n, POOL): different classes of each video, its labels first."""
+    pool = (rng.integers(0, CLASSES, (len(rows), 1)) + 7 * np.arange(POOL)) % CLASSES
+    labels = store.labels.take(rows)
+    for place in range(POOL // 8):
+        there = np.flatnonzero(np.diff(labels.indptr) > place)
+        label = labels.indices[labels.indptr[there] + place]
+        # Changes places with the class that stands there, if it is in the pool.
+        twin = pool[there] == label[:, None]
+        where, column = np.nonzero(twin)
+        pool[there[where], column] = pool[there[where], place]
+        pool[there, place] = label
+    return pool.astype(np.uint16)
+
+
+def lines(found: dict) -> list[list[str]]:
+    """A row for each size and stage, and what the two largest say of FAR rows."""
+    sizes = sorted(int(size) for size in found if size != "about")
+    rows = []
+    for size in sizes:
+        one = found[str(size)]
+        for stage in ("rows", "boosting"):
+            seconds, mb = one[stage]["seconds"], one[stage]["mb"]
+            disk = f"{one['gb']:.2f}" if stage == "rows" else ""
+            rows.append(
+                [f"{size:,}", str(one["columns"]), stage, f"{seconds:,.0f}", f"{mb:,.0f}", disk]
+            )
+    if len(sizes) < 2:
+        return rows
+    small, large = (found[str(size)] for size in sizes[-2:])
+    for stage in ("rows", "boosting"):
+        further = [
+            carried(sizes, small[stage][key], large[stage][key]) for key in ("seconds", "mb")
+        ]
+        disk = f"{carried(sizes, small['gb'], large['gb']):,.0f}" if stage == "rows" else ""
+        rows.append([f"{FAR:,} by the slope", "", stage, *(f"{x:,.0f}" for x in further), disk])
+    return rows
+
+
+def carried(sizes: list[int], before: float, after: float) -> float:
+    """A straight line in logarithms through the two largest sizes, at FAR."""
+    power = math.log(after / before) / math.log(sizes[-1] / sizes[-2])
+    return after * (FAR / sizes[-1]) ** power
+
+
+if __name__ == "__main__":
+    cli.run(main)
