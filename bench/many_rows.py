@@ -9,6 +9,7 @@ what the slope between the two largest says of a hundred million rows.
 """
 
 import math
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -56,7 +57,7 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
     store, splits, stack = run / "store", run / "folds.npz", run / "stacking"
     config, models = stack / "config.json", run / "first_level" / "models.txt"
-    (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\nquantised = true\n")
+    (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\n")
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
     own = [stack / f"fold{k}" for k in FOLDS]
     for verb in (
@@ -66,7 +67,8 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
         ["stacking.config", run / "stack.toml", config],
     ):
         measured([str(part) for part in verb])
-    invent(run, Store(store), Splits.read(splits, Store(store).ids))
+    with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
+        pool.submit(invent, run, store, splits).result()
     building = [
         ["stacking.rows", config, models, run, store, splits, own[k] / "rows", "--fold", k]
         for k in FOLDS
@@ -86,8 +88,10 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     return found
 
 
-def invent(run: Path, store: Store, splits: Splits) -> None:
+def invent(run: Path, store_folder: Path, folds: Path) -> None:
     """Predictions of MODELS models: of each fold's videos and the holdout, LISTED classes each."""
+    store = Store(store_folder)
+    splits = Splits.read(folds, store.ids)
     names = [f"model{i:03d}" for i in range(MODELS)]
     (run / "first_level").mkdir()
     (run / "first_level" / "models.txt").write_text("".join(f"{name}\n" for name in names))

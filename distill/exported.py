@@ -1,8 +1,8 @@
 """An export, loaded: one folder with all that predicting needs, wherever it was copied.
 
 model.json (what the networks are, their inputs, class names), model.safetensors (their weights),
-model.onnx (the same as a graph, which needs no torch and is faster on a CPU); of a re-ranked student
-also the files of distill/reranker.py. What it takes, frames or their mean: distill/given.py.
+model.onnx (the same as a graph, which needs no torch and is faster on a CPU); of a re-ranked
+student also the files of distill/reranker.py. What it takes, frames or a mean: distill/given.py.
 Letters: N videos, T frames, m models, R rgb, A audio, C classes.
 """
 
@@ -14,7 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from distill.given import Given, means
-from distill.manifest import GRAPH, WEIGHTS, read_manifest
+from distill.manifest import GRAPH, MANIFEST, WEIGHTS, read_manifest
 from distill.reranker import Reranker, best
 from yt8m import cli
 from yt8m.cli import InputError
@@ -130,7 +130,7 @@ class Torch:
 
 
 class Onnx:
-    """The networks by onnxruntime. InputError without a graph in the folder."""
+    """The networks by onnxruntime. InputError without a graph in the folder, or with another's."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         from distill.graph import session_of
@@ -141,6 +141,12 @@ class Onnx:
                 "without --no-onnx, or install torch"
             )
         self.session = session_of(folder / GRAPH, threads)
+        classes = self.session.get_outputs()[-1].shape[-1]
+        if classes != manifest.classes:
+            raise InputError(
+                f"{folder / GRAPH}: gives {classes} classes and {MANIFEST} says "
+                f"{manifest.classes}; export again"
+            )
 
     def __call__(self, given: Given) -> np.ndarray:
         feed = {node.name: given[node.name] for node in self.session.get_inputs()}

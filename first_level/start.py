@@ -15,7 +15,6 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distill.exported import Exported
 from distill.manifest import MANIFEST, WEIGHTS
 from first_level.config import EXPORTED, ModelConfig, build
 from yt8m.cli import InputError
@@ -91,6 +90,8 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an export without its classifiers, which the model does not have."""
+    from distill.exported import Exported  # a fifth of the imports of a job, for few models
+
     exported = Exported(Path(config.start.weights), "torch")
     theirs, ours = (i.model_dump() for i in (exported.manifest.inputs, config.inputs))
     different = [f"{k} = {theirs[k]!r}, not {ours[k]!r}" for k in theirs if theirs[k] != ours[k]]

@@ -68,6 +68,7 @@ def predicted(booster, rows: Rows, variant: int, chunk_videos: int, threads: int
         chunk = slice(start, start + chunk_videos)
         matrix = rows.matrix(chunk, variant)
         classes[chunk], logits[chunk] = scored(booster, classes[chunk], matrix, threads)
+        rows.forget()
     return Predictions(np.array(rows.ids), classes, logits)
 
 

@@ -24,12 +24,13 @@ from stacking.config import Stacking
 from yt8m import cli
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
-from yt8m.files import working_in, write_json, writing
+from yt8m.files import forget, working_in, write_json, writing
 from yt8m.predictions import Predictions
 from yt8m.splits import NUM_FOLDS, Splits, row_finder
 from yt8m.store import Store
 
 OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
+CHUNKS_KEPT = 16  # of mapped files, before their pages are let go of
 
 
 @dataclass(frozen=True)
@@ -56,6 +57,10 @@ class Rows:
         own, known = self.features[videos], self.label_features[variant][videos]
         both = np.concatenate([own, known], axis=2)
         return both.reshape(-1, both.shape[2])
+
+    def forget(self) -> None:
+        """Lets go of what was read: see files.forget."""
+        forget(self.features, self.label_features)
 
 
 def read_models(path: Path) -> list[str]:
@@ -163,6 +168,10 @@ def write_rows(
         all_classes[chunk] = classes
         all_labels[chunk] = labels.contains(classes)
         all_features[chunk] = values
+        if is_late(chunk.start, settings):
+            forget(
+                all_classes, all_labels, all_features, *(part for pair in lists for part in pair)
+            )
         found += int(all_labels[chunk].sum())
         total += len(labels.indices)
     recall = found / total if total else None
@@ -214,6 +223,13 @@ def write_label_features(folder, fold: int, store, splits: Splits, settings, col
                 out[variant, chunk] = label_features.label_features(
                     known, classes[chunk], probability[chunk], settings.neighbours
                 )
+                if is_late(start, settings):
+                    forget(out, classes, probability)
+
+
+def is_late(start: int, settings: Stacking) -> bool:
+    """Whether it is time to let go of pages, after the chunk of videos that starts there."""
+    return start // settings.chunk_videos % CHUNKS_KEPT == CHUNKS_KEPT - 1
 
 
 def _new(path: Path, dtype, shape) -> np.ndarray:

@@ -32,7 +32,7 @@ class RowSequence(lightgbm.Sequence):
     """
 
     def __init__(self, rows: Rows, videos: np.ndarray, variant: int):
-        self.features = rows.features
+        self.rows, self.features = rows, rows.features
         self.label_features = rows.label_features[variant]
         self.videos = videos
         self.width = rows.classes.shape[1]  # M
@@ -50,7 +50,9 @@ class RowSequence(lightgbm.Sequence):
             index = np.asarray(index, np.int64)
         video, candidate = self.videos[index // self.width], index % self.width
         own, known = self.features[video, candidate], self.label_features[video, candidate]
-        return np.concatenate([own, known], axis=-1, dtype=np.float64)
+        found = np.concatenate([own, known], axis=-1, dtype=np.float64)
+        self.rows.forget()
+        return found
 
     def _between(self, start: int, stop: int, step: int) -> np.ndarray:
         """Whole videos are copied, and the ends cut off."""
@@ -58,6 +60,7 @@ class RowSequence(lightgbm.Sequence):
         videos = self.videos[first : -(-stop // self.width)]
         parts = [self.features[videos], self.label_features[videos]]
         rows = np.concatenate(parts, axis=2, dtype=np.float64).reshape(-1, self.columns)
+        self.rows.forget()
         return rows[start - first * self.width : stop - first * self.width : step]
 
 
@@ -138,7 +141,15 @@ def fit(train, inner, names: list[str], options: dict, prefix: str, started: flo
     progress.order = 1  # before early stopping, which ends the loop by an exception
     rounds = options["num_iterations"]
     rest = {key: value for key, value in options.items() if key != "num_iterations"}
-    booster = lightgbm.train(rest, first, rounds, valid_sets=[second], callbacks=[progress])
+    try:
+        booster = lightgbm.train(rest, first, rounds, valid_sets=[second], callbacks=[progress])
+    except lightgbm.basic.LightGBMError as error:
+        hint = (
+            "; give it more rows or say quantised = false"
+            if options.get("use_quantized_grad")
+            else ""
+        )
+        raise InputError(f"{prefix} LightGBM failed: {error}{hint}") from error
     return booster, losses
 
 

@@ -394,17 +394,21 @@ def test_score_of_the_holdout(made, data_set, store, splits, tmp_path):
     assert len(Predictions.read(tmp_path / "e_predictions.npz").ids) == 0
 
 
-def test_damaged_weights(made, tmp_path):
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_damaged_or_foreign_networks(made, tmp_path, runtime):
+    name = {"torch": "model.safetensors", "onnx": "model.onnx"}[runtime]
+    cut = {"torch": "does not fit model.json", "onnx": "cannot be loaded"}[runtime]
+    other = {"torch": cut, "onnx": "gives 30 classes and model.json says 31"}[runtime]
     shutil.copytree(made / "out", tmp_path / "out")
-    weights = tmp_path / "out" / "model.safetensors"
-    weights.write_bytes(weights.read_bytes()[:-99])
-    with pytest.raises(InputError, match="model.safetensors: does not fit model.json"):
-        Exported(tmp_path / "out")
+    path = tmp_path / "out" / name
+    path.write_bytes(path.read_bytes()[:-99])
+    with pytest.raises(InputError, match=f"{name}: {cut}"):
+        Exported(tmp_path / "out", runtime)
     shutil.copytree(made / "out", tmp_path / "wider")
     manifest = read_json(tmp_path / "wider" / "model.json")
     write_json(tmp_path / "wider" / "model.json", manifest | {"classes": 31})
-    with pytest.raises(InputError, match="model.safetensors: does not fit model.json"):
-        Exported(tmp_path / "wider")
+    with pytest.raises(InputError, match=f"{name}: {other}"):
+        Exported(tmp_path / "wider", runtime)
 
 
 def test_score_of_another_format(made, data_set, tmp_path):

@@ -94,7 +94,7 @@ def test_the_folder_says_that_it_takes_frames(run, store):
 
 def test_the_members_see_what_they_were_trained_on(run, store, splits):
     """Frames as the pipeline reads them; the mean as the records' own video level has it."""
-    exported, rows = Exported(run / "export"), splits.holdout
+    exported, rows = Exported(run / "export", "torch"), splits.holdout
     batch = batch_of(store, rows, exported.manifest.frames)
     found = exported.of_models(**batch)
     for member, described, logits in zip(
@@ -131,7 +131,7 @@ def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):
-    layer = Exported(run / "export").network.members[1].layers[0].nets[0]
+    layer = Exported(run / "export", "torch").network.members[1].layers[0].nets[0]
     assert spread(layer.weight_ih_l0)
     assert not spread(layer.weight_hh_l0)
 
@@ -178,7 +178,7 @@ def test_video_level_records_are_refused(run, data_set, tmp_path):
 def test_the_score_does_not_depend_on_how_frames_are_cut(
     run, data_set, store, splits, tmp_path, monkeypatch
 ):
-    exported, rows = Exported(run / "export"), splits.holdout
+    exported, rows = Exported(run / "export", "torch"), splits.holdout
     best = exported.top(**batch_of(store, rows, exported.manifest.frames))
     expected = metrics.evaluate(*best, store.labels.take(rows), 30)
     monkeypatch.setattr(given, "MOST", 100)

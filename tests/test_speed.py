@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from bench import calibrate, gpu, plan_cost
+from bench import calibrate, gpu, many_rows, plan_cost, profile
 from bench.speed import run, scaling
 from bench.speed.chart import lines_chart
 from bench.speed.measure import Figure, in_turns, ratio
@@ -145,3 +145,48 @@ def test_dropout_keeps_its_share_and_the_mean(share):
     assert torch.equal(dropout(x), found)
     assert dropout.eval()(x) is x
     assert isinstance(dropout, nn.Dropout)
+
+
+STACKS = """
+process 1:"make all";process 7:"python -m first_level.train";<module> (first_level/train.py:9);\
+_find_and_load (<frozen importlib._bootstrap>:1176);<module> (torch/__init__.py:4) 10
+process 7:"";main (first_level/train.py:30);fit (yt8m/training.py:80);forward (libtorch_cpu.so);\
+0x7f12 (libc.so.6) 25
+process 7:"";main (first_level/train.py:30);loop (yt8m/training.py:81);_PyEval (libpython3.11.so) 5
+process 8:"";main (folds/decode.py:3);read (yt8m/framing.py:2);crc (_crc32c.abi3.so) 4
+process 8:"";main (folds/decode.py:3);read (yt8m/framing.py:5) 2
+process 8:"";main (yt8m/synthetic.py:3);dumps (json/encoder.py:5) 1
+process 9:"";0x7f12 (libc.so.6) 50
+""".strip().splitlines()
+
+
+def test_a_sample_counts_for_the_innermost_that_it_belongs_to():
+    found = profile.shares(STACKS, rate=10)
+    assert list(found) == ["folds", "first_level"]
+    first = {part: seconds for part, seconds in found["first_level"].items() if seconds}
+    assert first == {"imports": 1.0, "torch": 2.5, "our Python": 0.5}
+    assert {p: s for p, s in found["folds"].items() if s} == {"records": 0.6, "other Python": 0.1}
+    cells = profile.rows(found)[-1].split("|")
+    assert [cell.strip() for cell in cells[1:3]] == ["first_level", "4"]
+    assert [cell.strip() for cell in cells[-3:-1]] == ["37.5%", "16.7%"]
+
+
+def test_a_profile_needs_its_tool(monkeypatch, tmp_path):
+    monkeypatch.setattr(profile.shutil, "which", lambda _: None)
+    monkeypatch.setattr(profile.sys, "executable", str(tmp_path / "python"))
+    with pytest.raises(InputError, match="py-spy is not installed; pip install py-spy"):
+        profile.main(tmp_path / "out")
+
+
+def test_rows_of_many_models(tmp_path, monkeypatch):
+    monkeypatch.setattr(many_rows, "MODELS", 3)
+    many_rows.main(tmp_path, rows="8000 16000", rounds=2)
+    text = (tmp_path / "many_rows.md").read_text().splitlines()
+    assert [line.split("|")[1].strip() for line in text[2:]] == [
+        *["8,000"] * 2,
+        *["16,000"] * 2,
+        *["100,000,000 by the slope"] * 2,
+    ]
+    assert many_rows.carried([10**6, 10**7], 1.0, 10.0) == pytest.approx(100)
+    with pytest.raises(InputError, match="numbers, 8,000 or more"):
+        many_rows.main(tmp_path, rows="10")

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from yt8m import device as devices
 from yt8m import losses
+from yt8m.adam import Adam
 from yt8m.dataset import Source, TargetSource, batch_rows
 from yt8m.settings import Inputs
 from yt8m.splits import seed_of
@@ -68,7 +69,8 @@ def _regression(source: Source, rows: np.ndarray, targets: TargetSource, seed: i
     with torch.no_grad():
         model.weight.zero_()
         model.bias.copy_(frequencies(class_counts(targets, rows), len(rows)).logit())
-    optimizer = torch.optim.AdamW(model.parameters(), LR, fused=True)
+    groups = [{"params": list(model.parameters()), "weight_decay": 0.01}]
+    optimizer = Adam(groups, LR, decoupled=True)
     for epoch in range(EPOCHS):
         for chosen in batch_rows(rows, BATCH, seed_of(seed, "accuracy", epoch)):
             logits = model(source.load(chosen, device).features)

@@ -13,6 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from yt8m import device as devices
+from yt8m.adam import Adam
 from yt8m.cli import InputError, log
 from yt8m.files import writing
 
@@ -142,7 +143,7 @@ def _state(model: nn.Module) -> list[Tensor]:
     return [*model.parameters(), *model.buffers()]
 
 
-def _optimizer(parameters: list[nn.Parameter], settings) -> torch.optim.Optimizer:
+def _optimizer(parameters: list[nn.Parameter], settings) -> Adam | torch.optim.Optimizer:
     matrices = [p for p in parameters if p.requires_grad and p.ndim > 1]
     vectors = [p for p in parameters if p.requires_grad and p.ndim <= 1]
     groups = [
@@ -153,5 +154,4 @@ def _optimizer(parameters: list[nn.Parameter], settings) -> torch.optim.Optimize
         return torch.optim.RMSprop(groups, lr=settings.lr, alpha=0.9)
     if settings.optimizer == "adagrad":
         return torch.optim.Adagrad(groups, lr=settings.lr)
-    adam = torch.optim.AdamW if settings.optimizer == "adamw" else torch.optim.Adam
-    return adam(groups, lr=settings.lr, fused=True)
+    return Adam(groups, settings.lr, decoupled=settings.optimizer == "adamw")

@@ -8,6 +8,7 @@ import contextlib
 import fcntl
 import hashlib
 import json
+import mmap
 import os
 import shutil
 import zipfile
@@ -105,3 +106,13 @@ def fingerprint(*parts) -> str:
         data = part.read_bytes() if isinstance(part, Path) else str(part).encode()
         digest.update(hashlib.sha256(data).digest())
     return digest.hexdigest()[:16]
+
+
+def forget(*arrays: np.ndarray) -> None:
+    """Lets go of the pages that a process has touched of memory-mapped arrays. They stay in the
+    files' cache, what was written to them too; without this a process that walks through a file
+    holds all of it in the end."""
+    for array in arrays:
+        mapped = getattr(array, "_mmap", None)
+        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
+            mapped.madvise(mmap.MADV_DONTNEED)

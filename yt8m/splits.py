@@ -17,14 +17,18 @@ NUM_FOLDS = 5
 HOLDOUT = -1
 UNUSED = -2
 UNLABELLED = -3  # of UNLABELLED: in no folds.npz, rows that yt8m/unlabelled.py adds
+HASHED = 1 << 15  # ids at a time
 
 
 def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
     """A number in [0, 1) from each id: float64 (N,). Other salts give independent numbers."""
-    key = salt.encode()
-    digests = (hashlib.blake2b(bytes(i), digest_size=8, key=key).digest() for i in ids)
-    integers = np.frombuffer(b"".join(digests), dtype=">u8")
-    return (integers >> np.uint64(11)).astype(np.float64) / float(1 << 53)
+    key, found = salt.encode(), np.empty(len(ids))
+    for start in range(0, len(ids), HASHED):  # the hashes of all of them would be large
+        some = ids[start : start + HASHED]
+        digests = (hashlib.blake2b(bytes(i), digest_size=8, key=key).digest() for i in some)
+        integers = np.frombuffer(b"".join(digests), dtype=">u8")
+        found[start : start + HASHED] = (integers >> np.uint64(11)) / np.float64(1 << 53)
+    return found
 
 
 def seed_of(*parts) -> int:

@@ -16,12 +16,13 @@ import numpy as np
 
 from yt8m.cli import InputError
 from yt8m.description import Description, Dims
-from yt8m.files import read_json
+from yt8m.files import forget, read_json
 from yt8m.labels import Labels
 
 __all__ = ["Dims", "Segments", "Store"]
 
 VERSION = 1
+KEPT_BYTES = 128 << 20  # copied from mapped arrays before their pages are let go of
 MANIFEST = "manifest.json"
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/derived.py
 SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
@@ -160,6 +161,7 @@ class _Kind:
         self.ends = np.cumsum(videos)
         self.starts = self.ends - videos
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
+        self._touched = 0  # bytes, since pages were let go of
 
     def followed_by(self, other: "_Kind") -> "_Kind":
         """The rows of both."""
@@ -172,6 +174,7 @@ class _Kind:
         if width:
             for part, where, local in self._by_part(rows):
                 out[where] = self._array(part, name)[local]
+        self._read(out)
         return out
 
     def gather_runs(
@@ -191,7 +194,15 @@ class _Kind:
             spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
             for source, target, count in spans:
                 out[target : target + count] = frames[source : source + count]
+        self._read(out)
         return out
+
+    def _read(self, copied: np.ndarray) -> None:
+        """Lets go of the maps' pages when much was copied from them (files.forget)."""
+        self._touched += copied.nbytes
+        if self._touched > KEPT_BYTES:
+            forget(*self._arrays.values())
+            self._touched = 0
 
     def segments(self, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """(position in `rows` of each segment, its start, end, label and score)."""

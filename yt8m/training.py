@@ -182,11 +182,12 @@ def predict(
 ) -> Predictions:
     """The K best classes of store rows, by a model in evaluation mode; passes: see logits_of."""
     k = min(k, source.store.dims.classes)
-    parts = [(np.zeros((0, k), np.uint16), np.zeros((0, k), np.float16))]
-    found = logits_of(model, source, rows, batch_size, precision, passes, seed)
-    parts += [top_k(logits, k) for _, logits in found]
-    classes, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return Predictions(source.store.ids[rows], classes, logits)
+    arrays = (np.empty((len(rows), k), kind) for kind in (np.uint16, np.float16))
+    kept, start = Predictions(source.store.ids[rows], *arrays), 0
+    for some, logits in logits_of(model, source, rows, batch_size, precision, passes, seed):
+        place = slice(start, start := start + len(some))
+        kept.classes[place], kept.logits[place] = top_k(logits, k)
+    return kept
 
 
 def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:

@@ -15,6 +15,7 @@ from bench.speed.measure import Timings, in_turns
 from first_level.models import lstm, netvlad
 from yt8m import device as devices
 from yt8m import losses
+from yt8m.adam import Adam
 from yt8m.dataset import Batch, Targets
 from yt8m.resnet import ResNetLike
 from yt8m.settings import Training
@@ -83,7 +84,8 @@ FRAMES = (
 def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.device):
     """A function that makes one step as training.fit does."""
     settings = Training()
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.lr, fused=True)
+    groups = [{"params": list(model.parameters()), "weight_decay": settings.weight_decay}]
+    optimizer = Adam(groups, settings.lr, decoupled=True)
 
     def step() -> None:
         with devices.autocast(device, "auto"):
