@@ -5,10 +5,9 @@
 Videos of which 85 invented models list 20 classes each, 40 candidates a video; the stage's own
 verbs build the rows of five folds and train one booster on four of them, on one thread each.
 OUT/many_rows.json and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and
-what the slope between the two largest says of a hundred million rows.
+what a straight line through the two largest says of a hundred million rows.
 """
 
-import math
 from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -152,9 +151,8 @@ def lines(found: dict) -> list[list[str]]:
 
 
 def carried(sizes: list[int], before: float, after: float) -> float:
-    """A straight line in logarithms through the two largest sizes, at FAR."""
-    power = math.log(after / before) / math.log(sizes[-1] / sizes[-2])
-    return after * (FAR / sizes[-1]) ** power
+    """A straight line through the two largest sizes, at FAR."""
+    return after + (after - before) / (sizes[-1] - sizes[-2]) * (FAR - sizes[-1])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,8 @@ EXTRAS = PROJECT["optional-dependencies"]
 PACKAGES = {path.parent.name for path in ROOT.glob("*/*.py")} - {"tests"}
 OURS = PACKAGES | {path.stem for path in (ROOT / "tests").glob("*.py")}
 IMPORTED_AS = {"scikit-learn": "sklearn", "tensorboardx": "tensorboardX"}
-# Nothing of ours imports them: torch.onnx does, tfrecord's messages do, and three are commands.
-UNSEEN = {"onnxscript", "protobuf", "pytest-xdist", "ruff", "tensorboard"}
+# Nothing of ours imports them: torch.onnx does, tfrecord's messages do, and four are commands.
+UNSEEN = {"onnxscript", "protobuf", "py-spy", "pytest-xdist", "ruff", "tensorboard"}
 # Installed by what needs them, and imported by tests and nothing else.
 BY_OTHERS = {"packaging"}
 

@@ -6,6 +6,7 @@ wrong ends in one line on stderr and exit status 2; a traceback is always a bug 
 
 import argparse
 import ctypes
+import gc
 import inspect
 import resource
 import sys
@@ -80,6 +81,8 @@ def parser_of(main) -> argparse.ArgumentParser:
 def run(main, argv: list[str] | None = None) -> None:
     """Runs a verb from the command line. Errors of the user: one line, exit status 2."""
     arguments = vars(parser_of(main).parse_args(argv))
+    if argv is None:
+        gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
         main(**arguments)
     except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
