@@ -27,6 +27,7 @@ from yt8m import cli, metrics
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.dataset import Source
+from yt8m.epochs import seconds_of
 from yt8m.files import fingerprint, remove, working_in, write_json
 from yt8m.settings import Inputs, Training
 from yt8m.splits import UNLABELLED, Splits, seed_of, uniform
@@ -180,7 +181,8 @@ def revision() -> str | None:
 
 
 def report(job: Job, model, history, holdout, seconds: float) -> None:
-    """Writes report.json and logs the result."""
+    """Writes report.json and logs the result. seconds: of this process."""
+    seconds = seconds_of(history, seconds)
     figures = holdout_figures(model, job.inputs, job.store, holdout)
     values = num_values(model.extractor if isinstance(model, WithHead) else model)
     about = {

@@ -24,6 +24,7 @@ from yt8m import cli, device, metrics
 from yt8m.config import read_snapshot
 from yt8m.dataset import HardTargets
 from yt8m.derived import source_of
+from yt8m.epochs import seconds_of
 from yt8m.files import fingerprint, read_json, working_in, write_json
 from yt8m.predictions import Predictions
 from yt8m.splits import Splits, seed_of, uniform
@@ -128,7 +129,7 @@ class Job:
             teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
         )
         if device.rank() == 0:
-            seconds = time.monotonic() - started
+            seconds = seconds_of(history, time.monotonic() - started)
             write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
             save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
             (self.out / "checkpoint.pt").unlink(missing_ok=True)

@@ -47,7 +47,8 @@ def flow(run: Run) -> list[dict]:
             else "trained on the stack's soft labels",
         ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),
         _stage("export", round(size, 1), "MB", [
-            f"{export['values'] / 1e6:,.2f} M values as {export['dtype']}",
+            f"{len(export['members']):,} networks, {export['values'] / 1e6:,.2f} M values as "
+            f"{export['dtype']}",
             "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip

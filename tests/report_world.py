@@ -83,7 +83,8 @@ def _students(run, truth, store, splits: Splits, rng) -> None:
         about |= {"gap_holdout": reached, "revision": "abc1234"}
         write_json(run / "distill" / part / "report.json", about)
     write_json(run / "distill" / "config.json", {"refit": {"models": [], "copies": 1}})
-    write_json(run / "export" / "model.json", {"values": 1000, "dtype": "float16"})
+    manifest = {"values": 1000, "dtype": "float16", "members": [{}, {}]}
+    write_json(run / "export" / "model.json", manifest)
     (run / "export" / "model.safetensors").write_bytes(bytes(2000))
     logits = truth[held] + 0.5 * rng.normal(size=(len(held), truth.shape[1]))
     _predictions(logits, held, store).write(run / "evaluation_predictions.npz")

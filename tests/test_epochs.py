@@ -9,7 +9,7 @@ from tensorboardX.proto.event_pb2 import Event
 
 from first_level.config import ModelConfig, build
 from report import tensorboard
-from yt8m import checkpoint
+from yt8m import checkpoint, epochs
 from yt8m.cli import InputError
 from yt8m.dataset import HardTargets, Source
 from yt8m.epochs import read_log, write_log
@@ -145,3 +145,9 @@ def test_the_file_is_json_lines(tmp_path):
     write_log(tmp_path, "a", 2, LINES)
     lines = (tmp_path / "log.jsonl").read_text().splitlines()
     assert [json.loads(line)["epoch"] for line in lines] == [1, 2]
+
+
+def test_a_job_that_went_on_has_the_seconds_of_its_epochs():
+    history = [{"seconds": 4.0}, {"seconds": 3.0}]
+    assert epochs.seconds_of(history, 9.0) == 9
+    assert epochs.seconds_of(history, 3.5) == 7

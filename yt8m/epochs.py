@@ -34,3 +34,9 @@ def read_log(path: Path) -> list[dict]:
         return []
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); delete it") from error
+
+
+def seconds_of(history: list[dict], here: float) -> float:
+    """Of a job: `here`, what this process has taken; where it went on from the checkpoint of a
+    killed one, at least what the epochs of both took."""
+    return max(here, sum(line["seconds"] for line in history))
