@@ -18,6 +18,7 @@ from yt8m.cli import InputError, log
 from yt8m.files import writing
 
 CHECKPOINT_SECONDS = 20.0
+FORMAT = 2  # of checkpoint.pt; one of another format is not gone on from
 
 
 class Run:
@@ -44,7 +45,7 @@ class Run:
         self.averaged = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
         self.optimizer = _optimizer(self.parameters(), settings)
         self.path = folder / "checkpoint.pt"
-        self.fingerprint = f"{fingerprint} {settings.model_dump_json()}"
+        self.fingerprint = f"format {FORMAT} {fingerprint} {settings.model_dump_json()}"
         self.epoch, self.updates, self.lr = 0, 0, settings.lr
         self.history: list[dict] = []
         self.best: dict[str, Tensor] | None = None  # with patience: the best epoch's weights
