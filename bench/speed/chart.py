@@ -22,11 +22,11 @@ def lines_chart(lines: dict[str, Points], x_title: str, y_title: str) -> str:
     for tick in _decades(xs):
         x = across(tick)
         parts.append(_line(x, TOP, x, HEIGHT - BOTTOM))
-        parts.append(_text(x, HEIGHT - BOTTOM + 16, f"{tick:,.6g}", "middle"))
+        parts.append(_text(x, HEIGHT - BOTTOM + 16, f"{tick:,.10g}", "middle"))
     for tick in _decades(ys):
         y = up(tick)
         parts.append(_line(LEFT, y, WIDTH - RIGHT, y))
-        parts.append(_text(LEFT - 6, y + 4, f"{tick:,.6g}", "end"))
+        parts.append(_text(LEFT - 6, y + 4, f"{tick:,.10g}", "end"))
     labels = _apart([(up(points[-1][1]), name) for name, points in lines.items()])
     for number, (name, points) in enumerate(lines.items()):
         colour = COLOURS[number % len(COLOURS)]
