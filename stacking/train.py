@@ -22,6 +22,7 @@ from yt8m.files import read_json, working_in, write_json, writing
 from yt8m.splits import NUM_FOLDS, uniform
 
 LOG_EVERY = 50
+SINGLES = 256  # rows by themselves, before the pages that they are in are let go of
 ALL = -1  # as a fold: learn from every one
 
 
@@ -34,7 +35,7 @@ class RowSequence(lightgbm.Sequence):
     def __init__(self, rows: Rows, videos: np.ndarray, variant: int):
         self.rows, self.features = rows, rows.features
         self.label_features = rows.label_features[variant]
-        self.videos = videos
+        self.videos, self.single = videos, 0
         self.width = rows.classes.shape[1]  # M
         self.columns = self.features.shape[2] + self.label_features.shape[2]
         self.batch_size = 32_768
@@ -50,9 +51,10 @@ class RowSequence(lightgbm.Sequence):
             index = np.asarray(index, np.int64)
         video, candidate = self.videos[index // self.width], index % self.width
         own, known = self.features[video, candidate], self.label_features[video, candidate]
-        found = np.concatenate([own, known], axis=-1, dtype=np.float64)
-        self.rows.forget()
-        return found
+        self.single += 1  # LightGBM asks for its sample row by row
+        if self.single % SINGLES == 0:
+            self.rows.forget()
+        return np.concatenate([own, known], axis=-1, dtype=np.float64)
 
     def _between(self, start: int, stop: int, step: int) -> np.ndarray:
         """Whole videos are copied, and the ends cut off."""
