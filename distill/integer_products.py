@@ -17,11 +17,11 @@ STEP = "_step"  # ends the name of what a unit of an int8 matrix stands for
 # without VNNI do, 2 x 127 x 127 still fits.
 LEVELS = 63
 CONSTANTS = {
-    "levels": np.float32(LEVELS),
+    "top": np.float32(LEVELS),
     "least": np.float32(1e-12),
-    "middle": np.uint8(LEVELS + 1),
-    "half_above": np.float32(LEVELS + 1.5),
-    "last_axis": np.array([-1]),
+    "mid": np.uint8(LEVELS + 1),
+    "half": np.float32(LEVELS + 1.5),
+    "axis": np.array([-1]),
 }
 # Nodes that torch's Linear becomes, with a bias and without.
 GEMM = {"op": "Gemm", "alpha": 1.0, "beta": 1.0, "transA": 0, "transB": 1}
@@ -34,7 +34,7 @@ def multiply_in_8_bits(graph: onnx.GraphProto) -> None:
     weights = {weight.name: weight for weight in graph.initializer}
     uses = Counter(name for node in graph.node for name in node.input)
     turned = {node.output[0]: node for node in graph.node if _options(node) == TURNED}
-    nodes, steps, rounded = [], [], set()
+    nodes, steps, rounded = [], [], {}
     for node in graph.node:
         name, x = _weight_of(node, turned), node.input[0] if node.input else ""
         units, step, axis = None, None, None
@@ -45,40 +45,43 @@ def multiply_in_8_bits(graph: onnx.GraphProto) -> None:
             continue
         in_bytes = numpy_helper.from_array(np.ascontiguousarray(units.T), name + "_int8")
         weights[name].CopyFrom(in_bytes)
-        steps.append(numpy_helper.from_array(step, name + STEP))
+        label = f"y{len(steps)}"
+        steps.append(numpy_helper.from_array(step, label + STEP))
         if x not in rounded:
-            nodes += _rounded(x)
-            rounded.add(x)
-        nodes += _product(x, name, node)
-    steps += [numpy_helper.from_array(np.asarray(v), name) for name, v in CONSTANTS.items()]
+            rounded[x] = f"x{len(rounded)}"
+            nodes += _rounded(x, rounded[x])
+        nodes += _product(rounded[x], in_bytes.name, node, label)
+    if rounded:
+        steps += [numpy_helper.from_array(np.asarray(v), name) for name, v in CONSTANTS.items()]
     graph.initializer.extend(steps)
     used = {name for node in nodes for name in node.input}
     replace(graph.node, [n for n in nodes if n.output[0] in used or n.output[0] not in turned])
 
 
-def _rounded(x: str) -> list[onnx.NodeProto]:
-    """Nodes that give x_bytes, uint8 around `middle`, and x_step, float32 (N, 1)."""
+def _rounded(x: str, name: str) -> list[onnx.NodeProto]:
+    """Nodes that give <name>_q, uint8 around `mid`, and <name>_step, float32 (N, 1), of x.
+    Names are short: there are many, and they are in the file."""
     make = helper.make_node
     return [
-        make("Abs", [x], [f"{x}_abs"]),
-        make("ReduceMax", [f"{x}_abs", "last_axis"], [f"{x}_max"]),
-        make("Max", [f"{x}_max", "least"], [f"{x}_most"]),
-        make("Div", [f"{x}_most", "levels"], [f"{x}_step"]),
-        make("Div", [x, f"{x}_step"], [f"{x}_steps"]),
-        make("Add", [f"{x}_steps", "half_above"], [f"{x}_above"]),
-        make("Cast", [f"{x}_above"], [f"{x}_bytes"], to=TensorProto.UINT8),  # cuts off
+        make("Abs", [x], [f"{name}a"]),
+        make("ReduceMax", [f"{name}a", "axis"], [f"{name}b"]),
+        make("Max", [f"{name}b", "least"], [f"{name}c"]),
+        make("Div", [f"{name}c", "top"], [f"{name}_step"]),
+        make("Div", [x, f"{name}_step"], [f"{name}d"]),
+        make("Add", [f"{name}d", "half"], [f"{name}e"]),
+        make("Cast", [f"{name}e"], [f"{name}_q"], to=TensorProto.UINT8),  # cuts off
     ]
 
 
-def _product(x: str, weight: str, of: onnx.NodeProto) -> list[onnx.NodeProto]:
-    """Nodes that give what `of` gave, from x_bytes and weight_int8 and the steps of both."""
+def _product(x: str, weight: str, of: onnx.NodeProto, name: str) -> list[onnx.NodeProto]:
+    """Nodes that give what `of` gave, from <x>_q, the bytes of the weight and both's steps."""
     make, y, bias = helper.make_node, of.output[0], of.input[2:]
-    whole = f"{y}_product" if bias else y
+    whole = f"{name}d" if bias else y
     return [
-        make("MatMulInteger", [f"{x}_bytes", f"{weight}_int8", "middle"], [f"{y}_sum"]),
-        make("Cast", [f"{y}_sum"], [f"{y}_float"], to=TensorProto.FLOAT),
-        make("Mul", [f"{y}_float", f"{x}_step"], [f"{y}_of_row"]),
-        make("Mul", [f"{y}_of_row", weight + STEP], [whole]),
+        make("MatMulInteger", [f"{x}_q", weight, "mid"], [f"{name}a"]),
+        make("Cast", [f"{name}a"], [f"{name}b"], to=TensorProto.FLOAT),
+        make("Mul", [f"{name}b", f"{x}_step"], [f"{name}c"]),
+        make("Mul", [f"{name}c", name + STEP], [whole]),
         *([make("Add", [whole, *bias], [y])] if bias else []),
     ]
 

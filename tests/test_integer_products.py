@@ -6,12 +6,12 @@ import numpy as np
 import onnx
 import pytest
 import torch
+from rounded_inputs import rounded_inputs
 from safetensors.torch import save_file
 from torch import nn
 
 from distill.build import Network, build_network
 from distill.graph import session_of
-from distill.integer_products import LEVELS
 from distill.manifest import Member
 from distill.onnx_graph import write_onnx
 from distill.rounding import load_rounded, rounded_state
@@ -48,20 +48,9 @@ def _videos(n: int) -> dict[str, np.ndarray]:
     return {k: rng.standard_normal((n, w), np.float32) for k, w in (("rgb", 48), ("audio", 24))}
 
 
-def _rounded(_: nn.Module, given: tuple[torch.Tensor]) -> torch.Tensor:
-    step = given[0].abs().amax(1, keepdim=True).clamp(min=1e-12) / LEVELS
-    return torch.floor(given[0] / step + 0.5) * step
-
-
 def _by_definition(network: Network, videos: dict[str, np.ndarray]) -> np.ndarray:
-    """The network in float32 with rounded inputs of every Linear."""
-    layers = [part for part in network.modules() if isinstance(part, nn.Linear)]
-    hooks = [layer.register_forward_pre_hook(_rounded) for layer in layers]
-    with torch.inference_mode():
-        found = network(**{name: torch.from_numpy(x) for name, x in videos.items()})
-    for hook in hooks:
-        hook.remove()
-    return found.numpy()
+    with torch.inference_mode(), rounded_inputs(network):
+        return network(**{name: torch.from_numpy(x) for name, x in videos.items()}).numpy()
 
 
 def test_every_linear_layer_multiplies_whole_numbers(made):

@@ -74,7 +74,7 @@ def _regression(source: Source, rows: np.ndarray, targets: TargetSource, seed: i
     for epoch in range(EPOCHS):
         for chosen in batch_rows(rows, BATCH, seed_of(seed, "accuracy", epoch)):
             logits = model(source.load(chosen, device).features)
-            optimizer.zero_grad(set_to_none=True)
+            optimizer.zero_grad()
             losses.bce(logits, targets(chosen).to(device)).backward()
             optimizer.step()
     return model

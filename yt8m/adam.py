@@ -43,9 +43,8 @@ class Adam:
                 maximize=False,
             )
 
-    def zero_grad(self, set_to_none: bool = True) -> None:
+    def zero_grad(self) -> None:
         """Forgets the gradients."""
-        assert set_to_none, "gradients of zeros would be walked through again"
         for group in self.param_groups:
             for parameter in group["params"]:
                 parameter.grad = None

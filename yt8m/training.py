@@ -115,7 +115,7 @@ def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -
         with devices.autocast(device, settings.precision):
             logits = run.trained(batch)
         loss = objective(logits, wanted) + getattr(run.model, "penalty", 0.0)
-        run.optimizer.zero_grad(set_to_none=True)
+        run.optimizer.zero_grad()
         loss.backward()
         devices.average_gradients(objective)  # the model's are averaged already
         norm = devices.clip_gradients(run.parameters(), settings.clip)

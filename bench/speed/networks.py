@@ -91,7 +91,7 @@ def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.dev
         with devices.autocast(device, "auto"):
             logits = model(batch)
         loss = losses.bce(logits, targets)
-        optimizer.zero_grad(set_to_none=True)
+        optimizer.zero_grad()
         loss.backward()
         devices.clip_gradients(list(model.parameters()), settings.clip)
         optimizer.step()
