@@ -106,8 +106,9 @@ class Recurrent(nn.Module):
     The net runs over the padding too. On a CPU (one thread, W 256, float32 and bf16) that is 1.0 to
     2.6 times as fast as packed sequences with 120 frames, 0.7 (one bf16 LSTM layer) to 1.9 times
     with 60, both three quarters real, and 0.9 to 1.2 with 10. There a bf16 LSTM is trained by
-    first_level/recurrence.py, faster than nn.LSTM at few videos (docs/speed.md). One more input says where padding
-    is; its weights are constants that shut the gates, so that the state stays what it was.
+    first_level/recurrence.py, faster than nn.LSTM at few videos (docs/speed.md). One more input
+    says where padding is; its weights are constants that shut the gates, so that the state stays
+    what it was.
     """
 
     # Times the width, in PyTorch's order of gates. LSTM: input, forget, cell, output; GRU: reset,
