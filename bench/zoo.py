@@ -8,14 +8,12 @@ holdout is what may be quoted. Finished runs in OUT are kept, so a killed call g
 printed, and written as OUT/table.md.
 """
 
-import os
-import subprocess
-import sys
-from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import numpy as np
 
+from bench.jobs import together, verb
 from first_level.config import ModelConfig, check_arguments, read
 from first_level.train import fingerprint_of, has_weights
 from yt8m import cli
@@ -37,15 +35,9 @@ def main(
             raise InputError(f"--{name} {value}: 1 or more is allowed")
     models = checked(configs, store, folds)
     wanted = [(name, seed) for seed in range(seeds) for name in models]
-    with ThreadPoolExecutor(jobs) as pool:
-        done = [
-            pool.submit(trained, models[name], out / name, n, store, folds) for name, n in wanted
-        ]
-        try:
-            for job in done:
-                job.result()
-        finally:
-            pool.shutdown(cancel_futures=True)  # after a failure, start no more
+    together(
+        [partial(trained, models[name], out / name, n, store, folds) for name, n in wanted], jobs
+    )
     lines = table(TITLES, rows(out, list(models), seeds))
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
@@ -74,18 +66,8 @@ def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: P
     write_snapshot(config, model.model_copy(update={"training": training}))
     if finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
         return
-    command = [sys.executable, "-m", "first_level.train", config, store, folds, job]
-    with open(job / "log.txt", "w") as log:
-        done = subprocess.run(
-            [*map(str, command), "--fold", str(FOLD)],
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
-        )
-    last = (job / "log.txt").read_text().splitlines()[-1:]
-    cli.log(f"{folder.name} seed {number}: {last[0] if last else 'no output'}")
-    if done.returncode:
-        raise InputError(f"{job}: failed; see log.txt there")
+    arguments = [config, store, folds, job, "--fold", FOLD]
+    verb("first_level.train", arguments, job, f"{folder.name} seed {number}")
 
 
 def finished(job: Path, made_from: str) -> bool:

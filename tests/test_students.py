@@ -1,0 +1,74 @@
+"""bench.students: judged by a holdout that nobody quotes; finished runs are kept."""
+
+import numpy as np
+import pytest
+from test_distill import soft_labels_of
+
+from bench import students
+from yt8m.cli import InputError
+from yt8m.files import read_json
+from yt8m.splits import HOLDOUT, UNUSED, Splits, uniform
+from yt8m.store import Store
+
+TOML = """# why
+[targets]
+hard_weight = {}
+[resnet.model]
+width = 16
+[resnet.training]
+epochs = {}
+batch_size = 64
+lr = 0.01
+"""
+
+
+@pytest.fixture(scope="module")
+def run(data_set, tmp_path_factory):
+    """A run with a holdout of 0.2, and the settings of two students."""
+    run = tmp_path_factory.mktemp("run")
+    (run / "store").symlink_to(data_set / "store")
+    (run / "folds.npz").symlink_to(data_set / "folds.npz")
+    (run / "stacking").mkdir()
+    store = Store(run / "store")
+    splits = Splits.read(run / "folds.npz", store.ids)
+    soft_labels_of(store, splits, run / "stacking" / "soft_labels.npz")
+    (run / "toml").mkdir()
+    (run / "toml" / "base.toml").write_text(TOML.format(0.5, 1))
+    (run / "toml" / "longer.toml").write_text(TOML.format(0.5, 8))
+    return run
+
+
+def test_students_are_judged_by_what_is_not_quoted_and_only_what_changed_runs_again(run, capsys):
+    out = run / "out"
+    students.main(run / "toml", run, out, quoted=0.1)
+    store = Store(run / "store")
+    before, after = (Splits.read(path / "folds.npz", store.ids).fold for path in (run, out))
+    quoted = uniform(store.ids, "holdout") < 0.1
+    assert quoted.any()
+    assert (after[quoted] == UNUSED).all()
+    assert (after == HOLDOUT).any()
+    assert (after[~quoted] == before[~quoted]).all()
+    report = read_json(out / "longer" / "resnet" / "report.json")
+    assert report["holdout"]["videos"] == (after == HOLDOUT).sum()
+    assert report["training_videos"] == (before >= 0).sum()
+    lines = [line.split() for line in (out / "table.md").read_text().splitlines()[2:]]
+    assert [line[1] for line in lines] == ["longer", "base"]
+    assert float(lines[0][3]) == round(report["gap_holdout"], 4)
+    assert float(lines[0][5]) > 0 == float(lines[1][5])
+    capsys.readouterr()
+    (run / "toml" / "base.toml").write_text(TOML.format(1, 1))
+    students.main(run / "toml", run, out, quoted=0.1)
+    assert capsys.readouterr().out.count("holdout") == 1  # base alone
+
+
+def test_mistakes(run, tmp_path):
+    with pytest.raises(InputError, match=r"--quoted 0.2: .* HOLDOUT=0.35"):
+        students.main(run / "toml", run, tmp_path, quoted=0.2)
+    with pytest.raises(InputError, match="--jobs 0: 1 or more"):
+        students.main(run / "toml", run, tmp_path, jobs=0)
+    with pytest.raises(InputError, match="no settings"):
+        students.main(tmp_path, run, tmp_path)
+    (run / "toml" / "bad.toml").write_text("# why\n[resnet.model]\nwidth = 2\n")
+    with pytest.raises(InputError, match="bad.toml"):
+        students.main(run / "toml", run, tmp_path)
+    assert np.array_equal(sorted(p.name for p in tmp_path.iterdir()), [])
