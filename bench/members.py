@@ -4,9 +4,9 @@
 
 of a run whose first level and stack are complete. The booster that never saw fold 0 is trained
 anew over some of the members: the strongest 1, 2, 4, ... by their out-of-fold GAP; as many, but one
-of each architecture first; and all but one. Scored on fold 0, by which choices may be made, and on
-the holdout, by the versions of one fold. A finished line is not measured again. The table is
-printed, and written as OUT/table.md.
+of each architecture first; and all but one; or --sets "a+b a+c+d" of them. Scored on fold 0, by
+which choices may be made, and on the holdout, by the versions of one fold. A finished line is not
+measured again. The table is printed, and written as OUT/table.md.
 """
 
 import shutil
@@ -15,6 +15,7 @@ from pathlib import Path
 from first_level.config import ModelConfig
 from stacking import predict, rows, train
 from yt8m import cli
+from yt8m.cli import InputError
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, remove, working_in, write_json, writing
 from yt8m.metrics import gap
@@ -26,13 +27,15 @@ from yt8m.tables import table
 FOLD = 0
 
 
-def main(run: Path, store: Path, out: Path, *, threads: int = 1, each: bool = True) -> None:
+def main(
+    run: Path, store: Path, out: Path, *, threads: int = 1, each: bool = True, sets: str = ""
+) -> None:
     """Trains a booster for each set of members. --no-each leaves out "all but one"."""
     data = Store(store)
     splits = Splits.read(run / "folds.npz", data.ids)
     lines = []
     with working_in(out):
-        for title, members in chosen(run, each).items():
+        for title, members in (named(run, sets) if sets else chosen(run, each)).items():
             found = measured(run, store, data, splits, members, out / _name(title), threads)
             figures = [f"{found['fold']:.4f}", f"{found['holdout']:.4f}", f"{found['seconds']:.0f}"]
             lines.append([title, str(len(members)), *figures])
@@ -56,6 +59,18 @@ def chosen(run: Path, each: bool) -> dict[str, list[str]]:
     for name in strong if each else ():
         sets[f"without {name}"] = [other for other in strong if other != name]
     return sets
+
+
+def named(run: Path, sets: str) -> dict[str, list[str]]:
+    """The sets that "a+b c" names. InputError when one is no member of the run."""
+    there = read_json(run / "stacking" / "report.json")["members"]
+    found = {text: text.split("+") for text in sets.split()}
+    for name in (name for members in found.values() for name in members):
+        if name not in there:
+            raise InputError(
+                f"--sets: {name!r} is no member of {run}; there are: {', '.join(there)}"
+            )
+    return found
 
 
 def _one_of_each_first(run: Path, names: list[str]) -> list[str]:

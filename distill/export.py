@@ -9,6 +9,7 @@ complete or absent.
 
 import shutil
 import string
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -68,16 +69,18 @@ def main(
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: is there and is no export; give another name")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
+    sample = Sample.of(network, data, manifest.frames)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
+        del network  # each copy in float32 that is no longer needed makes room for the next
         (folder / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / MANIFEST).write_text(canonical(manifest))
         (folder / README).write_text(readme(manifest))
         for file in RERANKER if manifest.reranked else ():
             shutil.copyfile(_there(distill / "reranker" / file), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
-        parity = check_parity(network, folder, data, onnx, dtype, threads)
+        parity = check_parity(sample, folder, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
     log(f"[export] {out}: {manifest.values:,} values, {size:,.1f} of {budget_mb:,.0f} MB; {parity}")
 
@@ -165,30 +168,41 @@ def readme(manifest: Manifest) -> str:
     )
 
 
-def check_parity(
-    network: Network, folder: Path, data: Store, onnx: bool, dtype: str, threads: int
-) -> str:
-    """Compares the folder's forms with the trained network on real videos; writes the ONNX form.
+@dataclass(frozen=True)
+class Sample:
+    """Some real videos, as an export takes them, and what the trained network says of them."""
+
+    batches: list[dict[str, np.ndarray]]
+    logits: torch.Tensor  # (SAMPLE, C)
+
+    @classmethod
+    def of(cls, network: Network, data: Store, frames: int) -> "Sample":
+        """SAMPLE videos of the store, evenly spread."""
+        rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
+        batches = list(given.of_store(data, rows, frames))
+        with torch.inference_mode():
+            found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
+        return cls(batches, torch.cat(found))
+
+    def compared(self, exported: Exported, name: str, dtype: str) -> str:
+        """How far a form of the export is from the network. AssertionError over tolerance."""
+        found = np.concatenate([exported.logits(**batch) for batch in self.batches])
+        return _compare(self.logits, found, name, dtype)
+
+
+def check_parity(sample: Sample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
+    """Compares the folder's forms with the trained network; writes the ONNX form.
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
-    rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
     exported = Exported(folder, "torch")
-    batches = list(given.of_store(data, rows, exported.manifest.frames))
-
-    def logits_of(one: Exported) -> np.ndarray:
-        return np.concatenate([one.logits(**batch) for batch in batches])
-
-    with torch.inference_mode():
-        found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
-    truth = torch.cat(found)
-    texts = [_compare(truth, logits_of(exported), WEIGHTS, dtype)]
+    texts = [sample.compared(exported, WEIGHTS, dtype)]
     if onnx:
         from distill.onnx_graph import write_onnx  # its imports take seconds
 
         write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
-        found = logits_of(Exported(folder, "onnx", threads))
-        texts.append(_compare(truth, found, GRAPH, dtype))
+        del exported
+        texts.append(sample.compared(Exported(folder, "onnx", threads), GRAPH, dtype))
     return "; ".join(texts)
 
 

@@ -7,6 +7,7 @@ from stacking_world import MODELS, World
 
 from bench import members
 from first_level.config import ModelConfig
+from yt8m.cli import InputError
 from yt8m.config import write_snapshot
 from yt8m.files import read_json
 
@@ -32,3 +33,8 @@ def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatc
     best = strong[0]
     assert found[f"without_{best}"]["fold"] < found["all"]["fold"]
     assert len((tmp_path / "out" / "table.md").read_text().splitlines()) == 2 + len(sets)
+    members.main(world.folder, None, tmp_path / "out", sets="third+first")
+    again = read_json(tmp_path / "out" / "third+first" / "result.json")
+    assert again["fold"] == pytest.approx(found["without_second"]["fold"])
+    with pytest.raises(InputError, match="'fourth' is no member of .* first, second, third"):
+        members.main(world.folder, None, tmp_path / "out", sets="first+fourth")
