@@ -15,7 +15,6 @@ ifneq ($(filter demo,$(MAKECMDGOALS)),)
 override PLAN := demo
 endif
 ARTIFACTS   := artifacts
-HOLDOUT     := 0.1
 BUDGET_MB   := 1000
 DTYPE       :=
 VIDEOS      := 200
@@ -24,14 +23,16 @@ THREADS     := 1
 PYTHON      := .venv/bin/python
 TRAINER     = $(PYTHON)
 RUN         :=
-DESCRIPTION :=
 A           := $(ARTIFACTS)/$(PLAN)
 STORE       := $(A)/store
 EXPORT      := $(A)/export
-# DATA is remembered, so that a single stage can be run again without naming it.
-DATA        := $(if $(filter demo,$(PLAN)),$(A)/records,$(shell sed -n 1p $(A)/data.txt 2>/dev/null))
+# What a run was given is remembered, so that a single stage can be run again without naming it.
+remembered  = $(shell sed -n $2p $(A)/$1.txt 2>/dev/null)
+DATA        := $(if $(filter demo,$(PLAN)),$(A)/records,$(call remembered,data,1))
+DESCRIPTION := $(if $(filter command line,$(origin DATA)),,$(call remembered,data,2))
+HOLDOUT     := $(or $(call remembered,holdout,1),0.1)
 # Records without labels, or whose labels are not to be read, as more videos for the students.
-UNLABELLED  := $(shell sed -n 1p $(A)/unlabelled.txt 2>/dev/null)
+UNLABELLED  := $(call remembered,unlabelled,1)
 RECORDS     := $(DATA)
 OUT         := $(A)/submission.csv
 PARTITION   :=

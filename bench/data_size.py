@@ -53,7 +53,7 @@ def main(
     found: dict[str, dict[int, dict]] = {}
     for count, splits in subsets.items():
         chosen = out / str(count) / "folds.npz"
-        keep(splits, chosen, data.ids)
+        splits.write(chosen, data.ids)
         for name, model in models.items():
             for title, config in variants(name, model, splits.others(FOLD), steps).items():
                 folder = chosen.parent / f"{name}_{config.training.epochs}_epochs"
@@ -86,12 +86,6 @@ def nested(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
         fold[there[count:]] = UNUSED
         found[count] = Splits(fold)
     return found
-
-
-def keep(splits: Splits, path: Path, ids: np.ndarray) -> None:
-    """Writes the splits unless they are there: a file's bytes hold its time, and runs know them."""
-    if not path.is_file() or (Splits.read(path, ids).fold != splits.fold).any():
-        splits.write(path, ids)
 
 
 def variants(name: str, model: ModelConfig, rows: np.ndarray, steps: int) -> dict:

@@ -15,7 +15,6 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.data_size import keep
 from bench.jobs import together, verb
 from distill.config import DistillConfig
 from yt8m import cli
@@ -50,7 +49,7 @@ def main(
     out.mkdir(parents=True, exist_ok=True)
     folds = out / "folds.npz"
     data = Store(run / "store")
-    keep(judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted), folds, data.ids)
+    judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted).write(folds, data.ids)
     given = [run / "store", folds, run / "stacking" / "soft_labels.npz"]
     more = ["--unlabelled", unlabelled] if unlabelled else []
     together(

@@ -195,7 +195,7 @@ def test_a_settings_change_reruns_its_stage_only(tree):
     calls = make(tree, "HOLDOUT=0.2")
     assert modules(calls).count("first_level.train") == 10
     assert "folds.decode" not in modules(calls)
-    assert modules(make(tree)).count("first_level.train") == 10
+    assert modules(make(tree, "HOLDOUT=0.1")).count("first_level.train") == 10
 
 
 def test_what_the_report_is_made_of_is_made_again_when_it_is_gone(tree):
@@ -337,11 +337,18 @@ def test_unlabelled_records_are_labelled_by_what_is_there_and_teach_the_students
     shutil.rmtree(tree / "more")
 
 
-def test_data_is_remembered(tree):
-    assert make(tree, "DATA=records") == []
+def test_what_a_run_was_given_is_remembered(tree):
+    assert make(tree) == []
+    given = ["DESCRIPTION=other.toml", "HOLDOUT=0.3"]
+    assert "folds.decode" in modules(make(tree, *given))
     command = ["make", "all", "PYTHON=./python", "PLAN=tiny"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stderr
+    assert make(tree, *given) == []
+    # Records that are named need not be described so; the holdout is no matter of theirs.
+    assert "folds.decode" in modules(make(tree))
+    assert (tree / "artifacts/tiny/holdout.txt").read_text() == "0.3\n"
+    make(tree, "HOLDOUT=0.1")
 
 
 @pytest.mark.parametrize(

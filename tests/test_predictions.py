@@ -1,5 +1,7 @@
 """Sparse predictions, labels and splits: everything joins by id, never by position."""
 
+import time
+
 import numpy as np
 import pytest
 import torch
@@ -34,6 +36,16 @@ def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path):
         read.align(np.array([b"v001", b"X0ab", b"v00"]))
     with pytest.raises(InputError, match="id v000 is there twice"):
         Predictions.concatenate([predictions, predictions]).align(predictions.ids)
+
+
+def test_the_same_predictions_are_the_same_bytes_at_any_time(tmp_path, monkeypatch):
+    _predictions().write(tmp_path / "now.npz")
+    later = time.localtime(time.time() + 3600)
+    monkeypatch.setattr(time, "localtime", lambda *_: later)
+    _predictions().write(tmp_path / "later.npz")
+    assert (tmp_path / "now.npz").read_bytes() == (tmp_path / "later.npz").read_bytes()
+    loaded = np.load(tmp_path / "now.npz")
+    assert np.array_equal(loaded["ids"], _predictions().ids)
 
 
 def test_what_is_not_predictions_is_refused(tmp_path):

@@ -83,9 +83,12 @@ def read_json(path: Path):
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Writes named arrays atomically."""
-    with writing(path) as temporary, open(temporary, "wb") as file:
-        np.savez(file, **arrays)
+    """Writes named arrays atomically. The same arrays are the same bytes whenever they are written,
+    which np.savez's are not: what is made from them is then found to be complete."""
+    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
+        for name, array in arrays.items():
+            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
+                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
 
 
 def read_npz(path: Path) -> dict[str, np.ndarray]:
