@@ -207,7 +207,8 @@ def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:
     hours += forward * trained_videos(settings.last_layers, videos) / device.gflop / 3600
     hours += device.training(settings.fine_tune, whole, videos)
     about = f"{whole.values / 1e6:,.0f} M values"
-    return Cost("student", hours, whole.values * 2 * 2 / 1e9, whole.gigabytes(), about)
+    memory = max(whole.gigabytes(), exporting(whole.values))
+    return Cost("student", hours, whole.values * 2 * 2 / 1e9, memory, about)
 
 
 def of_refit(
@@ -222,8 +223,13 @@ def of_refit(
             hours += device.training(model.config.training, model, videos) * refit.copies
     size = {"float32": 4, "float16": 2, "int8": 1}[settings.dtype]
     about = f"{len(refit.models)} models, {len(refit.folds)} of them as their fold models"
-    memory = max(models[name].gigabytes() for name in refit.models)
+    memory = max(exporting(values), *(models[name].gigabytes() for name in refit.models))
     return Cost("refit", hours, values * size * 2 / 1e9, memory, about)
+
+
+def exporting(values: int) -> float:
+    """GB while an export is made: three copies in float32, of them the graph and its rounding."""
+    return values * 12 / 1e9 + 0.5
 
 
 def of_resnet(settings: DistillConfig, videos: int, device: Speed) -> Cost:
