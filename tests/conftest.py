@@ -5,12 +5,19 @@ import os
 # Before numpy and torch are imported: several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import numpy as np
 import pytest
+import torch
+from export_world import random_network, run_export
 
+from distill.config import DistillConfig
 from folds import assign, decode
 from yt8m import synthetic
+from yt8m.config import write_snapshot
+from yt8m.records import describe, find_shards, stream, video_level
 from yt8m.splits import Splits
 from yt8m.store import Store
+from yt8m.training import save_weights
 
 
 def pytest_make_parametrize_id(val, argname):
@@ -40,3 +47,27 @@ def store(data_set):
 def splits(data_set, store):
     """The folds of `store`."""
     return Splits.read(data_set / "folds.npz", store.ids)
+
+
+@pytest.fixture(scope="session")
+def students(data_set, tmp_path_factory):
+    """A folder with config.json, two students with random weights, and the export of one."""
+    root = tmp_path_factory.mktemp("export")
+    config = DistillConfig.model_validate({"scale": 1 / 64, "resnet": {"model": {"width": 16}}})
+    write_snapshot(root / "config.json", config)
+    torch.manual_seed(0)
+    for kind in ("student", "resnet"):
+        network = random_network(kind, config, Store(data_set / "store").dims)
+        save_weights(network.members[0], root / kind / "weights.safetensors")
+    run_export(root, data_set, root / "out")
+    return root
+
+
+@pytest.fixture(scope="session")
+def videos(data_set):
+    """(ids, rgb, audio) of the video-level records, in the shards' order."""
+    shards = find_shards(data_set / "records")
+    names, _ = describe(data_set / "records", shards)
+    found = list(stream(shards["video"], names))
+    rgb, audio = (np.stack(part) for part in zip(*map(video_level, found), strict=True))
+    return [video.id.decode() for video in found], rgb, audio
