@@ -229,13 +229,14 @@ stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions
 D := $(A)/distill
 $(D)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m distill.config distill/configs/$(PLAN).toml $@
-$(D)/members.txt: $(D)/config.json ; +@:
+# What of it each part is made from: its own snapshot, so that a change trains again what it concerns.
+$(D)/members.txt $(D)/student.json $(D)/resnet.json $(D)/refit.json: $(D)/config.json ; +@:
 # What UNLABELLED adds: nothing until it is first given. Then its snapshot too, for when it is given up.
 MORE := $(if $(UNLABELLED),$(S)/unlabelled.npz)
 MORE_FROM := $(if $(UNLABELLED),$(A)/unlabelled.txt,$(wildcard $(A)/unlabelled.txt)) $(MORE)
 ALSO := $(if $(MORE), --unlabelled $(MORE))
-$(D)/resnet/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz $(MORE_FROM)
-	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)$(ALSO)
+$(D)/resnet/weights.safetensors: $(D)/resnet.json $(S)/soft_labels.npz $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)$(ALSO)
 
 # The re-ranked student: the models of [refit] trained again, and LightGBM over their predictions.
 refit_table = awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | sed 's/\#.*//'
@@ -248,8 +249,8 @@ HANDED := $(call refit_says,folds)
 COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
 REFITS := $(foreach m,$(filter-out $(HANDED),$(REFIT)),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
 define refit_job # model, copy
-$(D)/refit/$1/copy$2/weights.safetensors: $(D)/config.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz $(if $(REFIT_MORE),$(MORE_FROM))
-	$$(RUN) $$(PYTHON) -m distill.refit $$< $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)$(if $(REFIT_MORE),$(ALSO))
+$(D)/refit/$1/copy$2/weights.safetensors: $(D)/refit.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz $(if $(REFIT_MORE),$(MORE_FROM))
+	$$(RUN) $$(PYTHON) -m distill.refit $(D)/config.json $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)$(if $(REFIT_MORE),$(ALSO))
 endef
 $(foreach m,$(REFIT),$(foreach c,$(COPIES),$(eval $(call refit_job,$m,$c))))
 define reranker_rows # fold
@@ -264,10 +265,10 @@ $(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/
 	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.
-$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/config.json $(S)/soft_labels.npz $(MORE_FROM)
-	$(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)$(ALSO)
-$(D)/student/weights.safetensors: $(D)/config.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
-	$(ALONE) $(RUN) $(PYTHON) -m distill.train $< $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
+$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/student.json $(S)/soft_labels.npz $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)$(ALSO)
+$(D)/student/weights.safetensors: $(D)/student.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
+	$(ALONE) $(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
 distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
 
@@ -283,7 +284,7 @@ $(eval $(call stage_table,stacking,$(S)/report.json))
 $(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
-$(A)/export/model.json: $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
+$(A)/export/model.json: $(D)/config.json $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
 	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 # Scoring also writes the export's predictions; if they are gone it scores again.

@@ -6,14 +6,17 @@ writes the plan's settings with all defaults resolved, the file that make watche
 only when a value changes, so that a comment retrains nothing.
 """
 
+import json
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from yt8m import cli
 from yt8m.config import Config, read_toml, write_if_changed, write_snapshot
 from yt8m.settings import Inputs, Training
+
+Part = Literal["student", "resnet", "refit"]  # "student": the paper's, with its extractors
 
 
 class SoftLabels(Config):
@@ -116,6 +119,23 @@ class DistillConfig(Config):
         check_exportable(inputs)
         return inputs
 
+    def refit_targets(self) -> SoftLabels:
+        """What refitted models learn."""
+        return self.refit.targets or self.targets
+
+    def deciding(self, part: Part) -> str:
+        """Canonical JSON of what decides a part: nothing else that changes trains it again."""
+        said = self.model_dump(mode="json")
+        if part == "refit":
+            targets = self.refit_targets().model_dump(mode="json")
+            said = {"seed": said["seed"], "targets": targets, "unlabelled": self.refit.unlabelled}
+        elif part == "resnet":
+            said = {key: said[key] for key in ("inputs", "resnet", "seed", "targets")}
+        else:
+            for others in ("dtype", "export", "refit", "resnet"):
+                del said[others]
+        return json.dumps(said, indent=1, sort_keys=True) + "\n"
+
 
 def check_exportable(inputs: Inputs) -> None:
     """An export is given the features of records, and normalises them itself. Or ValueError."""
@@ -129,9 +149,12 @@ def check_exportable(inputs: Inputs) -> None:
 def main(toml: Path, out: Path) -> None:
     """Resolves a TOML of settings into OUT (JSON), which changes only when a value does.
 
-    Beside it goes members.txt, the refitted models, one a line.
+    Beside it go student.json, resnet.json and refit.json, what decides each of these parts, and
+    members.txt, the refitted models, one a line.
     """
     config = read_toml(toml, DistillConfig)
+    for part in get_args(Part):
+        write_if_changed(out.with_name(f"{part}.json"), config.deciding(part))
     write_if_changed(out.with_name("members.txt"), "".join(f"{m}\n" for m in config.refit.models))
     write_snapshot(out, config)
 

@@ -17,7 +17,7 @@ from tempfile import TemporaryDirectory
 import torch
 
 from distill.build import build_network
-from distill.config import DistillConfig, SoftLabels, check_exportable
+from distill.config import DistillConfig, check_exportable
 from distill.manifest import Member
 from distill.train import Job, files_of, lessons, report
 from first_level.config import ModelConfig, architecture, build
@@ -51,10 +51,10 @@ def main(
     with working_in(out):
         data = Store(store)
         splits = Splits.read(folds, data.ids)
-        soft, wanted = (soft_labels, unlabelled), targets_of(settings)
+        soft, wanted = (soft_labels, unlabelled), settings.refit_targets()
         data, rows, targets = lessons("refit", settings, wanted, data, splits, *soft)
-        first, *files = files_of(config, store, folds, *soft)
-        source = fingerprint(first, model_config, *files, name, copy)
+        files = [model_config, *files_of(store, folds, *soft)]
+        source = fingerprint(settings.deciding("refit"), *files, name, copy)
         title = f"refit {name}" + (f" copy{copy}" if copy else "")
         check_graph(model, data.dims, model_config)
         job = Job(settings, data, rows, targets, out, title, source, model.inputs)
@@ -84,11 +84,6 @@ def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
                 f"{where}: {model.arch} cannot be exported as a graph ({text}); take it out of "
                 "[refit] models in distill/configs"
             ) from error
-
-
-def targets_of(settings: DistillConfig) -> SoftLabels:
-    """What refitted models learn."""
-    return settings.refit.targets or settings.targets
 
 
 def check_refittable(model: ModelConfig, where: Path) -> None:

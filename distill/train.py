@@ -62,8 +62,9 @@ def main(
         splits = Splits.read(folds, data.ids)
         soft = (soft_labels, unlabelled)
         data, rows, targets = lessons(part, settings, settings.targets, data, splits, *soft)
-        made_from = files_of(config, store, folds, *soft)
-        source = fingerprint(*made_from, *_extractor_files(out, part), part)
+        said = settings.deciding("resnet" if part == "resnet" else "student")
+        files = [*files_of(store, folds, *soft), *_extractor_files(out, part)]
+        source = fingerprint(said, *files, part)
         name = f"distill {part}"
         job = Job(settings, data, rows, targets, out, name, source, settings.inputs)
         model, history = job.train(part)
@@ -84,9 +85,9 @@ def lessons(part: str, settings, wanted, data: Store, splits: Splits, soft_label
     return data, rows, soft
 
 
-def files_of(config: Path, store: Path, folds: Path, soft_labels: Path, unlabelled) -> list[Path]:
+def files_of(store: Path, folds: Path, soft_labels: Path, unlabelled) -> list[Path]:
     """Files whose content decides what is learnt, and from which videos."""
-    files = [config, store / MANIFEST, folds, soft_labels]
+    files = [store / MANIFEST, folds, soft_labels]
     return files + ([store / FOLDER / MANIFEST, unlabelled] if unlabelled else [])
 
 

@@ -153,7 +153,7 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     toml.write_text("[refit]\ncopies = 2  # [refit]\nmodels = [\n  'two', # why\n]\n[resnet]\n")
     calls = make(tree)
     assert modules(calls) == sorted(
-        ["distill.refit"] * 2 + ["distill.train"] + ["stacking.rows"] * 5 + ["stacking.train"]
+        ["distill.refit"] * 2 + ["stacking.rows"] * 5 + ["stacking.train"]
         + ["distill.reranker", "distill.export", *SCORE_ON]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
@@ -168,6 +168,10 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     refits = [call for call in make(tree) if call.startswith("distill.refit")]
     assert len(refits) == 1
     assert "first_level/one/config.json" in refits[0]
+    toml.write_text(toml.read_text() + "[resnet.training]\nepochs = 3\n")
+    assert modules(make(tree)) == sorted(["distill.train", "distill.export", *SCORE_ON])
+    toml.write_text("dtype = 'int8'\n" + toml.read_text())
+    assert modules(make(tree)) == sorted(["distill.export", *SCORE_ON])
     toml.write_text(before)
     make(tree)
 
