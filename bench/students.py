@@ -1,7 +1,7 @@
 """Measures options of the ResNetLike student on videos that choices may be made by.
 
     make stacking PLAN=small ARTIFACTS=tuning HOLDOUT=0.4 DATA=...
-    python -m bench.students bench/zoo/students tuning/small OUT --quoted 0.1
+    python -m bench.students bench/student_options tuning/small OUT --quoted 0.1
 
 Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike on the soft labels of a
 run, in a process of its own on one thread. No fold may judge it (docs/distill.md, "The leak"), nor

@@ -1,11 +1,15 @@
 """bench.students: judged by a holdout that nobody quotes; finished runs are kept."""
 
+from pathlib import Path
+
 import numpy as np
 import pytest
 from test_distill import soft_labels_of
 
 from bench import students
+from distill.config import DistillConfig
 from yt8m.cli import InputError
+from yt8m.config import canonical, read_toml
 from yt8m.files import read_json
 from yt8m.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.store import Store
@@ -59,6 +63,13 @@ def test_students_are_judged_by_what_is_not_quoted_and_only_what_changed_runs_ag
     (run / "toml" / "base.toml").write_text(TOML.format(1, 1))
     students.main(run / "toml", run, out, quoted=0.1)
     assert capsys.readouterr().out.count("holdout") == 1  # base alone
+
+
+def test_every_option_can_be_read_and_changes_something():
+    folder = Path(students.__file__).with_name("student_options")
+    found = {path.stem: read_toml(path, DistillConfig) for path in folder.glob("*.toml")}
+    assert students.BASE in found
+    assert len({canonical(config) for config in found.values()}) == len(found) > 1
 
 
 def test_mistakes(run, tmp_path):
