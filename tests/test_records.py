@@ -259,6 +259,19 @@ def test_shards_read_as_protobuf_reads_them(tmp_path_factory, records, repeats):
     assert outcome(stream([path], NAMES, dims)) == outcome(by_protobuf())
 
 
+@pytest.mark.parametrize("broken", [0, 1, 2])
+@pytest.mark.parametrize("named", [b"abcd", b""])
+def test_a_broken_feature_that_nobody_reads_is_an_error_as_in_protobuf(tmp_path, named, broken):
+    """In the first record, which is walked, and in one whose layout is known by then."""
+    records = [example(**means(n, rgb=3, audio=2), id=[named], extra=[300]) for n in range(3)]
+    at = records[broken].index(b"extra") + 7  # its kind: a tag of field 0 is none
+    records[broken] = records[broken][:at] + b"\0" + records[broken][at + 1 :]
+    write_records(tmp_path / "a.tfrecord", records)
+    number, text = (0, "has no id") if not named and broken else (broken, "is not an Example")
+    with pytest.raises(InputError, match=f"record {number}: {text}"):
+        list(stream([tmp_path / "a.tfrecord"], NAMES, Dims(3, 2, 60000, 0)))
+
+
 def test_records_of_a_known_layout_come_together(tmp_path):
     path = tmp_path / "a.tfrecord"
     records = [example(id=[b"%04d" % i], labels=[i % 9, 5], **means(i)) for i in range(300)]

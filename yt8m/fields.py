@@ -14,6 +14,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yt8m.framing import messages
 from yt8m.wire import (
     BYTES_TAG,
     FLOAT,
@@ -52,6 +53,7 @@ class WireRecord:
         self.data = payload.tobytes() if len(payload) < SMALL else payload
         self.context: dict[str, tuple[int, int]] = {}
         self.lists: dict[str, tuple[int, int]] = {}
+        self.read: set[str] = set()  # names of what was asked for, and so looked at
         try:
             for tag, start, end in self._fields(0, len(payload)):
                 if tag == 0x0A:  # Example.features or SequenceExample.context
@@ -102,6 +104,7 @@ class WireRecord:
         """
         if name not in self.lists:
             return None
+        self.read.add(name)
         start, end = self.lists[name]
         if start == end:
             return start, end, 1, b""
@@ -121,6 +124,7 @@ class WireRecord:
 
     def span(self, name: str, kind: int) -> tuple[int, int] | None:
         """Where a feature's one string is, or its packed numbers; empty = no values."""
+        self.read.add(name)
         span = self.context.get(name)
         if span is None or span[0] == span[1]:
             return None  # absent, or no kind is set
@@ -131,6 +135,16 @@ class WireRecord:
         if kind == FLOAT_TAG and (end - start - len(header)) % 4:
             raise Unusual
         return start + len(header), end
+
+    def check_unread(self) -> None:
+        """Unusual when what nothing has asked for is no feature."""
+        for spans, kind in ((self.context, messages.Feature), (self.lists, messages.FeatureList)):
+            for name, (start, end) in spans.items():
+                if name not in self.read:
+                    try:
+                        kind.FromString(bytes(self.data[start:end]))
+                    except Exception as error:  # as in description.parse_message
+                        raise Unusual from error
 
     def _entries(self, start: int, end: int, into: dict) -> None:
         """Spans of a map's values by key. Each entry: key (field 1), value (field 2)."""

@@ -86,6 +86,17 @@ class Layouts:
             self.known[begins] = [*known, layout]
 
 
+def _any(record: WireRecord, name: str) -> list[tuple[int, int]]:
+    """Where an unread feature may differ and still be one. Of whole numbers nowhere: not every
+    bytes are."""
+    start, end = record.context[name]
+    kind = record.data[start] if start < end else None
+    try:
+        return [record.span(name, kind)] if kind in (BYTES_TAG, FLOAT_TAG) else []
+    except Unusual:
+        return []
+
+
 def _layout(data: bytes, record: WireRecord, description: Description) -> Layout | None:
     """The layout of a record that `description` reads without an error."""
     if record.lists or any(name in record.context for name in description.segment_start_times):
@@ -99,7 +110,7 @@ def _layout(data: bytes, record: WireRecord, description: Description) -> Layout
     spans = [first(lambda name, tag=tag: record.span(name, tag), names) for names, tag in kinds]
     read = {name for names, _ in kinds for name in names}
     values = [span for span in spans if span is not None]
-    values += [span for name, span in record.context.items() if name not in read]
+    values += [span for name in record.context if name not in read for span in _any(record, name)]
     values.sort()
     bounds = [0, *(bound for span in values for bound in span), len(data)]
     pieces = struct.Struct("".join(f"{b - a}s" for a, b in pairwise(bounds)))

@@ -75,8 +75,11 @@ def _mean(values: np.ndarray | None, frames: np.ndarray | None) -> np.ndarray:
 def parse(payload, description: Description, where: str) -> Video:
     """One payload of `read_records` to a Video. `where` begins the text of an InputError."""
     try:
-        return _video(WireRecord(memoryview(payload)), description, where)
-    except Unusual:
+        record = WireRecord(memoryview(payload))
+        video = _video(record, description, where)
+        record.check_unread()
+        return video
+    except (Unusual, InputError):  # what is wrong, protobuf says: a record may be wrong in two ways
         record = MessageRecord(parse_message(payload, where))
     try:
         return _video(record, description, where)
