@@ -17,7 +17,7 @@ from stacking import predict, rows, train
 from yt8m import cli
 from yt8m.cli import InputError
 from yt8m.config import read_snapshot
-from yt8m.files import read_json, remove, working_in, write_json, writing
+from yt8m.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.metrics import gap
 from yt8m.predictions import Predictions
 from yt8m.splits import NUM_FOLDS, Splits
@@ -25,6 +25,7 @@ from yt8m.store import Store
 from yt8m.tables import table
 
 FOLD = 0
+LONGEST = 200  # characters of a folder's name
 
 
 def main(
@@ -112,7 +113,8 @@ def measured(
 
 
 def _name(title: str) -> str:
-    return title.replace(" ", "_")
+    """The folder of a set; a file system takes no name of any length."""
+    return title.replace(" ", "_") if len(title) < LONGEST else fingerprint(title)
 
 
 if __name__ == "__main__":

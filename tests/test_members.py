@@ -36,5 +36,8 @@ def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatc
     members.main(world.folder, None, tmp_path / "out", sets="third+first")
     again = read_json(tmp_path / "out" / "third+first" / "result.json")
     assert again["fold"] == pytest.approx(found["without_second"]["fold"])
+    often = "+".join(["third", "first"] * 40)  # longer than a file's name may be
+    assert members.named(world.folder, often) == {often: ["third", "first"] * 40}
+    assert len(members._name(often)) < members.LONGEST < len(often)
     with pytest.raises(InputError, match="'fourth' is no member of .* first, second, third"):
         members.main(world.folder, None, tmp_path / "out", sets="first+fourth")

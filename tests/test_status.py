@@ -48,6 +48,16 @@ def test_nothing_to_do_though_a_comment_was_edited(tree):
     assert "make all: nothing to do" in printed
 
 
+def test_a_changed_setting_of_one_student_is_said_to_train_it_alone(tree):
+    toml = tree / "distill/configs/tiny.toml"
+    before = toml.read_text()
+    toml.write_text("[resnet.training]\nepochs = 3\n")
+    stages, _ = _agrees(tree)
+    assert stages["distill"][1] == 1
+    toml.write_text(before)
+    make(tree)
+
+
 def test_a_stage_ends_with_its_table_once(tree):
     def shown(goal):
         done = subprocess.run([*COMMAND, goal], cwd=tree, capture_output=True, text=True)

@@ -86,7 +86,7 @@ class Layouts:
             self.known[begins] = [*known, layout]
 
 
-def _any(record: WireRecord, name: str) -> list[tuple[int, int]]:
+def _unread(record: WireRecord, name: str) -> list[tuple[int, int]]:
     """Where an unread feature may differ and still be one. Of whole numbers nowhere: not every
     bytes are."""
     start, end = record.context[name]
@@ -110,7 +110,8 @@ def _layout(data: bytes, record: WireRecord, description: Description) -> Layout
     spans = [first(lambda name, tag=tag: record.span(name, tag), names) for names, tag in kinds]
     read = {name for names, _ in kinds for name in names}
     values = [span for span in spans if span is not None]
-    values += [span for name in record.context if name not in read for span in _any(record, name)]
+    for name in record.context.keys() - read:
+        values += _unread(record, name)
     values.sort()
     bounds = [0, *(bound for span in values for bound in span), len(data)]
     pieces = struct.Struct("".join(f"{b - a}s" for a, b in pairwise(bounds)))
