@@ -1,15 +1,18 @@
-"""Measures options of the ResNetLike student on videos that choices may be made by.
+"""Measures options of a student on videos that choices may be made by.
 
     make stacking PLAN=small ARTIFACTS=tuning HOLDOUT=0.4 DATA=...
     python -m bench.students bench/student_options tuning/small OUT --quoted 0.1
+    python -m bench.students bench/paper_student_options tuning/small OUT --part student
 
-Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike on the soft labels of a
-run, in a process of its own on one thread. No fold may judge it (docs/distill.md, "The leak"), nor
-may the holdout that figures are quoted of: so the run sets more aside than that, and the videos
-that HOLDOUT=--quoted would set aside are left out. Finished ones in OUT are kept, so a killed call
+Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike, or the paper's student,
+on the soft labels of a run, every part in a process of its own on one thread. No fold may judge it
+(docs/distill.md, "The leak"), nor may the holdout that figures are quoted of: so the run sets more
+aside than that, and the videos that HOLDOUT=--quoted would set aside are left out. Settings that
+agree in what decides the extractors share them. Finished parts in OUT are kept, so a killed call
 goes on. The table is printed, and written as OUT/table.md.
 """
 
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
@@ -17,15 +20,25 @@ import numpy as np
 
 from bench.jobs import together, verb
 from distill.config import DistillConfig
+from distill.extractors import LAYOUTS
 from yt8m import cli
 from yt8m.cli import InputError
-from yt8m.config import read_toml, write_snapshot
+from yt8m.config import canonical, read_toml, write_snapshot
 from yt8m.files import fingerprint, read_json, write_json, writing
 from yt8m.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.store import MANIFEST, Store
 from yt8m.tables import table
 
 BASE = "base"  # the TOML that the others are compared with, if it is there
+DECIDE_EXTRACTORS = (
+    "scale",
+    "inputs",
+    "targets",
+    "extractor_videos",
+    "extractors",
+    "extractor_dropout",
+    "seed",
+)
 
 
 def main(
@@ -34,15 +47,19 @@ def main(
     out: Path,
     *,
     quoted: float = 0.1,
+    part: str = "resnet",
     jobs: int = 2,
     unlabelled: Path | None = None,
 ) -> None:
-    """Trains the ResNetLike of every TOML of the folder CONFIGS and prints the table.
+    """Trains --part of every TOML of the folder CONFIGS and prints the table.
 
-    --unlabelled: soft labels of the videos of UNLABELLED, which then train all of them too.
+    --part: resnet, the ResNetLike; student, the paper's with its extractors. --unlabelled: soft
+    labels of the videos of UNLABELLED, which then train all of them too.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: 1 or more is allowed")
+    if part not in ("resnet", "student"):
+        raise InputError(f"--part {part}: no such student; allowed: resnet, student")
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
@@ -50,12 +67,18 @@ def main(
     folds = out / "folds.npz"
     data = Store(run / "store")
     judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted).write(folds, data.ids)
-    given = [run / "store", folds, run / "stacking" / "soft_labels.npz"]
-    more = ["--unlabelled", unlabelled] if unlabelled else []
-    together(
-        [partial(trained, plan, out / name, given, more) for name, plan in plans.items()], jobs
-    )
-    lines = lines_of(out, list(plans))
+    given = Given(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
+    first, then = {}, {}  # jobs by their folders; those of `then` build on the others
+    for name, plan in plans.items():
+        if part == "resnet":
+            then[name] = Job(plan, "resnet", out / name / "resnet", name)
+            continue
+        below = extractors_of(plan, out)
+        first |= {job.folder: job for job in below}
+        then[name] = Job(plan, "last", below[0].folder.parent / name, name)
+    for stage in (first, then):
+        together([partial(job.run, given) for job in stage.values()], jobs)
+    lines = lines_of(then)
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
@@ -74,25 +97,68 @@ def judged(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
     return Splits(fold)
 
 
-def trained(plan: DistillConfig, folder: Path, given: list[Path], more: list) -> None:
-    """One ResNetLike in a process of its own, unless it was trained from just these inputs."""
-    config, job = folder / "config.json", folder / "resnet"
-    write_snapshot(config, plan)
-    made_from = fingerprint(config, given[0] / MANIFEST, *given[1:], *more[1:])
-    if (folder / "done.json").is_file() and read_json(folder / "done.json") == made_from:
-        return
-    verb("distill.train", [config, *given, job, "--part", "resnet", *more], folder, folder.name)
-    write_json(folder / "done.json", made_from)
+@dataclass(frozen=True)
+class Given:
+    """What every part learns from."""
+
+    store: Path
+    folds: Path
+    soft_labels: Path
+    unlabelled: Path | None
 
 
-def lines_of(out: Path, names: list[str]) -> list[str]:
+@dataclass(frozen=True)
+class Job:
+    """One part of a student, in a process of its own."""
+
+    plan: DistillConfig
+    part: str
+    folder: Path
+    title: str
+
+    def run(self, given: Given) -> None:
+        """Trains the part, unless it was trained from just these inputs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config, done = self.folder / "config.json", self.folder / "done.json"
+        write_snapshot(config, self.plan)
+        below = self.extractors() if self.part == "last" else []
+        learnt = [given.folds, given.soft_labels, *([given.unlabelled] if given.unlabelled else [])]
+        made_from = fingerprint(config, given.store / MANIFEST, *learnt, *below)
+        if done.is_file() and read_json(done) == made_from:
+            return
+        more = ["--unlabelled", given.unlabelled] if given.unlabelled else []
+        paths = [config, given.store, given.folds, given.soft_labels, self.folder]
+        verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
+        write_json(done, made_from)
+
+    def extractors(self) -> list[Path]:
+        """The weights that last layers build on."""
+        names = [f"extractor_{letter}" for letter in LAYOUTS]
+        return [self.folder.parent / name / "weights.safetensors" for name in names]
+
+    def figures(self) -> tuple[float, float]:
+        """(GAP@20 of those who judge, seconds of all that was trained for it)."""
+        report = read_json(self.folder / "report.json")
+        below = self.extractors() if self.part == "last" else []
+        seconds = [read_json(path.with_name("report.json"))["seconds"] for path in below]
+        return report["gap_holdout"], report["seconds"] + sum(seconds)
+
+
+def extractors_of(plan: DistillConfig, out: Path) -> list[Job]:
+    """The jobs of a plan's six extractors, in a folder named by what decides them."""
+    plan = DistillConfig(**{name: getattr(plan, name) for name in DECIDE_EXTRACTORS})
+    folder = out / f"extractors_{fingerprint(canonical(plan))}"
+    names = [f"extractor_{letter}" for letter in LAYOUTS]
+    return [Job(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
+
+
+def lines_of(jobs: dict[str, Job]) -> list[str]:
     """A table, best first: GAP@20, how far from BASE, seconds."""
-    reports = {name: read_json(out / name / "resnet" / "report.json") for name in names}
-    gaps = {name: report["gap_holdout"] for name, report in reports.items()}
+    figures = {name: job.figures() for name, job in jobs.items()}
     rows = []
-    for name in sorted(names, key=lambda name: -gaps[name]):
-        apart = f"{gaps[name] - gaps[BASE]:+.4f}" if BASE in gaps else "-"
-        rows.append([name, f"{gaps[name]:.4f}", apart, f"{reports[name]['seconds']:.0f}"])
+    for name, (gap, seconds) in sorted(figures.items(), key=lambda found: -found[1][0]):
+        apart = f"{gap - figures[BASE][0]:+.4f}" if BASE in figures else "-"
+        rows.append([name, f"{gap:.4f}", apart, f"{seconds:.0f}"])
     return table(["student", "GAP", "against base", "seconds"], rows)
 
 

@@ -23,6 +23,16 @@ epochs = {}
 batch_size = 64
 lr = 0.01
 """
+PAPER = """# why
+scale = 0.01
+[targets]
+hard_weight = 0.5
+[extractors]
+epochs = {}
+[last_layers]
+epochs = {}
+"""
+EXTRACTORS = {f"extractor_{letter}" for letter in "abcdef"}
 
 
 @pytest.fixture(scope="module")
@@ -64,8 +74,33 @@ def test_students_are_judged_by_what_is_not_quoted_and_only_what_changed_runs_ag
     assert capsys.readouterr().out.count("holdout") == 1  # base alone
 
 
-def test_every_option_can_be_read_and_changes_something():
-    folder = Path(students.__file__).with_name("student_options")
+def test_the_papers_student_shares_extractors_that_are_the_same(run, capsys):
+    out, toml = run / "paper", run / "paper_toml"
+    toml.mkdir()
+    (toml / "base.toml").write_text(PAPER.format(1, 1))
+    (toml / "last.toml").write_text(PAPER.format(1, 3))
+    students.main(toml, run, out, quoted=0.1, part="student")
+    printed = capsys.readouterr().out
+    assert printed.count("extractor_e: [distill e] GAP@20") == 1
+    (folder,) = out.glob("extractors_*")
+    assert {path.name for path in folder.iterdir()} == EXTRACTORS | {"base", "last"}
+    report = read_json(folder / "last" / "report.json")
+    below = [read_json(folder / name / "report.json") for name in EXTRACTORS]
+    rows = [line.split() for line in (out / "table.md").read_text().splitlines()[2:]]
+    row = next(row for row in rows if row[1] == "last")
+    assert float(row[3]) == round(report["gap_holdout"], 4)
+    assert float(row[7]) == round(report["seconds"] + sum(other["seconds"] for other in below))
+    (toml / "base.toml").write_text(PAPER.format(2, 1))
+    students.main(toml, run, out, quoted=0.1, part="student")
+    printed = capsys.readouterr().out
+    assert printed.count("extractor_e: ") == printed.count("base: ") == 1
+    assert "last: " not in printed
+    assert len(list(out.glob("extractors_*"))) == 2
+
+
+@pytest.mark.parametrize("folder", ["student_options", "paper_student_options"])
+def test_every_option_can_be_read_and_changes_something(folder):
+    folder = Path(students.__file__).with_name(folder)
     found = {path.stem: read_toml(path, DistillConfig) for path in folder.glob("*.toml")}
     assert students.BASE in found
     assert len({canonical(config) for config in found.values()}) == len(found) > 1
@@ -76,6 +111,8 @@ def test_mistakes(run, tmp_path):
         students.main(run / "toml", run, tmp_path, quoted=0.2)
     with pytest.raises(InputError, match="--jobs 0: 1 or more"):
         students.main(run / "toml", run, tmp_path, jobs=0)
+    with pytest.raises(InputError, match="--part last: .* allowed: resnet, student"):
+        students.main(run / "toml", run, tmp_path, part="last")
     with pytest.raises(InputError, match="no settings"):
         students.main(tmp_path, run, tmp_path)
     (run / "toml" / "bad.toml").write_text("# why\n[resnet.model]\nwidth = 2\n")
