@@ -33,11 +33,22 @@ def _slow_gap(classes, scores, lists, k):
 
 
 @settings(deadline=None, max_examples=40)
-@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 8))
-def test_gap_equals_a_direct_definition_with_ties(seed, decimals, k):
+@given(st.integers(0, 10_000), st.integers(1, 3), st.integers(1, 8), st.sampled_from("ed"))
+def test_gap_equals_a_direct_definition_with_ties(seed, decimals, k, kind):
     classes, scores, lists = _case(seed, decimals=decimals)
-    expected = _slow_gap(classes, scores, lists, k)
-    assert metrics.gap(classes, scores, Labels.from_lists(lists), k) == pytest.approx(expected)
+    scores = (scores - 0.5).astype(np.dtype(kind))
+    scores[scores == 0] *= np.sign(scores[::-1][scores == 0])  # zeros of both signs are equal
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metrics, "BLOCK", 7)
+        found = metrics.gap(classes, scores, Labels.from_lists(lists), k)
+    assert found == pytest.approx(_slow_gap(classes, scores, lists, k))
+
+
+def test_what_is_no_number_comes_last():
+    labels, classes = Labels.from_lists([[0], [1]]), np.array([[1, 0], [1, 2]])
+    for kind in (np.float16, np.float32):
+        scores = np.array([[np.nan, 0.5], [0.25, -np.inf]], kind)
+        assert metrics.gap(classes, scores, labels) == 1.0
 
 
 def test_gap_equals_sklearn_without_ties_and_with_all_positives_kept():

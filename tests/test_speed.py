@@ -12,8 +12,11 @@ from bench import calibrate, gpu, many_rows, plan_cost, profile
 from bench.speed import run, scaling
 from bench.speed.chart import lines_chart
 from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.parts import gap
+from yt8m import metrics
 from yt8m.cli import InputError
 from yt8m.dropout import Dropout
+from yt8m.labels import Labels
 
 
 @pytest.mark.parametrize("part", [name for name in run.names() if name != "scaling"])
@@ -22,6 +25,22 @@ def test_every_part_gives_figures(part):
     assert figures
     assert all(np.isfinite(figure["value"]) for figure in figures)
     json.dumps(figures)
+
+
+def test_the_heaps_and_ours_agree_where_no_scores_are_equal():
+    rng = np.random.default_rng(0)
+    scores = rng.permutation(np.arange(0x2000, 0x2000 + 6000, dtype=np.uint16)).view(np.float16)
+    scores, classes = (
+        scores.reshape(240, 25),
+        rng.permuted(np.tile(np.arange(30), (240, 1)), axis=1),
+    )
+    labels = Labels.from_lists([row[rng.integers(0, 28, 3)] for row in classes])
+    pairs = zip(scores.tolist(), classes[:, :25].tolist(), strict=True)
+    lists = [list(zip(*pair, strict=True)) for pair in pairs]
+    truth = [set(part) for part in np.split(labels.indices, labels.indptr[1:-1])]
+    assert gap.with_heaps(lists, truth) == pytest.approx(
+        metrics.gap(classes[:, :25], scores, labels)
+    )
 
 
 def test_turns_alternate_and_the_least_time_counts():

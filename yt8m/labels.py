@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+BLOCK = 16_384  # rows whose lists of classes stay in a core's cache
+
 
 @dataclass(frozen=True)
 class Labels:
@@ -60,9 +62,16 @@ class Labels:
         """Whether row i has class `classes[i, j]`: bool (N, k) for integers (N, k)."""
         if len(classes) != len(self):
             raise AssertionError(f"{len(classes)} rows of classes for {len(self)} of labels")
-        width = 1 << 16  # classes are uint16
-        keys = self.rows() * width + self.indices  # sorted: rows ascend, classes within a row too
-        wanted = np.arange(len(self))[:, None] * width + classes.astype(np.int64)
-        if not len(keys):
-            return np.zeros(classes.shape, bool)
-        return keys[np.minimum(np.searchsorted(keys, wanted), len(keys) - 1)] == wanted
+        found = np.zeros(classes.shape, bool)
+        for start in range(0, len(self), BLOCK):
+            self._mark(classes[start : start + BLOCK], found[start : start + BLOCK], start)
+        return found
+
+    def _mark(self, classes: np.ndarray, found: np.ndarray, start: int) -> None:
+        """Sets `found` where the rows from `start` on have the class: first by the first label of
+        each, then by the second of those that have two, and so on."""
+        indptr = self.indptr[start : start + len(classes) + 1]
+        counts = np.diff(indptr)
+        for place in range(counts.max(initial=0)):
+            rows = np.flatnonzero(counts > place)
+            found[rows] |= classes[rows] == self.indices[indptr[rows] + place][:, None]

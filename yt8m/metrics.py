@@ -8,19 +8,28 @@ agree. Definitions: the YouTube-8M benchmark paper (section 5), and for GAP the 
 
 import numpy as np
 
-from yt8m.labels import Labels
+from yt8m.labels import BLOCK, Labels
+
+# The place of each float16, by its bits: the largest first, equal ones together, nan last.
+PLACES = np.unique(-np.arange(1 << 16, dtype=np.uint16).view(np.float16), return_inverse=True)[1]
+PLACES = PLACES.astype(np.uint16)
 
 
 def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) -> float:
     """Global average precision of every video's k best predictions, sorted together.
 
     The recall's denominator is the number of all labels, also of those outside the top k.
-    Nan when no video has a label.
+    Nan when no video has a label. With float16 scores, which predictions have, no memory grows with
+    the videos.
     """
+    if not len(labels.indices):
+        return float("nan")
+    if scores.dtype == np.float16:
+        return _precisions_by_counting(classes, scores, labels, k) / len(labels.indices)
     classes, scores = _sorted(classes, scores, k)
-    hits = labels.contains(classes).ravel()
     order = np.argsort(-scores.ravel(), kind="stable")
-    return _average_precision(hits[order], len(labels.indices))
+    ranks = np.flatnonzero(labels.contains(classes).ravel()[order]) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / len(labels.indices))
 
 
 def mean_average_precision(
@@ -126,12 +135,42 @@ def evaluate(
     return {name: None if value != value else value for name, value in figures.items()}
 
 
-def _average_precision(hits: np.ndarray, positives: int) -> float:
-    """Mean over `positives` of the precision at each hit, best first."""
-    if not positives:
-        return float("nan")
-    ranks = np.flatnonzero(hits) + 1
-    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / positives)
+def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
+    """The sum of the precisions at each hit, of float16 scores.
+
+    Only blocks of videos are sorted: how often each of the 65,536 scores occurs tells how many
+    predictions come before those of a block.
+    """
+
+    def blocks():
+        """(place of its score, whether it is right) of each prediction, a block at a time."""
+        for start in range(0, len(labels), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(labels)))
+            best, place = classes[rows], PLACES[scores[rows].view(np.uint16)]
+            if place.shape[1] > k:
+                order = np.argsort(place, axis=1, kind="stable")[:, :k]
+                best, place = (np.take_along_axis(part, order, 1) for part in (best, place))
+            yield place.ravel(), labels.take(rows).contains(best).ravel()
+
+    counts = sum(_counts(place, hit) for place, hit in blocks())
+    before = np.cumsum(counts, axis=1) - counts  # predictions, and hits, of better scores
+    total = 0.0
+    for place, hit in blocks():
+        order = np.argsort(place, kind="stable")
+        here = _counts(place, hit)
+        first, first_hit = np.cumsum(here, axis=1) - here
+        at = np.flatnonzero(hit[order])
+        place = place[order[at]]
+        rank = before[0, place] + at - first[place] + 1
+        hits = before[1, place] + np.arange(len(at)) - first_hit[place] + 1
+        total += float((hits / rank).sum())
+        before += here  # equal scores of later blocks come after these
+    return total
+
+
+def _counts(place: np.ndarray, hit: np.ndarray) -> np.ndarray:
+    """How many predictions, and how many hits, are at each place: int64 (2, 65,536)."""
+    return np.stack([np.bincount(part, minlength=len(PLACES)) for part in (place, place[hit])])
 
 
 def _sorted(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

@@ -19,8 +19,12 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     rng = np.random.default_rng(0)
     classes = rng.integers(0, CLASSES, (videos, K), dtype=np.uint16)
     scores = rng.standard_normal((videos, K), np.float32).astype(np.float16)
-    labels = Labels(np.arange(videos + 1) * 3, rng.integers(0, CLASSES, 3 * videos, np.uint16))
-    truth = [set(row.tolist()) for row in labels.indices[: 3 * few].reshape(-1, 3)]
+    indices = 3 * np.sort(rng.integers(0, CLASSES // 3, (videos, 3), np.uint16)) + range(3)
+    labels = Labels(np.arange(videos + 1) * 3, indices.astype(np.uint16).ravel())
+    found = rng.random((videos, 3)) < 0.5  # labels that the lists have, with better scores
+    classes[:, :3][found] = indices[found]
+    scores[:, :3][found] += np.float16(2)
+    truth = [set(row) for row in indices[:few].tolist()]
     pairs = zip(scores[:few].tolist(), classes[:few].tolist(), strict=True)
     lists = [list(zip(*pair, strict=True)) for pair in pairs]
     before = cli.peak_memory_mb()
