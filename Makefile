@@ -270,7 +270,9 @@ $(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safe
 $(D)/student/weights.safetensors: $(D)/student.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
 	$(ALONE) $(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
-distill: $(STUDENT) $(D)/resnet/weights.safetensors ## the students, on soft labels
+# The ResNetLike is named first: it takes longest, and make starts jobs in this order.
+STUDENTS := $(D)/resnet/weights.safetensors $(STUDENT)
+distill: $(STUDENTS) ## the students, on soft labels
 
 # ---- a table for each of these stages: shown when the stage did something, or is asked for by name -----
 define stage_table # stage, what it is made from
@@ -281,10 +283,10 @@ $1: $(A)/$1/table.txt
 endef
 $(eval $(call stage_table,first_level,$(PREDICTIONS)))
 $(eval $(call stage_table,stacking,$(S)/report.json))
-$(eval $(call stage_table,distill,$(STUDENT) $(D)/resnet/weights.safetensors))
+$(eval $(call stage_table,distill,$(STUDENTS)))
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
-$(A)/export/model.json: $(D)/config.json $(STUDENT) $(D)/resnet/weights.safetensors $(A)/budget.txt
+$(A)/export/model.json: $(D)/config.json $(STUDENTS) $(A)/budget.txt
 	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 # Scoring also writes the export's predictions; if they are gone it scores again.
