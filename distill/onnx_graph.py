@@ -67,7 +67,8 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
     network has no graph for any number of videos and frames.
     """
     names, (example, axes) = input_names(dims), _examples(dims)
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         program = torch.onnx.export(

@@ -9,7 +9,9 @@ model differ by their seed; their logits are averaged. OUT gets report.json, the
 weights.safetensors. The holdout is scored, and decides nothing.
 """
 
+import io
 import time
+from contextlib import redirect_stderr
 from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -75,7 +77,8 @@ def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
 
     network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
     frames = model.inputs.dims(dims).max_frames
-    with TemporaryDirectory() as folder:
+    # Before it fails, the exporter prints the whole network.
+    with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         try:
             write_onnx(network, replace(dims, max_frames=frames), Path(folder) / "x", "float32")
         except Exception as error:  # of torch's exporter, or of the network as it is traced

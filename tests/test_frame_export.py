@@ -266,11 +266,12 @@ def test_architectures_have_graphs_for_any_number_of_videos_and_frames(dims, eve
 
 
 @pytest.mark.parametrize("arch", GRAPHLESS)
-def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch, tmp_path):
+def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch, capfd):
     model = next(member_of(a, b).refit for a, b in FRAME_CASES if a == arch)
     text = rf"c.json: {arch} cannot be exported as a graph \(.*\); take it out of \[refit\] models"
     with pytest.raises(InputError, match=text):
         refit.check_graph(model, Dims(6, 3, 9, 12), "c.json")
+    assert capfd.readouterr() == ("", "")
 
 
 def test_frames_that_an_export_is_not_given_are_refused(tmp_path):

@@ -69,13 +69,13 @@ RESNETS = (
         512,
     ),
 )
-FRAMES = (
-    Workload("lstm", {}, {"width": 8, "hidden": [8]}, 128, 300),  # the published batch
+FRAMES = (  # published sizes and batches, NeXtVLAD's on each of its two GPUs
+    Workload("lstm", {}, {"width": 8, "hidden": [8]}, 128, 300),
     Workload(
         "nextvlad",
-        {"clusters": 128, "groups": 8, "hidden": 1024, "gating": 8},
+        {"clusters": 128, "groups": 8, "hidden": 2048, "gating": 8},
         {"clusters": 4, "groups": 8, "hidden": 8, "gating": 8},
-        16,
+        80,
         300,
     ),
 )
