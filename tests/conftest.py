@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 import torch
 from export_world import random_network, run_export
+from make_world import make, make_tree
 
 from distill.config import DistillConfig
 from folds import assign, decode
@@ -71,3 +72,11 @@ def videos(data_set):
     found = list(stream(shards["video"], names))
     rgb, audio = (np.stack(part) for part in zip(*map(video_level, found), strict=True))
     return [video.id.decode() for video in found], rgb, audio
+
+
+@pytest.fixture(scope="module")
+def tree(tmp_path_factory):
+    """A copy of the project with everything made once."""
+    tree = make_tree(tmp_path_factory.mktemp("make"))
+    make(tree)
+    return tree

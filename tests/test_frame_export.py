@@ -9,9 +9,9 @@ from contextlib import nullcontext
 import numpy as np
 import pytest
 import torch
+from distill_world import soft_labels_of
 from export_world import write_video_records
 from rounded_inputs import rounded_inputs
-from test_distill import soft_labels_of
 from test_models import FRAME_CASES, TOY
 from test_refit import STACKING, WITHOUT, pack, refit_one
 

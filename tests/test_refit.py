@@ -7,8 +7,8 @@ import sys
 import numpy as np
 import pytest
 import torch
+from distill_world import soft_labels_of
 from safetensors.torch import load_file
-from test_distill import soft_labels_of
 
 from distill import export, predict, refit, reranker
 from distill.build import build_network

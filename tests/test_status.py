@@ -4,7 +4,7 @@ import re
 import subprocess
 
 import pytest
-from test_makefile import RUN, make, make_tree
+from make_world import RUN, make, make_tree
 
 COMMAND = ["make", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
 

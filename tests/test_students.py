@@ -3,7 +3,7 @@
 from pathlib import Path
 
 import pytest
-from test_distill import soft_labels_of
+from distill_world import soft_labels_of
 
 from bench import students
 from distill.config import DistillConfig

@@ -8,7 +8,7 @@ import time
 from pathlib import Path
 
 import pytest
-from test_makefile import RUN, make, make_tree
+from make_world import RUN, make, make_tree
 
 SHOW_CURSOR, COLOUR = "\x1b[?25h", "\x1b[3"
 PREDICTIONS = RUN / "first_level/one/fold3/predictions.npz"

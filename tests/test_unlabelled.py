@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from distill_world import toy_config
 from safetensors.numpy import load_file
-from test_distill import toy_config
 
 from distill import train as distill
 from first_level import predict as first_level
