@@ -1,6 +1,7 @@
 """Fixtures shared by the tests: one small generated data set, decoded once a session."""
 
 import os
+import shutil
 
 # Before numpy and torch are imported: several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
@@ -17,7 +18,7 @@ from yt8m import synthetic
 from yt8m.config import write_snapshot
 from yt8m.records import describe, find_shards, stream, video_level
 from yt8m.splits import Splits
-from yt8m.store import Store
+from yt8m.store import DERIVED, Store
 from yt8m.training import save_weights
 
 
@@ -42,6 +43,14 @@ def data_set(tmp_path_factory):
 def store(data_set):
     """The decoded store of `data_set`."""
     return Store(data_set / "store")
+
+
+@pytest.fixture
+def fresh(data_set, tmp_path):
+    """The store in a folder of its own, with nothing derived from it yet."""
+    shutil.copytree(data_set / "store", tmp_path / "store")
+    shutil.rmtree(tmp_path / "store" / DERIVED, ignore_errors=True)
+    return Store(tmp_path / "store")
 
 
 @pytest.fixture

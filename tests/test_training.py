@@ -1,21 +1,19 @@
 """The training loop: it learns, resumes to the same bytes, and never looks where it must not."""
 
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 import torch
 
 from first_level.config import ModelConfig, build
-from yt8m import checkpoint, device, schedule
+from yt8m import checkpoint, schedule
 from yt8m.cli import InputError
-from yt8m.dataset import HardTargets, Source, batch_rows
+from yt8m.dataset import HardTargets, Source
 from yt8m.settings import Inputs, Noise, Training
-from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
+from yt8m.training import fit, load_weights, predict, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
+
+
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
 
 
@@ -139,25 +137,6 @@ def test_a_loss_that_is_not_finite_stops_with_what_to_do(store, splits, tmp_path
         _fit(store, splits.others(0), tmp_path, model=model)
 
 
-def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
-    torch.manual_seed(0)
-    model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
-    settings = Training(ema=0.5, optimizer="adam", lr=0.1)
-    run = checkpoint.Run(model, torch.nn.Module(), settings, "cpu", Path("none"), "test", "")
-    keys = ("0.weight", "1.running_mean", "1.running_var")
-    expected = {key: model.state_dict()[key].clone() for key in keys}
-    for update in range(1, 9):
-        model(torch.randn(16, 3)).square().sum().backward()
-        run.step()
-        decay = min(0.5, (1 + update) / (10 + update))
-        for key in keys:
-            expected[key] = decay * expected[key] + (1 - decay) * model.state_dict()[key]
-    run.finish()
-    for key in keys:
-        torch.testing.assert_close(model.state_dict()[key], expected[key])
-    assert model[1].num_batches_tracked == 8
-
-
 def test_plateau_halves_lr_when_torch_does(store, splits, tmp_path):
     rng = np.random.default_rng(0)
     for patience in (0, 1, 3):
@@ -177,20 +156,6 @@ def test_plateau_halves_lr_when_torch_does(store, splits, tmp_path):
     rates = [0.5 * 0.5 ** schedule.halvings(gaps[:n], 0) for n in range(len(gaps))]
     assert [line["lr"] for line in history][1:] == rates[1:]
     assert rates[-1] < 0.5
-
-
-@pytest.mark.parametrize("steps", [0, 3, 10, 25])
-def test_epochs_are_cut_from_one_endless_shuffled_stream(steps):
-    rows = np.arange(1001)
-    settings = Training(steps_per_epoch=steps, batch_size=100)
-    epochs = [list(schedule.batches_of(rows, settings, epoch)) for epoch in range(12)]
-    assert {len(epoch) for epoch in epochs} == {schedule.steps_of(rows, settings)} == {steps or 11}
-    seen = np.concatenate([np.concatenate(epoch) for epoch in epochs])
-    assert abs(schedule.videos_of(rows, settings) - len(seen) / 12) < 1
-    passes = [seen[at : at + 1001] for at in range(0, len(seen) - 1000, 1001)]
-    for number, order in enumerate(passes):
-        assert sorted(order) == rows.tolist()
-        assert not any(np.array_equal(order, other) for other in passes[:number])
 
 
 class _Extra(torch.nn.Module):
@@ -228,47 +193,6 @@ def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
     assert np.mean(right) > 0.7  # a video has one to three of the verticals
 
 
-class _Gated(torch.nn.Module):
-    def __init__(self, width: int, name: str = "head"):
-        super().__init__()
-        self.before = torch.nn.Linear(5, width)
-        setattr(self, name, torch.nn.Linear(width, 8))
-        self.gate = torch.nn.Linear(8, 8)
-
-
-@pytest.mark.parametrize(
-    ("model", "name"),
-    [
-        (_Gated(6), "head"),
-        (_Gated(8, "classifier"), "classifier"),
-        (torch.nn.ModuleDict({"trunk": _Gated(8, "classifier")}), "trunk.classifier"),
-        (torch.nn.Sequential(torch.nn.Linear(5, 8, bias=False)), "0"),
-    ],
-    ids=["gating", "same width", "nested", "no bias"],
-)
-def test_the_classifier_alone_starts_from_the_frequencies(model, name):
-    before = {key: value.clone() for key, value in model.state_dict().items()}
-    counts = np.array([1, 2, 4, 8, 16, 32, 64, 99])
-    start_from_frequencies(model, counts, 100)
-    changed = {key for key, value in model.state_dict().items() if not value.equal(before[key])}
-    head = model.get_submodule(name)
-    share = torch.from_numpy((counts + 0.5) / 101)
-    if head.bias is None:
-        assert changed == {f"{name}.weight"}
-        moved = (head.weight - before[f"{name}.weight"]).sum(1) * 0.4
-        torch.testing.assert_close(moved.sigmoid().double(), share, atol=1e-5, rtol=0)
-    else:
-        assert changed == {f"{name}.bias"}
-        torch.testing.assert_close(head.bias.sigmoid().double(), share)
-
-
-def test_a_model_without_a_classifier_is_left_as_it_is():
-    model = torch.nn.Linear(8, 3)
-    before = _bytes(model)
-    start_from_frequencies(model, np.ones(8, np.int64), 100)
-    assert _bytes(model) == before
-
-
 @pytest.mark.parametrize("change", [{"patience": 2}, {"schedule": "plateau"}], ids=_id)
 def test_an_empty_inner_split_is_refused(store, splits, tmp_path, change):
     settings = SETTINGS.model_copy(update=change)
@@ -292,57 +216,3 @@ def test_weights_round_trip_and_refuse_another_model(store, tmp_path):
     assert _bytes(other) == _bytes(model)
     with pytest.raises(InputError, match="w.safetensors: not this model's weights"):
         load_weights(_model(store, width=8), tmp_path / "w.safetensors")
-
-
-def test_batches_cover_every_row_once_and_none_is_tiny():
-    rows = np.arange(1001)
-    batches = batch_rows(rows, 100, seed=1)
-    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
-    assert min(map(len, batches)) >= 90
-    assert max(map(len, batches)) <= 100
-
-
-def test_frames_are_dequantised_padded_and_strided(store):
-    rows = np.array([5, 0, 7])
-    rgb, _, lengths = store.frames(rows)
-    batch = _source(store, "frame", normalise="none").load(rows, "cpu")
-    assert batch.mask.sum(1).tolist() == lengths.tolist()
-    first = torch.from_numpy(rgb[: lengths[0]]).float() * 4 / 255 + 4 / 512 - 2
-    torch.testing.assert_close(batch.rgb[0, : lengths[0]], first)
-    assert (batch.rgb[~batch.mask] == 0).all()
-    few = _source(store, "frame", normalise="none", max_frames=3).load(rows, "cpu")
-    assert few.rgb.shape[1] == 3
-    torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
-    unit = _source(store).load(rows, "cpu")
-    torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
-
-
-def test_freed_memory_is_used_again_instead_of_mapped_anew():
-    code = """
-import resource, torch
-from yt8m import cli
-cli.set_threads(1)
-faults = []
-for _ in range(40):
-    x = torch.ones(5_000_000)
-    del x
-    faults.append(resource.getrusage(resource.RUSAGE_SELF).ru_minflt)
-print(faults[-1] - faults[-10])
-"""
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    assert int(done.stdout) < 4_900, "nine blocks of 20 MB are 44,000 pages"
-
-
-@pytest.mark.parametrize("most", [0.5, 50.0])
-def test_gradients_are_clipped_as_pytorch_clips_them(most):
-    ours, theirs = ([torch.nn.Parameter(torch.ones(n)) for n in (3, 4)] for _ in range(2))
-    for parameters in (ours, theirs):
-        for number, parameter in enumerate(parameters):
-            parameter.grad = torch.arange(len(parameter)) + float(number)
-        parameters.append(torch.nn.Parameter(torch.ones(2)))  # frozen: no gradient
-    expected = torch.nn.utils.clip_grad_norm_(theirs, most)
-    assert float(device.clip_gradients(ours, most)) == float(expected)
-    for ours_, theirs_ in zip(ours[:2], theirs[:2], strict=True):
-        assert torch.equal(ours_.grad, theirs_.grad)
-    ours[0].grad[0] = torch.nan
-    assert device.clip_gradients(ours, most).isnan()

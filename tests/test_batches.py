@@ -1,0 +1,46 @@
+"""Batches: every row once, frames padded, epochs cut from one stream."""
+
+import numpy as np
+import pytest
+import torch
+
+from yt8m import schedule
+from yt8m.dataset import Source, batch_rows
+from yt8m.settings import Inputs, Training
+
+
+@pytest.mark.parametrize("steps", [0, 3, 10, 25])
+def test_epochs_are_cut_from_one_endless_shuffled_stream(steps):
+    rows = np.arange(1001)
+    settings = Training(steps_per_epoch=steps, batch_size=100)
+    epochs = [list(schedule.batches_of(rows, settings, epoch)) for epoch in range(12)]
+    assert {len(epoch) for epoch in epochs} == {schedule.steps_of(rows, settings)} == {steps or 11}
+    seen = np.concatenate([np.concatenate(epoch) for epoch in epochs])
+    assert abs(schedule.videos_of(rows, settings) - len(seen) / 12) < 1
+    passes = [seen[at : at + 1001] for at in range(0, len(seen) - 1000, 1001)]
+    for number, order in enumerate(passes):
+        assert sorted(order) == rows.tolist()
+        assert not any(np.array_equal(order, other) for other in passes[:number])
+
+
+def test_batches_cover_every_row_once_and_none_is_tiny():
+    rows = np.arange(1001)
+    batches = batch_rows(rows, 100, seed=1)
+    assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
+    assert min(map(len, batches)) >= 90
+    assert max(map(len, batches)) <= 100
+
+
+def test_frames_are_dequantised_padded_and_strided(store):
+    rows = np.array([5, 0, 7])
+    rgb, _, lengths = store.frames(rows)
+    batch = Source(store, "frame", Inputs(normalise="none")).load(rows, "cpu")
+    assert batch.mask.sum(1).tolist() == lengths.tolist()
+    first = torch.from_numpy(rgb[: lengths[0]]).float() * 4 / 255 + 4 / 512 - 2
+    torch.testing.assert_close(batch.rgb[0, : lengths[0]], first)
+    assert (batch.rgb[~batch.mask] == 0).all()
+    few = Source(store, "frame", Inputs(normalise="none", max_frames=3)).load(rows, "cpu")
+    assert few.rgb.shape[1] == 3
+    torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
+    unit = Source(store, "video", Inputs()).load(rows, "cpu")
+    torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
