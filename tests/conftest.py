@@ -9,11 +9,14 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")
 import numpy as np
 import pytest
 import torch
+from convert_world import write_forms
+from download_world import NAMES, content
 from export_world import random_network, run_export
 from make_world import make, make_tree
+from shard_server import STALL, Shards, serving
 
 from distill.config import DistillConfig
-from folds import assign, decode
+from folds import assign, decode, fetching
 from yt8m import synthetic
 from yt8m.config import write_snapshot
 from yt8m.records import describe, find_shards, stream, video_level
@@ -89,3 +92,19 @@ def tree(tmp_path_factory):
     tree = make_tree(tmp_path_factory.mktemp("make"))
     make(tree)
     return tree
+
+
+@pytest.fixture
+def server(monkeypatch):
+    """A server of `download_world`'s shards."""
+    monkeypatch.setattr(fetching, "FIRST_WAIT", 0.001)
+    monkeypatch.setattr(fetching, "TIMEOUT", STALL / 2)
+    monkeypatch.setenv("no_proxy", "127.0.0.1")
+    with serving(Shards({name: content(name) for name in NAMES})) as shards:
+        yield shards
+
+
+@pytest.fixture
+def forms(tmp_path):
+    """The same videos in every form that a conversion takes; their features by name."""
+    return write_forms(tmp_path)

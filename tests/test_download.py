@@ -3,50 +3,20 @@
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-from collections import namedtuple
 from pathlib import Path
 
 import pytest
-from shard_server import STALL, Shards, serving
+from download_world import EVERYTHING, NAMES, PARTITION, arrived, fetch
+from shard_server import Shards, serving
 
 from folds import download, fetching
 from folds.fetching import Fetcher, Stopped, partial_of
 from folds.partition import Partition, local_name
-from yt8m.cli import InputError
 from yt8m.description import find_shards
 
 ROOT = Path(__file__).parents[1]
-PARTITION = "2/video/train"
-NAMES = [f"train{a}{b}.tfrecord" for a in "aZ9" for b in "abB0"]
-
-
-def _content(name: str) -> bytes:
-    seed = hashlib.sha256(name.encode()).digest()
-    return seed * (1000 + seed[0])
-
-
-@pytest.fixture
-def server(monkeypatch):
-    monkeypatch.setattr(fetching, "FIRST_WAIT", 0.001)
-    monkeypatch.setattr(fetching, "TIMEOUT", STALL / 2)
-    monkeypatch.setenv("no_proxy", "127.0.0.1")
-    with serving(Shards({name: _content(name) for name in NAMES})) as shards:
-        yield shards
-
-
-def _download(server, data, **options):
-    options = {"mirror": server.address, "tries": 3, **options}
-    download.main(server.partition, data, **options)
-
-
-def _here(data) -> dict[str, bytes]:
-    return {path.name: path.read_bytes() for path in (data / "video").glob("*.tfrecord")}
-
-
-EVERYTHING = {local_name(name): _content(name) for name in NAMES}
 
 
 @pytest.mark.parametrize(
@@ -93,37 +63,37 @@ def test_public_addresses(tmp_path):
 
 
 def test_everything_arrives_where_decode_looks_and_is_not_fetched_again(server, tmp_path, capsys):
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
     assert "12 to fetch" in capsys.readouterr().out
     server.asked.clear()
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert server.gets() == []
     assert not list((tmp_path / "video").glob(".*.part"))
     changed = tmp_path / "video" / local_name(NAMES[3])
     changed.write_bytes(b"damaged")
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert [name for name, _ in server.gets()] == [NAMES[3]]
-    assert _here(tmp_path) == EVERYTHING
+    assert arrived(tmp_path) == EVERYTHING
 
 
 def test_what_was_verified_is_not_read_again(server, tmp_path, monkeypatch):
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     read = []
     monkeypatch.setattr(download, "md5_of", lambda path: read.append(path) or "")
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert read == []
     os.utime(tmp_path / "video" / local_name(NAMES[0]), (1, 1))
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert [path.name for path in read] == [local_name(NAMES[0])]
 
 
 def test_a_shard_got_by_hand_under_the_servers_name_is_kept(server, tmp_path):
     (tmp_path / "video").mkdir()
     (tmp_path / "video" / NAMES[1]).write_bytes(server.files[NAMES[1]])
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert NAMES[1] not in [name for name, _ in server.gets()]
-    assert set(_here(tmp_path)) == set(EVERYTHING) - {local_name(NAMES[1])} | {NAMES[1]}
+    assert set(arrived(tmp_path)) == set(EVERYTHING) - {local_name(NAMES[1])} | {NAMES[1]}
 
 
 @pytest.mark.parametrize("knows_ranges", [True, False])
@@ -134,8 +104,8 @@ def test_a_partial_file_is_continued_if_the_server_can(server, tmp_path, knows_r
     partial = partial_of(tmp_path / "video" / local_name(name))
     partial.parent.mkdir()
     partial.write_bytes(content[:777])
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
     assert (name, "bytes=777-") in server.gets()
     assert len(server.gets()) == len(NAMES), "no second try was needed"
 
@@ -147,8 +117,8 @@ def test_a_partial_file_of_full_length_or_more(server, tmp_path, rest, right):
     partial = partial_of(tmp_path / "video" / local_name(name))
     partial.parent.mkdir()
     partial.write_bytes((content if right else bytes(len(content))) + rest)
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
     asked = [range for got, range in server.gets() if got == name]
     assert len(asked) == (1 if right and not rest else 2)
 
@@ -156,8 +126,8 @@ def test_a_partial_file_of_full_length_or_more(server, tmp_path, rest, right):
 @pytest.mark.parametrize("fault", ["cut", "stall", 503, 429, "moved"])
 def test_what_may_pass_is_tried_again_from_where_it_broke(server, tmp_path, fault):
     server.faults[NAMES[2]] = [fault] * 2
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
     if fault in ("cut", "stall"):
         ranges = [asked for name, asked in server.gets() if name == NAMES[2]]
         half = len(server.files[NAMES[2]]) // 2
@@ -166,8 +136,8 @@ def test_what_may_pass_is_tried_again_from_where_it_broke(server, tmp_path, faul
 
 def test_a_connection_that_breaks_again_and_again_but_gets_on_is_no_failure(server, tmp_path):
     server.faults[NAMES[2]] = ["cut"] * 9
-    _download(server, tmp_path, tries=2)
-    assert _here(tmp_path) == EVERYTHING
+    fetch(server, tmp_path, tries=2)
+    assert arrived(tmp_path) == EVERYTHING
 
 
 def test_a_download_that_is_stopped_keeps_what_it_has(server, tmp_path, monkeypatch):
@@ -203,98 +173,10 @@ def test_an_interrupted_download_ends_at_once(server, tmp_path, monkeypatch):
     with monkeypatch.context() as patch:
         patch.setattr(download, "wait", interrupted)
         with pytest.raises(KeyboardInterrupt):
-            _download(server, tmp_path, tries=10**9)
+            fetch(server, tmp_path, tries=10**9)
     server.faults.clear()
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
-
-
-@pytest.mark.parametrize(
-    ("fault", "message"),
-    [
-        ("wrong", "its MD5 is [0-9a-f]{32}, the plan says [0-9a-f]{32}; it was thrown away"),
-        (404, "the server says 404 Not Found; check the partition and the mirror"),
-        (503, "the server says 503 Service Unavailable, 3 times in a row; run the command again"),
-    ],
-)
-def test_a_file_that_fails_is_one_clear_line_and_the_others_arrive(
-    server, tmp_path, fault, message
-):
-    server.faults[NAMES[4]] = [fault] * 3
-    with pytest.raises(InputError, match=f"{NAMES[4]}: {message}"):
-        _download(server, tmp_path)
-    expected = {k: v for k, v in EVERYTHING.items() if k != local_name(NAMES[4])}
-    assert _here(tmp_path) == expected
-    server.asked.clear()
-    server.faults.clear()
-    _download(server, tmp_path)
-    assert _here(tmp_path) == EVERYTHING
-    assert {name for name, _ in server.gets()} == {NAMES[4]}
-
-
-def test_a_server_that_fails_always_is_not_asked_for_everything(server, tmp_path):
-    server.files.update({f"train{a}{b}.tfrecord": b"x" for a in "cde" for b in "cdefghijkl"})
-    server.plan = Shards(server.files).plan
-    server.faults = {name: [404] for name in server.files}
-    with pytest.raises(InputError, match=r"404 Not Found.* \(42 of 42 are missing\)"):
-        _download(server, tmp_path, connections=1)
-
-
-def test_the_disk_is_checked_before(server, tmp_path, monkeypatch):
-    usage = namedtuple("usage", "total used free")
-    monkeypatch.setattr(shutil, "disk_usage", lambda path: usage(9, 0, 9))
-    with pytest.raises(InputError, match="not enough disk: 12 to fetch, .* take fewer --shards"):
-        _download(server, tmp_path)
-    assert server.gets() == []
-
-
-def test_a_disk_that_fills_up_is_one_clear_line(server, tmp_path, monkeypatch):
-    monkeypatch.setattr(fetching, "open", lambda *_: open("/dev/full", "wb", 0), raising=False)
-    with pytest.raises(InputError, match="the disk is full; free some and run the command again"):
-        _download(server, tmp_path)
-
-
-@pytest.mark.parametrize(
-    ("partition", "options", "message"),
-    [
-        ("2/video/trian", {}, "2/video, 2/frame or 3/frame .segment-rated., then /train"),
-        ("1/video/train", {}, "partition '1/video/train'"),
-        (PARTITION, {"shards": "3"}, "--shards 3: X,Y with 1 <= X <= Y is allowed"),
-        (PARTITION, {"shards": "0,9"}, "--shards 0,9: X,Y"),
-        (PARTITION, {"shards": "9,8"}, "--shards 9,8: X,Y"),
-        (PARTITION, {"mirror": "mars"}, "--mirror mars: us, eu, asia or http"),
-        (PARTITION, {"mirror": "file:///etc"}, "--mirror file:///etc"),
-        (PARTITION, {"connections": 0}, "--connections 0 --tries 3: at least 1"),
-        (PARTITION, {"shards": "1,999983"}, "no file of 2/video/train is in this part"),
-        ("2/frame/train", {}, "frame_train.json: the server says 404"),
-    ],
-)
-def test_mistakes(server, tmp_path, partition, options, message):
-    options = {"mirror": server.address, "tries": 3, **options}
-    with pytest.raises(InputError, match=message):
-        download.main(partition, tmp_path, **options)
-
-
-@pytest.mark.parametrize(
-    ("plan", "message"),
-    [
-        ("<html>", "is no download plan"),
-        ("[1]", "is no download plan"),
-        ('{"files": 3}', "is no download plan"),
-        ('{"files": {"../../x.tfrecord": "%s"}}' % ("0" * 32), "is no shard and its MD5"),
-        ('{"files": {"a.tfrecord": "0"}}', "is no shard and its MD5"),
-        ('{"files": {"a.tfrecord": 0}}', "is no shard and its MD5"),
-    ],
-)
-def test_plans_that_are_none(server, tmp_path, plan, message):
-    server.plan = plan
-    with pytest.raises(InputError, match=message):
-        _download(server, tmp_path)
-
-
-def test_a_server_that_is_not_there(server, tmp_path):
-    with pytest.raises(InputError, match=r"refused, 3 times in a row"):
-        _download(server, tmp_path, mirror="http://127.0.0.1:9")
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
 
 
 def test_class_names_come_along_or_are_done_without(server, tmp_path, monkeypatch, capsys):
@@ -304,11 +186,11 @@ def test_class_names_come_along_or_are_done_without(server, tmp_path, monkeypatc
     monkeypatch.setattr(download, "VOCABULARY", address)
     server.files["words.csv"] = b"Nothing,Known\n1,2\n"
     for _ in range(2):
-        _download(server, tmp_path)
+        fetch(server, tmp_path)
         assert f"no class names, put them into {vocabulary} by hand" in capsys.readouterr().out
         assert not vocabulary.exists()
     server.files["words.csv"] = b"Index,Name\n0,Game\n"
-    _download(server, tmp_path)
+    fetch(server, tmp_path)
     assert vocabulary.read_bytes() == server.files["words.csv"]
 
 

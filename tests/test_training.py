@@ -12,8 +12,6 @@ from yt8m.settings import Inputs, Noise, Training
 from yt8m.training import fit, load_weights, predict, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
-
-
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
 
 
