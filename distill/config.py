@@ -81,7 +81,7 @@ class Refit(Config):
     def _different(cls, models: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(models)) < len(models):
             raise ValueError("a model is named twice; say copies = 2")
-        return models
+        return tuple(sorted(models))  # the order that a TOML has is that of make's jobs alone
 
     @field_validator("folds")
     @classmethod

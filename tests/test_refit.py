@@ -270,6 +270,8 @@ def test_export_errors(run, data_set, tmp_path):
         export.main(tmp_path / "run/distill", config, store, tmp_path / "x")
     with pytest.raises(ValueError, match="a model is named twice; say copies = 2"):
         DistillConfig.model_validate({"refit": {"models": ["a", "a"]}})
+    settings = DistillConfig.model_validate({"refit": {"models": ["c", "a", "b"]}})
+    assert settings.refit.models == ("a", "b", "c"), "the order of make's jobs changes no export"
 
 
 def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
