@@ -30,15 +30,8 @@ from yt8m.store import MANIFEST, Store
 from yt8m.tables import table
 
 BASE = "base"  # the TOML that the others are compared with, if it is there
-DECIDE_EXTRACTORS = (
-    "scale",
-    "inputs",
-    "targets",
-    "extractor_videos",
-    "extractors",
-    "extractor_dropout",
-    "seed",
-)
+# Settings that no extractor depends on; any other one keeps extractors apart.
+OF_OTHERS = ("last_layers", "dropout", "fine_tune", "resnet", "refit", "export", "dtype")
 
 
 def main(
@@ -63,10 +56,10 @@ def main(
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
+    folds, data = out / "folds.npz", Store(run / "store")
+    judges = judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
-    folds = out / "folds.npz"
-    data = Store(run / "store")
-    judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted).write(folds, data.ids)
+    judges.write(folds, data.ids)
     given = Given(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
     first, then = {}, {}  # jobs by their folders; those of `then` build on the others
     for name, plan in plans.items():
@@ -121,9 +114,8 @@ class Job:
         self.folder.mkdir(parents=True, exist_ok=True)
         config, done = self.folder / "config.json", self.folder / "done.json"
         write_snapshot(config, self.plan)
-        below = self.extractors() if self.part == "last" else []
         learnt = [given.folds, given.soft_labels, *([given.unlabelled] if given.unlabelled else [])]
-        made_from = fingerprint(config, given.store / MANIFEST, *learnt, *below)
+        made_from = fingerprint(config, given.store / MANIFEST, *learnt, *self.below())
         if done.is_file() and read_json(done) == made_from:
             return
         more = ["--unlabelled", given.unlabelled] if given.unlabelled else []
@@ -131,22 +123,23 @@ class Job:
         verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
         write_json(done, made_from)
 
-    def extractors(self) -> list[Path]:
-        """The weights that last layers build on."""
-        names = [f"extractor_{letter}" for letter in LAYOUTS]
+    def below(self) -> list[Path]:
+        """The weights that this part builds on: last layers on those of the extractors."""
+        names = [f"extractor_{letter}" for letter in LAYOUTS] if self.part == "last" else []
         return [self.folder.parent / name / "weights.safetensors" for name in names]
 
     def figures(self) -> tuple[float, float]:
         """(GAP@20 of those who judge, seconds of all that was trained for it)."""
         report = read_json(self.folder / "report.json")
-        below = self.extractors() if self.part == "last" else []
-        seconds = [read_json(path.with_name("report.json"))["seconds"] for path in below]
+        below = [read_json(path.with_name("report.json")) for path in self.below()]
+        seconds = [part["seconds"] for part in below]
         return report["gap_holdout"], report["seconds"] + sum(seconds)
 
 
 def extractors_of(plan: DistillConfig, out: Path) -> list[Job]:
     """The jobs of a plan's six extractors, in a folder named by what decides them."""
-    plan = DistillConfig(**{name: getattr(plan, name) for name in DECIDE_EXTRACTORS})
+    decides = {name: value for name, value in plan if name not in OF_OTHERS}
+    plan = DistillConfig(**decides)
     folder = out / f"extractors_{fingerprint(canonical(plan))}"
     names = [f"extractor_{letter}" for letter in LAYOUTS]
     return [Job(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
