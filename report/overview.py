@@ -47,11 +47,15 @@ def flow(run: Run) -> list[dict]:
             else "trained on the stack's soft labels",
         ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),
         _stage("export", round(size, 1), "MB", [
-            f"{len(export['members']):,} networks, {export['values'] / 1e6:,.2f} M values as "
+            f"{_networks(export['members'])}, {export['values'] / 1e6:,.2f} M values as "
             f"{export['dtype']}",
             "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip
+
+
+def _networks(members: list) -> str:
+    return "1 network" if len(members) == 1 else f"{len(members):,} networks"
 
 
 def _stage(name: str, number, what: str, details: list[str], seconds=None) -> dict:
