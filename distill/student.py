@@ -15,6 +15,8 @@ from torch import Tensor, nn
 
 from distill.extractors import LAYOUTS, Extractor, scaled
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.store import Dims
 
 HIDDEN = (8192, 6000)
@@ -29,15 +31,15 @@ class Student(nn.Module):
         width = sum(x.width for x in self.extractors.values()) + dims.rgb + dims.audio
         wide, narrow = (scaled(hidden, scale) for hidden in HIDDEN)
         self.last = nn.Sequential(
-            nn.Dropout(dropout),
-            nn.Linear(width, wide, bias=False),
+            Dropout(dropout),
+            Linear(width, wide, bias=False),
             nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(wide, narrow, bias=False),
+            Dropout(dropout),
+            Linear(wide, narrow, bias=False),
             nn.BatchNorm1d(narrow),
             nn.ReLU(),
-            nn.Dropout(dropout),
-            nn.Linear(narrow, dims.classes, bias=False),
+            Dropout(dropout),
+            Linear(narrow, dims.classes, bias=False),
         )
         self.freeze(True)
 

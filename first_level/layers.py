@@ -13,6 +13,7 @@ from first_level import recurrence
 from first_level.models import moe
 from yt8m.dataset import Batch
 from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.store import Dims
 
 
@@ -67,7 +68,7 @@ def dense(sizes: list[int], dropout: float, batch_norm: bool = False) -> list[nn
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         norm = [nn.BatchNorm1d(outputs)] if batch_norm else []
-        layers += [nn.Linear(inputs, outputs), *norm, nn.ReLU(), Dropout(dropout)]
+        layers += [Linear(inputs, outputs), *norm, nn.ReLU(), Dropout(dropout)]
     return layers
 
 
@@ -78,8 +79,8 @@ class ContextGating(nn.Module):
     def __init__(self, width: int, reduction: int = 1):
         super().__init__()
         inner = max(1, width // reduction)
-        squeeze = [nn.Linear(width, inner), nn.BatchNorm1d(inner), nn.ReLU()]
-        self.gate = nn.Sequential(*(squeeze if reduction > 1 else []), nn.Linear(inner, width))
+        squeeze = [Linear(width, inner), nn.BatchNorm1d(inner), nn.ReLU()]
+        self.gate = nn.Sequential(*(squeeze if reduction > 1 else []), Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x).sigmoid()
@@ -96,7 +97,7 @@ def classifier(width: int, classes: int, experts: int) -> nn.Module:
     """(B, W) -> logits (B, C): linear or, with experts, a mixture of so many per class."""
     if experts:
         return ExpertHead(Dims(width, 0, classes, 0), experts)
-    return nn.Linear(width, classes)
+    return Linear(width, classes)
 
 
 class Recurrent(nn.Module):

@@ -8,6 +8,8 @@ import torch.nn.functional as F
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from yt8m.linear import of_weight
+
 _sigmoid_backward = torch.ops.aten.sigmoid_backward
 _tanh_backward = torch.ops.aten.tanh_backward
 
@@ -64,7 +66,7 @@ class LSTM(torch.autograd.Function):
         rows, later = of_gates.flatten(0, 1), of_gates[1:].flatten(0, 1)
         return (
             F.linear(of_gates, w_ih.t()).transpose(0, 1),
-            rows.t() @ steps.flatten(0, 1),
-            later.t() @ hidden[:-1].flatten(0, 1),
+            of_weight(rows, steps.flatten(0, 1)),
+            of_weight(later, hidden[:-1].flatten(0, 1)),
             rows.sum(0),
         )

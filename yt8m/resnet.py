@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from yt8m.dataset import Batch
 from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
@@ -28,7 +29,7 @@ class Noise(nn.Module):
 def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequential:
     """Linear, BatchNorm, noise if any (in units of what BatchNorm gives), LeakyReLU, Dropout."""
     return nn.Sequential(
-        nn.Linear(inputs, outputs),
+        Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
         *([Noise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
@@ -41,7 +42,7 @@ class IdentityBlock(nn.Module):
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
-        self.layers = nn.Sequential(fc(width, inner, dropout, noise), nn.Linear(inner, width))
+        self.layers = nn.Sequential(fc(width, inner, dropout, noise), Linear(inner, width))
         self.activation = nn.LeakyReLU(0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -90,10 +91,10 @@ class ResNetLike(nn.Module):
         )
         self.hierarchy = hierarchy
         self.verticals = dims.verticals if verticals or hierarchy else 0
-        self.vertical_head = nn.Linear(width, self.verticals) if self.verticals else None
+        self.vertical_head = Linear(width, self.verticals) if self.verticals else None
         # Before the classifier: the last Linear with C outputs starts from class frequencies.
         self.gate = _open_gate(dims.classes) if gating else None
-        self.classifier = nn.Linear(width + self.verticals * hierarchy, dims.classes)
+        self.classifier = Linear(width + self.verticals * hierarchy, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         towers = [(self.rgb, batch.rgb), (self.audio, batch.audio)]
@@ -116,7 +117,7 @@ def _open_gate(classes: int) -> nn.Module:
     """
     norm = nn.BatchNorm1d(classes)
     nn.init.constant_(norm.bias, 3.0)  # sigmoid(3) = 0.95
-    return nn.Sequential(nn.Linear(classes, classes, bias=False), norm)
+    return nn.Sequential(Linear(classes, classes, bias=False), norm)
 
 
 def _check(dims: Dims, rgb_share: float, noise: float, verticals: bool) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from first_level.layers import dense, masked_mean, masked_softmax
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -31,12 +32,12 @@ class Model(nn.Module):
             raise ValueError(f"heads = {heads}; allowed: what divides width = {width}")
         size = dims.rgb + dims.audio
         sizes = [size + width * number for number in range(layers)]
-        self.values = nn.ModuleList(nn.Linear(inputs, width) for inputs in sizes)
-        self.scores = nn.ModuleList(nn.Linear(width, heads) for _ in sizes)
+        self.values = nn.ModuleList(Linear(inputs, width) for inputs in sizes)
+        self.scores = nn.ModuleList(Linear(width, heads) for _ in sizes)
         self.head = nn.Sequential(
             nn.BatchNorm1d(size + width * layers),
             *dense([size + width * layers, hidden, hidden], dropout),
-            nn.Linear(hidden, dims.classes),
+            Linear(hidden, dims.classes),
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -10,6 +10,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -20,12 +22,12 @@ class Model(nn.Module):
     def __init__(self, dims: Dims, width: Size = 1024, code: Size = 32, dropout: float = 0.0):
         super().__init__()
         inputs = dims.rgb + dims.audio
-        self.code = nn.Linear(inputs, code)
+        self.code = Linear(inputs, code)
         # Bilinear(x, z) as one matrix product and a small sum: nn.Bilinear is far slower.
-        self.bilinear = nn.Linear(inputs, code * width, bias=False)
+        self.bilinear = Linear(inputs, code * width, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(width, dims.classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = batch.features

@@ -7,6 +7,8 @@ Published: W 1024, 2048, 8192 with 3, 6 and 2 times. Each pass has a BatchNorm o
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -16,11 +18,11 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims, width: Size = 1024, times: Size = 3, dropout: float = 0.0):
         super().__init__()
-        self.hidden = nn.Sequential(nn.Linear(dims.rgb + dims.audio, width), nn.ReLU())
+        self.hidden = nn.Sequential(Linear(dims.rgb + dims.audio, width), nn.ReLU())
         self.again = nn.Linear(width, width)
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(times))
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(width, dims.classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.hidden(batch.features)  # (B, W)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from first_level.layers import ContextGating, classifier, dense, masked_max, padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
@@ -30,9 +32,9 @@ class Model(nn.Module):
         super().__init__()
         size = dims.rgb + dims.audio
         self.frame = (
-            nn.Sequential(nn.Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
+            nn.Sequential(Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
             if projection
-            else nn.Sequential(nn.BatchNorm1d(size), nn.Dropout(dropout))
+            else nn.Sequential(nn.BatchNorm1d(size), Dropout(dropout))
         )
         sizes = [projection or size, *hidden]
         self.head = nn.Sequential(

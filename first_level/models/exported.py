@@ -13,6 +13,7 @@ from torch import Tensor, nn
 from distill.build import build_member
 from distill.manifest import read_manifest
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.store import Dims
 
 
@@ -38,7 +39,7 @@ class Model(nn.Module):
             if description.kind == "student":
                 member.freeze(False)  # that is [start] freeze
         widths = [_without_classifier(member, manifest.classes) for member in self.members]
-        self.classifier = nn.Linear(sum(widths), dims.classes)
+        self.classifier = Linear(sum(widths), dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.classifier(torch.cat([member(batch) for member in self.members], 1))  # (B, W)

@@ -11,6 +11,8 @@ from torch import Tensor, nn
 
 from first_level.layers import MaskedBatchNorm, masked_max
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -65,8 +67,8 @@ class Model(nn.Module):
             )
         self.rgb, self.audio = blocks(rgb, len(rgb)), blocks(audio, len(audio))
         self.both = blocks([rgb[-1] + audio[-1], *channels], len(channels) - 1)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear([rgb[-1] + audio[-1], *channels][-1], dims.classes)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear([rgb[-1] + audio[-1], *channels][-1], dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         parts = []

@@ -8,6 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.store import Dims
 
 
@@ -16,7 +17,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = Linear(dims.rgb + dims.audio, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         logits = self.classifier(batch.features).float()  # (B, T, C)

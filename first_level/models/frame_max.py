@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from first_level.layers import masked_max, padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.resnet import ResNetLike
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
@@ -29,7 +30,7 @@ class Model(nn.Module):
         super().__init__()
 
         def layer(inputs: int) -> nn.Module:
-            return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
+            return nn.Sequential(Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
 
         self.rgb = layer(dims.rgb) if dims.rgb else None
         self.audio = layer(dims.audio) if dims.audio else None

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.layers import padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.resnet import ResNetLike
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
@@ -31,7 +32,7 @@ class Model(nn.Module):
     ):
         super().__init__()
         self.length = length
-        self.layers = nn.Sequential(nn.Linear(length, hidden), nn.ReLU(), nn.Linear(hidden, 1))
+        self.layers = nn.Sequential(Linear(length, hidden), nn.ReLU(), Linear(hidden, 1))
         self.frame = ResNetLike(dims, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:

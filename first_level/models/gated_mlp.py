@@ -14,6 +14,8 @@ W: width, H: heads.
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -35,14 +37,14 @@ class Model(nn.Module):
 
         def layer(inputs: int) -> nn.Module:
             norm = [nn.BatchNorm1d(width)] if residual else []
-            return nn.Sequential(nn.Linear(inputs, width), *norm, nn.ReLU())
+            return nn.Sequential(Linear(inputs, width), *norm, nn.ReLU())
 
         self.hidden = layer(dims.rgb + dims.audio)
         self.deeper = nn.ModuleList(layer(width) for _ in range(layers - 1))
         self.sort, self.residual, self.heads = sort, residual, heads
-        self.gate = nn.Linear(width, heads * width)
-        self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear(heads * width, dims.classes)
+        self.gate = Linear(width, heads * width)
+        self.dropout = Dropout(dropout)
+        self.classifier = Linear(heads * width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.hidden(batch.features)  # (B, W)

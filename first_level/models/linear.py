@@ -6,6 +6,7 @@ The L2 penalty is `training.weight_decay`.
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.store import Dims
 
 
@@ -14,7 +15,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = Linear(dims.rgb + dims.audio, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.classifier(batch.features)

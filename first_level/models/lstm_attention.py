@@ -10,6 +10,7 @@ from torch import Tensor, nn
 
 from first_level.layers import Recurrent, dense, masked_softmax
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -19,9 +20,9 @@ class Attended(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.project = nn.Sequential(nn.Linear(inputs, width), nn.ReLU())
+        self.project = nn.Sequential(Linear(inputs, width), nn.ReLU())
         self.lstm = Recurrent("lstm", width, width, bidirectional=True)
-        self.score = nn.Linear(3 * width, 1)
+        self.score = Linear(3 * width, 1)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         x = self.project(frames)
@@ -48,7 +49,7 @@ class Model(nn.Module):
         self.head = nn.Sequential(
             nn.BatchNorm1d(size),
             *dense([size, *hidden], dropout),
-            nn.Linear([size, *hidden][-1], dims.classes),
+            Linear([size, *hidden][-1], dims.classes),
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -9,6 +9,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -20,9 +22,9 @@ class Model(nn.Module):
         super().__init__()
         width = dims.rgb + dims.audio
         self.num_experts = experts
-        self.dropout = nn.Dropout(dropout)
-        self.gates = nn.Linear(width, dims.classes * experts)
-        self.experts = nn.Linear(width, dims.classes * experts)
+        self.dropout = Dropout(dropout)
+        self.gates = Linear(width, dims.classes * experts)
+        self.experts = Linear(width, dims.classes * experts)
         nn.init.constant_(self.gates.bias, -4.0)  # most classes are absent
 
     def forward(self, batch: Batch) -> Tensor:

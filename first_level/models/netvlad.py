@@ -17,6 +17,8 @@ from torch import Tensor, nn
 
 from first_level.layers import ContextGating, classifier, padded, real_rows
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
 
@@ -28,10 +30,10 @@ class Clusters(nn.Module):
         super().__init__()
         units = inputs * expansion if groups else inputs
         self.groups, parts = groups, max(1, groups)
-        self.expand = nn.Linear(inputs, units) if groups else nn.Identity()
-        self.attention = nn.Linear(units, groups) if groups else None
+        self.expand = Linear(inputs, units) if groups else nn.Identity()
+        self.attention = Linear(units, groups) if groups else None
         self.assign = nn.Sequential(
-            nn.Linear(units, parts * clusters, bias=False), nn.BatchNorm1d(parts * clusters)
+            Linear(units, parts * clusters, bias=False), nn.BatchNorm1d(parts * clusters)
         )
         self.centres = nn.Parameter(torch.randn(clusters, units // parts) / (units // parts) ** 0.5)
         self.size = self.centres.numel()
@@ -77,8 +79,8 @@ class Model(nn.Module):
         # Published so: NetVLAD's hidden layer has a ReLU, NeXtVLAD's has none.
         self.head = nn.Sequential(
             nn.BatchNorm1d(size) if groups else nn.Identity(),
-            nn.Dropout(dropout),
-            nn.Linear(size, hidden, bias=False),
+            Dropout(dropout),
+            Linear(size, hidden, bias=False),
             nn.BatchNorm1d(hidden),
             nn.Identity() if groups else nn.ReLU(),
             ContextGating(hidden, gating) if gating else nn.Identity(),

@@ -7,6 +7,7 @@ The last output of the last layer -> C. Published: GRU 1024 x 2 and 1024 x 4 lay
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -24,7 +25,7 @@ class Model(nn.Module):
             raise ValueError(f"cell = {cell!r}; allowed: {', '.join(CELLS)}")
         self.recurrent = CELLS[cell](dims.rgb + dims.audio, width, layers)
         self.steps = steps
-        self.classifier = nn.Linear(width, dims.classes)
+        self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         outputs, _ = self.recurrent(batch.features.expand(self.steps, -1, -1))  # (steps, B, W)

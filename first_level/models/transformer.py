@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from first_level.layers import masked_mean
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.settings import Size
 from yt8m.store import Dims
 
@@ -24,12 +26,12 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.before_attention, self.before_inner = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project = nn.Linear(width, 3 * width)
-        self.merge = nn.Linear(width, width)
+        self.project = Linear(width, 3 * width)
+        self.merge = Linear(width, width)
         self.inner = nn.Sequential(
-            nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, width)
+            Linear(width, inner), nn.ReLU(), Dropout(dropout), Linear(inner, width)
         )
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         parts = self.project(self.before_attention(x)).chunk(3, 2)
@@ -56,10 +58,10 @@ class Model(nn.Module):
         if width % (2 * heads):
             raise ValueError(f"width = {width}; allowed: multiples of 2 x heads = {2 * heads}")
         self.positions = positions
-        self.project = nn.Linear(dims.rgb + dims.audio, width)
+        self.project = Linear(dims.rgb + dims.audio, width)
         self.layers = nn.ModuleList(Layer(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.classifier = nn.Linear(width, dims.classes)
+        self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.project(batch.features)

@@ -12,6 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from yt8m.dataset import Batch
+from yt8m.dropout import Dropout
+from yt8m.linear import Linear
 from yt8m.resnet import ResNetLike
 from yt8m.settings import Count, Size
 from yt8m.store import Dims
@@ -22,7 +24,7 @@ class Words(nn.Module):
 
     def __init__(self, inputs: int, words: int, power: float):
         super().__init__()
-        self.project = nn.Linear(inputs, words)
+        self.project = Linear(inputs, words)
         self.raw_power = nn.Parameter(torch.tensor(math.log(math.expm1(power))))
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
@@ -48,7 +50,7 @@ class Model(nn.Module):
         super().__init__()
         self.rgb = Words(dims.rgb, words, power) if dims.rgb else None
         self.audio = Words(dims.audio, words, power) if dims.audio else None
-        self.dropout = nn.Dropout(dropout)
+        self.dropout = Dropout(dropout)
         bags = replace(dims, rgb=words * bool(dims.rgb), audio=words * bool(dims.audio))
         self.trunk = ResNetLike(bags, width, tower_blocks, concat_blocks, dropout)
 
