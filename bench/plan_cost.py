@@ -180,6 +180,7 @@ def stacking(
     columns = models + OTHER_COLUMNS
     rounds = stack.booster.max_rounds
     learnt = rows * (FOLDS - 1) / FOLDS if boosters > 1 else rows
+    learnt = min(learnt, stack.booster.most_rows)
     cells = learnt * columns * stack.booster.feature_fraction
     boosting = boosters * cells * rounds / speed["boosting_cells_per_s"] / cores / 3600
     disk = rows * (4 * (columns - known) + 4 * known * FOLDS + 3) / 1e9
@@ -187,7 +188,13 @@ def stacking(
     seconds = rows * columns / speed["row_values_per_s"] / cores
     return [
         Cost("rows", seconds / 3600, disk, 1.0, about),
-        Cost("boosting", boosting, 0.1, learnt * columns / 1e9, f"{boosters} x {rounds} rounds"),
+        Cost(
+            "boosting",
+            boosting,
+            0.1,
+            learnt * (columns + 40) / 1e9,
+            f"{boosters} x {rounds} rounds",
+        ),
     ]
 
 

@@ -4,7 +4,8 @@
 
 Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. Stops early on the
 log-loss of an inner split of those folds' videos: never on the fold that it then predicts, nor on
-the holdout. Writes LightGBM's text, and beside it train.json (rounds, losses, seconds).
+the holdout. Of more than booster.most_rows rows, those of a sample of the videos are read. Writes
+LightGBM's text, and beside it train.json (rounds, losses, seconds).
 """
 
 import time
@@ -96,20 +97,27 @@ def named(fold: int) -> str:
 
 
 def sequences(stacking: Path, fold: int, settings: Stacking):
-    """(training sequences, inner sequences, column names) of every fold but `fold` (of all: ALL).
+    """(training sequences, inner sequences, column names) of every fold but `fold` (of all: ALL);
+    of more rows than booster.most_rows, those of a sample of the videos.
 
     InputError when folds were made from different models or a split has no video.
     """
-    train, inner, names = [], [], None
+    train, inner, names, opened = [], [], None, {}
     for other in (k for k in range(NUM_FOLDS) if k != fold):
         folder = stacking / f"fold{other}" / "rows"
-        rows = Rows.open(folder, OWN)
+        opened[other] = Rows.open(folder, OWN)
         found = column_names(read_json(folder / "rows.json"))
         if names not in (None, found):
             raise InputError(f"{folder}: other columns than its neighbours; delete it, run `make`")
         names = found
+    there, most = sum(part.labels.size for part in opened.values()), settings.booster.most_rows
+    share = most / max(1, there)
+    if share < 1:
+        log(f"[stack {named(fold)}] learns from {share:.1%} of {there:,} rows (booster.most_rows)")
+    for other, rows in opened.items():
+        chosen = uniform(rows.ids, f"stacking sample {settings.seed}") < share
         inside = uniform(rows.ids, f"stacking inner {settings.seed}") < settings.inner_fraction
-        for part, wanted in ((train, ~inside), (inner, inside)):
+        for part, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
                 variant = other if fold == ALL else fold

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from stacking_world import CLASSES, MODELS, World
+from stacking_world import CLASSES, MODELS, QUICK, World
 
 from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.config import Stacking, parameters
@@ -190,6 +190,21 @@ def test_the_inner_split_shares_no_video_and_skips_the_fold(world):
     assert (one[2:30:3] == np.stack([one[i] for i in range(2, 30, 3)])).all()
     assert (one[[5, 1]] == np.stack([one[5], one[1]])).all()
     assert one[0].shape == (len(names),)
+
+
+def test_of_too_many_rows_a_booster_learns_from_a_sample_of_the_videos(world):
+    for k in range(NUM_FOLDS):
+        world.rows(k)
+    chosen = []
+    for most in (1000, 3000):
+        world.configure(booster=QUICK["booster"] | {"most_rows": most})
+        settings = read_snapshot(world.config, Stacking)
+        parts, inner, _ = train.sequences(world.stacking, 1, settings)
+        assert sum(map(len, [*parts, *inner])) == pytest.approx(most, rel=0.2)
+        assert 0.03 < sum(map(len, inner)) / most < 0.25
+        chosen.append({i for part in [*parts, *inner] for i in part.rows.ids[part.videos]})
+    assert chosen[0] < chosen[1], "by the videos' ids: the same whatever their number"
+    assert chosen[1] < set(world.ids[world.splits.others(1)])
 
 
 def test_missing_and_doubled_videos_are_named(world):
