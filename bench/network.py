@@ -31,7 +31,7 @@ def predicted(
     """
     torch.manual_seed(seed)
     model: nn.Module = build(config, data.dims, folder)
-    counts = data.labels.take(rows).class_counts(data.dims.classes)
+    counts = data.labels.class_counts(data.dims.classes, rows)
     start_from_frequencies(model, counts, len(rows))
     source = Source(data, model.level, config.inputs)
     if not made_from:

@@ -133,7 +133,7 @@ class Job:
     def started(self, model: nn.Module) -> nn.Module:
         """The model with its classifier at the frequencies of the labels."""
         labelled = self.rows[self.store.labelled[self.rows]]
-        counts = self.store.labels.take(labelled).class_counts(self.store.dims.classes)
+        counts = self.store.labels.class_counts(self.store.dims.classes, labelled)
         start_from_frequencies(model, counts, len(labelled))
         return model
 

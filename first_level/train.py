@@ -113,7 +113,7 @@ class Job:
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             start.begin(model, self.settings, data.dims, self.config)
-        counts = data.labels.take(rows).class_counts(data.dims.classes)
+        counts = data.labels.class_counts(data.dims.classes, rows)
         start_from_frequencies(model, counts, len(rows))
         source = source_of(data, model.level, self.settings.inputs, self.splits)
         history = fit(

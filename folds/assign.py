@@ -51,9 +51,9 @@ def balance(splits: Splits, labels: Labels) -> str:
     """Videos and labels per video of each fold and of the holdout, one line each."""
     sets = {f"fold {k}": splits.rows(k) for k in range(NUM_FOLDS)}
     sets["holdout"] = splits.holdout
-    lines = []
+    lines, counts = [], labels.counts()
     for name, rows in sets.items():
-        mean = labels.take(rows).counts().mean() if len(rows) else 0.0
+        mean = counts[rows].mean() if len(rows) else 0.0
         lines.append(f"{name:8} {len(rows):>9,} videos {mean:6.2f} labels a video")
     unused = int((splits.fold == UNUSED).sum())
     if unused:
@@ -63,14 +63,14 @@ def balance(splits: Splits, labels: Labels) -> str:
 
 def without_positives(splits: Splits, labels: Labels, names: list[str]) -> str:
     """How many classes have no positive video, in all folds and in each training split."""
-    lines = [_line("all folds", labels.take(splits.training), names)]
+    lines = [_line("all folds", labels, splits.training, names)]
     for k in range(NUM_FOLDS):
-        lines.append(_line(f"training without fold {k}", labels.take(splits.others(k)), names))
+        lines.append(_line(f"training without fold {k}", labels, splits.others(k), names))
     return "\n".join(lines)
 
 
-def _line(where: str, labels: Labels, names: list[str]) -> str:
-    absent = np.flatnonzero(labels.class_counts(len(names)) == 0)
+def _line(where: str, labels: Labels, rows: np.ndarray, names: list[str]) -> str:
+    absent = np.flatnonzero(labels.class_counts(len(names), rows) == 0)
     shown = ", ".join(names[c] for c in absent[:SHOWN])
     examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
     return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"

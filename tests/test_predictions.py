@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import yt8m.labels
 from yt8m.cli import InputError
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid, top_k
@@ -26,6 +27,7 @@ def test_a_round_trip_and_any_order_of_ids(tmp_path):
     aligned = Predictions.read(tmp_path / "p.npz").align(predictions.ids[shuffled])
     np.testing.assert_array_equal(aligned.classes, predictions.classes[shuffled])
     np.testing.assert_array_equal(aligned.logits, predictions.logits[shuffled])
+    assert aligned.align(predictions.ids[shuffled]) is aligned
 
 
 def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path):
@@ -68,7 +70,7 @@ def test_float16_logits_keep_the_order_near_certainty():
     np.testing.assert_allclose(sigmoid(np.array([-1e4, 0.0, 1e4])), [0, 0.5, 1])
 
 
-def test_labels_take_contains_and_counts():
+def test_labels_take_contains_and_counts(monkeypatch):
     labels = Labels.from_lists([[3, 1, 1], [], [0]])
     assert labels.counts().tolist() == [2, 0, 1]
     assert labels.take(np.array([2, 0])).indices.tolist() == [0, 1, 3]
@@ -76,6 +78,9 @@ def test_labels_take_contains_and_counts():
     assert found.tolist() == [[True, False], [False, False], [False, True]]
     joined = Labels.concatenate([labels, labels.take(np.array([2]))])
     assert joined.class_counts(4).tolist() == [2, 1, 0, 1]
+    assert joined.class_counts(4, np.array([3, 0, 1])).tolist() == [1, 1, 0, 1]
+    monkeypatch.setattr(yt8m.labels, "BLOCK", 2)
+    assert joined.class_counts(4, np.arange(4)).tolist() == [2, 1, 0, 1]
     assert Labels.from_lists([]).contains(np.zeros((0, 3), int)).shape == (0, 3)
 
 

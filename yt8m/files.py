@@ -7,6 +7,7 @@ A kill at any moment leaves at most `<name>.tmp`, which the next run of the same
 import contextlib
 import fcntl
 import hashlib
+import io
 import json
 import mmap
 import os
@@ -106,8 +107,8 @@ def fingerprint(*parts) -> str:
     """A hash of the contents of the files given, and of the texts: what a result was made from."""
     digest = hashlib.sha256()
     for part in parts:
-        data = part.read_bytes() if isinstance(part, Path) else str(part).encode()
-        digest.update(hashlib.sha256(data).digest())
+        with open(part, "rb") if isinstance(part, Path) else io.BytesIO(str(part).encode()) as file:
+            digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
 
 

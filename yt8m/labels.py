@@ -41,9 +41,14 @@ class Labels:
         """Labels of each video, int64 (N,)."""
         return np.diff(self.indptr)
 
-    def class_counts(self, num_classes: int) -> np.ndarray:
-        """Videos of each class, int64 (C,)."""
-        return np.bincount(self.indices, minlength=num_classes)
+    def class_counts(self, num_classes: int, rows: np.ndarray | None = None) -> np.ndarray:
+        """Videos of each class, int64 (C,); of `rows` alone, if given, few at a time in memory."""
+        if rows is None:
+            return np.bincount(self.indices, minlength=num_classes)
+        counts = np.zeros(num_classes, np.int64)
+        for start in range(0, len(rows), BLOCK):
+            counts += self.take(rows[start : start + BLOCK]).class_counts(num_classes)
+        return counts
 
     def take(self, rows: np.ndarray) -> "Labels":
         """The labels of `rows` (int64 (n,)), in that order."""

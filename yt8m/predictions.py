@@ -37,7 +37,9 @@ class Predictions:
 
     @classmethod
     def concatenate(cls, parts: list["Predictions"]) -> "Predictions":
-        """All videos of all parts, with the least K of them."""
+        """All videos of all parts, with the least K of them. Nothing of a single one is copied."""
+        if len(parts) == 1:
+            return parts[0]
         keep = min(part.classes.shape[1] for part in parts)
         return cls(
             np.concatenate([part.ids for part in parts]),
@@ -47,7 +49,12 @@ class Predictions:
         )
 
     def align(self, ids: np.ndarray) -> "Predictions":
-        """The predictions of `ids`, in that order; InputError on an absent or doubled id."""
+        """The predictions of `ids`, in that order; InputError on an absent or doubled id.
+
+        `ids` must differ. Nothing is copied where the predictions have that order already.
+        """
+        if np.array_equal(self.ids, ids):
+            return self
         rows = row_finder(self.ids, self.where)(ids)
         return replace(self, ids=ids, classes=self.classes[rows], logits=self.logits[rows])
 
