@@ -14,6 +14,7 @@ from scipy import sparse
 
 from yt8m.labels import Labels
 
+BLOCK = 1 << 18  # videos of which pairs are counted at a time
 NAMES = (
     "prior",  # log-odds of the class
     "lift",  # sum over the k strongest candidates of probability x log lift
@@ -47,10 +48,14 @@ def statistics(labels: Labels, num_classes: int, smoothing: float) -> Statistics
 
 
 def sparse_pairs(labels: Labels, num_classes: int) -> sparse.csr_matrix:
-    """Videos that have both classes: float32 (C, C)."""
-    ones = np.ones(len(labels.indices), np.float32)
-    matrix = sparse.csr_matrix((ones, labels.indices, labels.indptr), (len(labels), num_classes))
-    return (matrix.T @ matrix).tocsr()
+    """Videos that have both classes: float32 (C, C). Counted BLOCK videos at a time."""
+    pairs = sparse.csr_matrix((num_classes, num_classes), dtype=np.float32)
+    for start in range(0, len(labels), BLOCK):
+        part = labels.take(np.arange(start, min(start + BLOCK, len(labels))))
+        ones = np.ones(len(part.indices), np.float32)
+        matrix = sparse.csr_matrix((ones, part.indices, part.indptr), (len(part), num_classes))
+        pairs = pairs + matrix.T @ matrix
+    return pairs.tocsr()
 
 
 def label_features(

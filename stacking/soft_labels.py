@@ -13,10 +13,12 @@ import numpy as np
 from stacking.candidates import averaged
 from yt8m import cli
 from yt8m.cli import log
-from yt8m.predictions import Predictions
+from yt8m.predictions import Predictions, sigmoid
 from yt8m.splits import NUM_FOLDS, Splits
 from yt8m.store import Store
 from yt8m.unlabelled import joined
+
+BLOCK = 1 << 16  # videos whose scores are added at a time
 
 
 def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: bool = False) -> None:
@@ -29,7 +31,9 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     else:
         gathered = out_of_fold(stacking, data.ids, splits)
     gathered.write(out)
-    mean = gathered.scores.sum() / max(len(gathered.ids), 1)
+    blocks = range(0, len(gathered.ids), BLOCK)
+    total = sum(float(sigmoid(gathered.logits[at : at + BLOCK]).sum()) for at in blocks)
+    mean = total / max(len(gathered.ids), 1)
     what = "unlabelled videos" if unlabelled else "videos"
     log(f"[stack] soft labels of {len(gathered.ids):,} {what}, {mean:.2f} labels each on average")
 
@@ -44,10 +48,18 @@ def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
 
     InputError when a video is absent from, or twice in, its fold's predictions.
     """
-    parts = []
-    for fold in range(NUM_FOLDS):
-        parts.append(fold_predictions(stacking, fold).align(ids[splits.rows(fold)]))
-    return Predictions.concatenate(parts).align(ids[splits.training])
+    rows, whole = splits.training, None
+    for fold in range(NUM_FOLDS):  # one in memory at a time
+        own = splits.rows(fold)
+        part = fold_predictions(stacking, fold).align(ids[own])
+        if whole is None:
+            shape = (len(rows), part.classes.shape[1])
+            whole = np.empty(shape, np.uint16), np.empty(shape, np.float16)
+        width = min(whole[0].shape[1], part.classes.shape[1])
+        whole = [array[:, :width] for array in whole]
+        for array, given in zip(whole, (part.classes, part.logits), strict=True):
+            array[np.searchsorted(rows, own)] = given[:, :width]
+    return Predictions(ids[rows], *whole)
 
 
 def of_unlabelled(stacking: Path, ids: np.ndarray, num_classes: int) -> Predictions:

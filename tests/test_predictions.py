@@ -7,6 +7,7 @@ import pytest
 import torch
 
 import yt8m.labels
+import yt8m.splits
 from yt8m.cli import InputError
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid, top_k
@@ -30,7 +31,9 @@ def test_a_round_trip_and_any_order_of_ids(tmp_path):
     assert aligned.align(predictions.ids[shuffled]) is aligned
 
 
-def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path):
+@pytest.mark.parametrize("block", [2, 1 << 15])
+def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path, monkeypatch, block):
+    monkeypatch.setattr(yt8m.splits, "SOUGHT", block)
     predictions = _predictions()
     predictions.write(tmp_path / "p.npz")
     read = Predictions.read(tmp_path / "p.npz")
@@ -81,6 +84,8 @@ def test_labels_take_contains_and_counts(monkeypatch):
     assert joined.class_counts(4, np.array([3, 0, 1])).tolist() == [1, 1, 0, 1]
     monkeypatch.setattr(yt8m.labels, "BLOCK", 2)
     assert joined.class_counts(4, np.arange(4)).tolist() == [2, 1, 0, 1]
+    assert joined.take(np.array([2, 0, 1, 3, 0])).indices.tolist() == [0, 1, 3, 0, 1, 3]
+    assert joined.take(np.array([2, 0, 1, 3, 0])).indptr.tolist() == [0, 1, 3, 3, 4, 6]
     assert Labels.from_lists([]).contains(np.zeros((0, 3), int)).shape == (0, 3)
 
 

@@ -120,7 +120,8 @@ def test_features_by_definition():
 
 
 @pytest.mark.parametrize(("width", "neighbours"), [(6, 3), (6, 99), (1, 5)])
-def test_label_features_by_definition(width, neighbours):
+def test_label_features_by_definition(width, neighbours, monkeypatch):
+    monkeypatch.setattr(label_features, "BLOCK", 70)  # three blocks
     rng = np.random.default_rng(3)
     lists = [rng.permutation(CLASSES)[: rng.integers(0, 5)] for _ in range(200)]
     known = label_features.statistics(Labels.from_lists(lists), CLASSES, 2.0)

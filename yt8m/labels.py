@@ -53,11 +53,15 @@ class Labels:
     def take(self, rows: np.ndarray) -> "Labels":
         """The labels of `rows` (int64 (n,)), in that order."""
         rows = np.asarray(rows, np.int64)
-        counts = self.indptr[rows + 1] - self.indptr[rows]
         indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(counts, out=indptr[1:])
-        shift = np.repeat(self.indptr[rows] - indptr[:-1], counts)
-        return Labels(indptr, self.indices[np.arange(indptr[-1]) + shift])
+        np.cumsum(self.indptr[rows + 1] - self.indptr[rows], out=indptr[1:])
+        indices = np.empty(indptr[-1], np.uint16)
+        for start in range(0, len(rows), BLOCK):  # what is computed on the way is large
+            some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
+            place = np.arange(ends[0], ends[-1])
+            shift = np.repeat(self.indptr[some] - ends[:-1], np.diff(ends))
+            indices[ends[0] : ends[-1]] = self.indices[place + shift]
+        return Labels(indptr, indices)
 
     def rows(self) -> np.ndarray:
         """The row of each entry of `indices`, int64."""

@@ -17,7 +17,7 @@ NUM_FOLDS = 5
 HOLDOUT = -1
 UNUSED = -2
 UNLABELLED = -3  # of UNLABELLED: in no folds.npz, rows that yt8m/unlabelled.py adds
-HASHED = 1 << 15  # ids at a time
+HASHED = SOUGHT = 1 << 15  # ids at a time
 
 
 def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
@@ -46,19 +46,20 @@ def row_finder(ids: np.ndarray, where):
         raise InputError(f"{where}: id {first} is there twice; delete it and run `make`")
 
     def find(wanted: np.ndarray) -> np.ndarray:
-        if not len(wanted):
-            return np.zeros(0, np.int64)
-        position = np.searchsorted(known, wanted)
-        found = np.zeros(len(wanted), bool)
-        inside = position < len(known)
-        found[inside] = known[position[inside]] == wanted[inside]
-        if not found.all():
-            first = wanted[~found][0].decode()
+        rows, absent = np.zeros(len(wanted), np.int64), []
+        for start in range(0, len(wanted), SOUGHT):
+            some = wanted[start : start + SOUGHT]
+            position = np.searchsorted(known, some)
+            inside = position < len(known)
+            inside[inside] = known[position[inside]] == some[inside]
+            rows[start : start + SOUGHT][inside] = order[position[inside]]
+            absent.extend(some[~inside])
+        if absent:
             raise InputError(
-                f"{where}: {(~found).sum():,} of {len(wanted):,} videos are absent "
-                f"(first: {first}); delete it and run `make`"
+                f"{where}: {len(absent):,} of {len(wanted):,} videos are absent "
+                f"(first: {absent[0].decode()}); delete it and run `make`"
             )
-        return order[position]
+        return rows
 
     return find
 
