@@ -6,9 +6,13 @@ agree. Definitions: the YouTube-8M benchmark paper (section 5), and for GAP the 
 (main paper, section 2).
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 
 from yt8m.labels import BLOCK, Labels
+
+TOGETHER = 1 << 18  # predictions that are sorted by class at a time
 
 # The place of each float16, by its bits: the largest first, equal ones together, nan last.
 PLACES = np.unique(-np.arange(1 << 16, dtype=np.uint16).view(np.float16), return_inverse=True)[1]
@@ -62,21 +66,36 @@ def map_at_k(
     of the precisions at its hits is divided by its positives. Classes with a positive count, as in
     the challenge's own evaluation.
     """
-    order = np.lexsort((-scores, classes))  # by class, then best first; stable
-    classes, rated = classes[order].astype(np.int64), rated[order]
-    starts = np.searchsorted(classes, np.arange(len(positives)))
-    place = np.arange(len(classes)) - starts[classes]
-    listed = (place < k) & (rated >= 0)
-    classes, hits = classes[listed], rated[listed] > 0
-    starts = np.searchsorted(classes, np.arange(len(positives)))
-    rank = np.arange(len(classes)) - starts[classes] + 1
-    found = np.concatenate([[0], np.cumsum(hits)])
-    precision = (found[1:] - found[starts[classes]]) / rank
-    sums = np.bincount(classes, weights=precision * hits, minlength=len(positives))
+    sums = np.zeros(len(positives))
+    for some in _together(classes, len(positives)):
+        sums += _precisions_by_class(classes[some], scores[some], rated[some], len(positives), k)
     counted = positives > 0
     if not counted.any():
         return float("nan"), 0
     return float((sums[counted] / positives[counted]).mean()), int(counted.sum())
+
+
+def _together(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
+    """Index arrays of all predictions: those of some whole classes, about TOGETHER at a time."""
+    group = (np.cumsum(np.bincount(classes, minlength=num_classes)) // TOGETHER).astype(np.uint16)
+    of_each = group[classes]
+    for one in np.unique(group):
+        yield np.flatnonzero(of_each == one)
+
+
+def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np.ndarray:
+    """The sum of the precisions at each class' hits, as `map_at_k` has them: float64 (C,)."""
+    order = np.lexsort((-scores, classes))  # by class, then best first; stable
+    classes, rated = classes[order].astype(np.int64), rated[order]
+    starts = np.searchsorted(classes, np.arange(num_classes))
+    place = np.arange(len(classes)) - starts[classes]
+    listed = (place < k) & (rated >= 0)
+    classes, hits = classes[listed], rated[listed] > 0
+    starts = np.searchsorted(classes, np.arange(num_classes))
+    rank = np.arange(len(classes)) - starts[classes] + 1
+    found = np.concatenate([[0], np.cumsum(hits)])
+    precision = (found[1:] - found[starts[classes]]) / rank
+    return np.bincount(classes, weights=precision * hits, minlength=num_classes)
 
 
 def cross_entropy(
@@ -102,8 +121,11 @@ def cross_entropy(
 
 def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
     """Share of the videos with labels that have at least one of them among their k best."""
-    hits = labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)
-    return _mean(hits[labels.counts() > 0])
+
+    def hit(classes, scores, labels):
+        return labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)
+
+    return _mean(_each(hit, classes, scores, labels)[labels.counts() > 0])
 
 
 def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
@@ -111,11 +133,14 @@ def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
 
     Mean over the videos with labels. A list shorter than n counts what it lacks as wrong.
     """
-    classes, _ = _sorted(classes, scores, classes.shape[1])
+
+    def right(classes, scores, labels):
+        classes, _ = _sorted(classes, scores, classes.shape[1])
+        within = np.arange(classes.shape[1]) < labels.counts()[:, None]
+        return (labels.contains(classes) & within).sum(axis=1)
+
     counts = labels.counts()
-    within = np.arange(classes.shape[1]) < counts[:, None]
-    right = (labels.contains(classes) & within).sum(axis=1)
-    return _mean(right[counts > 0] / counts[counts > 0])
+    return _mean(_each(right, classes, scores, labels)[counts > 0] / counts[counts > 0])
 
 
 def evaluate(
@@ -171,6 +196,15 @@ def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
 def _counts(place: np.ndarray, hit: np.ndarray) -> np.ndarray:
     """How many predictions, and how many hits, are at each place: int64 (2, 65,536)."""
     return np.stack([np.bincount(part, minlength=len(PLACES)) for part in (place, place[hit])])
+
+
+def _each(figure, classes: np.ndarray, scores: np.ndarray, labels: Labels) -> np.ndarray:
+    """A figure of each video (N,), of which `figure` is asked for those of a block."""
+    parts = [np.zeros(0)]
+    for start in range(0, len(labels), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(labels)))
+        parts.append(figure(classes[rows], scores[rows], labels.take(rows)))
+    return np.concatenate(parts)
 
 
 def _sorted(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
