@@ -30,6 +30,8 @@ from yt8m.wire import (
 )
 
 SMALL = 1 << 14  # bytes; a larger record is mostly frames
+# Of the frames read last under each name: the records of a data set share them, and need no walk.
+_headers: dict[str, tuple[bytes, int]] = {}
 
 
 class Mistyped(Exception):
@@ -108,6 +110,15 @@ class WireRecord:
         start, end = self.lists[name]
         if start == end:
             return start, end, 1, b""
+        header, stride = _headers.get(name, (b"", 0))
+        if not header or self.data[start : start + len(header)] != header:
+            header, stride = _headers[name] = self._row_header(start)
+        if (end - start) % stride:
+            raise Unusual
+        return start, end, stride, header
+
+    def _row_header(self, start: int) -> tuple[bytes, int]:
+        """(header, its bytes and those of the value) of the row of frames that starts there."""
         ends, position = [], start
         try:
             for _ in range(3):  # FeatureList.feature > Feature.bytes_list > BytesList.value
@@ -117,10 +128,9 @@ class WireRecord:
                 ends.append(position + size)
         except IndexError as error:
             raise Unusual from error
-        stride = ends[0] - start
-        if len(set(ends)) != 1 or (end - start) % stride or position == ends[0]:
+        if len(set(ends)) != 1 or position == ends[0]:
             raise Unusual
-        return start, end, stride, bytes(self.data[start:position])
+        return bytes(self.data[start:position]), ends[0] - start
 
     def span(self, name: str, kind: int) -> tuple[int, int] | None:
         """Where a feature's one string is, or its packed numbers; empty = no values."""

@@ -23,7 +23,7 @@ from yt8m.cli import InputError
 from yt8m.files import writing
 
 BLOCK = 1 << 20  # most bytes of the file in memory at a time
-READ = 1 << 18  # bytes read at a time, as far as it goes: they are still in the cache when decoded
+READ = 1 << 17  # bytes read at a time, as far as it goes: they are still in the cache when decoded
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 LENGTH_BYTES = 8
