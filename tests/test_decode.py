@@ -32,6 +32,13 @@ def records(tmp_path):
     return folder
 
 
+def test_a_command_with_two_jobs_leaves_no_process_behind(records, tmp_path):
+    command = [sys.executable, "-m", "folds.decode", records, tmp_path / "store", "--jobs", "2"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=120, check=True)
+    assert "60 videos" in done.stdout  # both pipes are closed: a process left would hold them
+    assert done.stderr == ""
+
+
 def test_done_once(records, tmp_path, capsys, monkeypatch):
     decode.main(records, tmp_path / "store", jobs=1)
     first = capsys.readouterr().out

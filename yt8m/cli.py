@@ -11,6 +11,7 @@ import inspect
 import os
 import resource
 import sys
+import threading
 import typing
 
 
@@ -88,7 +89,8 @@ def run(main, argv: list[str] | None = None) -> None:
     """Runs a verb from the command line. Errors of the user: one line, exit status 2.
 
     A process that has done its work ends at once: to take all modules down, torch's among them,
-    needs a tenth of a second, and a demo has some two hundred processes.
+    needs a tenth of a second, and a demo has some two hundred processes. One with other threads,
+    as a pool of processes has, ends as usual.
     """
     arguments = vars(parser_of(main).parse_args(argv))
     if argv is None:
@@ -103,7 +105,7 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
-    if argv is None:
+    if argv is None and threading.active_count() == 1:
         sys.stdout.flush()
         sys.stderr.flush()
         os._exit(0)
