@@ -33,7 +33,7 @@ class Booster(Config):
     max_bin: int = Field(255, ge=3)
     quantised: bool = False  # gradients in few bits: about a quarter less time
     # Of more rows a booster learns from those of a sample of the videos: LightGBM holds 40 bytes of
-    # each row, and up to one of each column. 100 columns: at most 7 GB.
+    # each row, and up to one of each column (two with max_bin > 256). 100 columns: at most 7 GB.
     most_rows: int = Field(50_000_000, ge=1000)
     extra: dict[str, bool | int | float | str] = {}  # further LightGBM parameters, by their names
 

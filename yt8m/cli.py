@@ -97,6 +97,8 @@ def run(main, argv: list[str] | None = None) -> None:
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
         main(**arguments)
+        sys.stdout.flush()
+        sys.stderr.flush()
     except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
         sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
         sys.stderr.flush()
@@ -106,8 +108,6 @@ def run(main, argv: list[str] | None = None) -> None:
     except BrokenPipeError:
         sys.exit(141)
     if argv is None and threading.active_count() == 1:
-        sys.stdout.flush()
-        sys.stderr.flush()
         os._exit(0)
 
 
