@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from yt8m import schedule
+from yt8m import dataset, schedule
 from yt8m.dataset import Source, batch_rows
 from yt8m.settings import Inputs, Training
 
@@ -29,6 +29,24 @@ def test_batches_cover_every_row_once_and_none_is_tiny():
     assert sorted(np.concatenate(batches).tolist()) == rows.tolist()
     assert min(map(len, batches)) >= 90
     assert max(map(len, batches)) <= 100
+
+
+def test_many_rows_are_shuffled_in_blocks_of_neighbours(monkeypatch):
+    monkeypatch.setattr(dataset, "TOGETHER", 1 << 10)
+    monkeypatch.setattr(dataset, "NEIGHBOURS", 16)
+    rows = np.arange(0, 30_003, 3)  # more than a whole number of blocks
+    first, again, other = (dataset.shuffled(rows, np.random.default_rng(s)) for s in (1, 1, 2))
+    assert sorted(first.tolist()) == rows.tolist()
+    assert np.array_equal(first, again)
+    assert (first == other).mean() < 0.01
+    for at in range(0, len(first) - 1024, 1024):
+        blocks = np.unique(first[at : at + 1024] // 3 // 16)
+        assert len(blocks) <= 129, "what is read together is of few of its 626 blocks"
+        assert np.ptp(blocks) > 400, "from all over it"
+    # Within these the order is random: neighbours in it are no neighbours in the store.
+    assert (np.abs(np.diff(first[:1024] // 3)) < 16).mean() < 0.06
+    few = dataset.shuffled(rows[:1024], np.random.default_rng(1))
+    assert np.array_equal(few, np.random.default_rng(1).permutation(rows[:1024]))
 
 
 def test_frames_are_dequantised_padded_and_strided(store):

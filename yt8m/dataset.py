@@ -22,6 +22,8 @@ from yt8m.splits import seed_of
 from yt8m.statistics import summaries, widths
 from yt8m.store import Dims, Store
 
+TOGETHER, NEIGHBOURS = 1 << 15, 1 << 10  # videos: `shuffled`
+
 
 @dataclass(frozen=True)
 class Batch:
@@ -215,5 +217,22 @@ def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.
     Nearly equal, because a last batch of one video would break batch normalisation.
     """
     if seed is not None:
-        rows = np.random.default_rng(seed).permutation(rows)
+        rows = shuffled(rows, np.random.default_rng(seed))
     return np.array_split(rows, max(1, -(-len(rows) // size)))
+
+
+def shuffled(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Rows in a random order; more than TOGETHER of them in one that disks and memory like.
+
+    Blocks of NEIGHBOURS are then drawn at random, as many as make TOGETHER, and the rows of all of
+    these shuffled: what is read stays in one part of memory, and is never read by single rows.
+    """
+    if len(rows) <= TOGETHER:
+        return rng.permutation(rows)
+    order, filled = np.empty_like(rows), 0
+    starts = rng.permutation(np.arange(0, len(rows), NEIGHBOURS))
+    for first in range(0, len(starts), TOGETHER // NEIGHBOURS):
+        some = starts[first : first + TOGETHER // NEIGHBOURS]
+        drawn = rng.permutation(np.concatenate([rows[at : at + NEIGHBOURS] for at in some]))
+        order[filled : (filled := filled + len(drawn))] = drawn
+    return order
