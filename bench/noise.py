@@ -20,7 +20,8 @@ from bench.noise_run import HOLDOUT, MODELS, STACK, generated, model_of, stacked
 from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from report.denoising import clean_labels, compare
-from stacking import report, soft_labels
+from stacking import soft_labels
+from stacking.candidates import averaged
 from yt8m import cli, metrics
 from yt8m.cli import InputError
 from yt8m.dataset import HardTargets, TargetSource
@@ -150,13 +151,11 @@ class Scores:
         folders = self.run / "stacking", self.run / "stacking" / "holdout"
         versions = [soft_labels.fold_predictions(folders[0], k) for k in range(NUM_FOLDS)]
         single = [self.gaps(version) for version in versions]
-        averaged = {name: Predictions.read(folders[1] / f"{name}.npz") for name in MODELS}
-        lists = [(part.classes, part.logits) for part in averaged.values()]
-        ids, width = averaged[NETWORK].ids, averaged[NETWORK].classes.shape[1]
-        mean = report.average(lists, self.store.dims.classes, width)
+        of_models = {name: Predictions.read(folders[1] / f"{name}.npz") for name in MODELS}
+        mean = averaged(list(of_models.values()), self.store.dims.classes)
         return {
-            "five versions of the network": self.gaps(averaged[NETWORK]),
-            "five versions of all models": self.gaps(Predictions(ids, *mean)),
+            "five versions of the network": self.gaps(of_models[NETWORK]),
+            "five versions of all models": self.gaps(mean),
             "stack, one version": {key: np.mean([gap[key] for gap in single]) for key in single[0]},
             "stack, five versions": self.gaps(Predictions.read(folders[1] / "stack.npz")),
         }

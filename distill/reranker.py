@@ -19,9 +19,10 @@ from stacking import features, label_features
 from stacking.candidates import pooled, ranked
 from stacking.config import RankBy, Stacking
 from yt8m import cli
+from yt8m.arrays import open_npz, write_npz
 from yt8m.cli import InputError, log
 from yt8m.config import Config, canonical, read_snapshot, validated
-from yt8m.files import read_json, read_npz, working_in, write_npz, writing
+from yt8m.files import read_json, working_in, writing
 from yt8m.splits import Splits
 from yt8m.store import Store
 
@@ -53,7 +54,7 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
     columns = found["features"] + found["label_features"]
     if booster.feature_name() != columns:
         raise InputError(f"{model}: was trained on other columns than {rows} has; run `make`")
-    training = data.labels.take(Splits.read(folds, data.ids).training)
+    training = Splits.read(folds, data.ids).training
     about = About(
         models=found["models"],
         kept=found["kept"],
@@ -64,10 +65,11 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
         smoothing=settings.smoothing,
         videos=len(training),
     )
-    pairs = label_features.sparse_pairs(training, data.dims.classes)
+    pairs = label_features.sparse_pairs(data.labels, training, data.dims.classes)
     with working_in(out):
         arrays = {name: getattr(pairs, name) for name in ("data", "indices", "indptr")}
-        write_npz(out / COUNTS, counts=training.class_counts(data.dims.classes), **arrays)
+        counts = data.labels.class_counts(data.dims.classes, training)
+        write_npz(out / COUNTS, counts=counts, **arrays)
         with writing(out / TREES) as temporary:
             write_trees(booster, temporary)
         with writing(out / ABOUT) as temporary:
@@ -81,7 +83,7 @@ class Reranker:
 
     def __init__(self, folder: Path, threads: int | None = None):
         self.about = validated(read_json(folder / ABOUT), About, folder / ABOUT)
-        arrays = read_npz(folder / COUNTS)
+        arrays = open_npz(folder / COUNTS)
         self.num_classes = len(arrays["counts"])
         pairs = sparse.csr_matrix(
             (arrays["data"], arrays["indices"], arrays["indptr"]), (self.num_classes,) * 2

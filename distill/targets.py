@@ -13,6 +13,7 @@ from distill.config import SoftLabels
 from yt8m.dataset import Targets
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid
+from yt8m.splits import rows_of
 
 
 class SoftTargets:
@@ -34,24 +35,26 @@ class SoftTargets:
         unlabelled: Path | None = None,
     ):
         files = [soft_labels] if unlabelled is None else [soft_labels, unlabelled]
-        parts = [Predictions.read(path) for path in files]
-        self.alone = np.isin(ids[rows], parts[1].ids if unlabelled else ())  # (N,)
-        soft = Predictions.concatenate(parts).align(ids[rows])
-        kept = settings.candidates or soft.classes.shape[1]
-        self.classes = soft.classes[:, :kept]  # (N, K)
-        self.logits = soft.logits[:, :kept]  # (N, K), -inf where a video has fewer candidates
+        self.parts = [Predictions.read(path) for path in files]
+        self.kept = min(part.classes.shape[1] for part in self.parts)  # K
+        if settings.candidates:
+            self.kept = min(self.kept, settings.candidates)
         self.labels, self.num_classes, self.settings = labels, num_classes, settings
-        self.position = np.full(len(ids), -1, np.int64)
-        self.position[rows] = np.arange(len(rows))
+        there = self.parts[0].ids
+        if unlabelled:
+            there = np.concatenate([part.ids for part in self.parts])
+        # Of each store row, its row in the parts, one after the other; all stay in their files.
+        self.position = np.full(len(ids), -1, np.int32)
+        self.position[rows] = rows_of(ids[rows], there, " and ".join(map(str, files)))
 
     def __call__(self, rows: np.ndarray) -> Targets:
         """Targets of store rows (B,)."""
         at = self.position[rows]
         assert (at >= 0).all(), "a video without soft labels was asked for"
-        classes, labels = self.classes[at], self.labels.take(rows)  # (B, K)
-        logits = self.logits[at].astype(np.float32)
+        classes, logits = self._candidates(at)
+        labels, alone = self.labels.take(rows), at >= len(self.parts[0].ids)
         proposed = np.isfinite(logits)
-        soft = self._mixed(logits, labels.contains(classes), self.alone[at])
+        soft = self._mixed(logits, labels.contains(classes), alone)
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
         values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
@@ -61,6 +64,18 @@ class SoftTargets:
             torch.from_numpy(np.concatenate(values)),
             (len(rows), self.num_classes),
         )
+
+    def _candidates(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """Classes (B, K) at rows of the parts, and their logits, float32 (B, K): -inf where a video
+        has fewer candidates."""
+        classes = np.empty((len(at), self.kept), np.uint16)
+        logits, first = np.empty((len(at), self.kept), np.float32), 0
+        for part in self.parts:
+            here = (at >= first) & (at < first + len(part.ids))
+            classes[here] = part.classes[at[here] - first, : self.kept]
+            logits[here] = part.logits[at[here] - first, : self.kept]
+            first += len(part.ids)
+        return classes, logits
 
     def _mixed(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
         """Targets of the candidates: float32 (B, K); alone: without labels to mix in, bool (B,)."""

@@ -163,9 +163,9 @@ class Job:
         )
 
 
-def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows) -> dict:
+def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows, folder: Path) -> dict:
     """All six figures of a model on store rows; None each when there are no rows."""
-    found = predict(model, Source(store, level_of(model), inputs), rows, 20)
+    found = predict(model, Source(store, level_of(model), inputs), rows, 20, folder=folder)
     return metrics.evaluate(
         found.classes, found.logits, store.labels.take(rows), store.dims.classes
     )
@@ -184,7 +184,7 @@ def revision() -> str | None:
 def report(job: Job, model, history, holdout, seconds: float) -> None:
     """Writes report.json and logs the result. seconds: of this process."""
     seconds = seconds_of(history, seconds)
-    figures = holdout_figures(model, job.inputs, job.store, holdout)
+    figures = holdout_figures(model, job.inputs, job.store, holdout, job.out)
     values = num_values(model.extractor if isinstance(model, WithHead) else model)
     about = {
         "part": job.name.removeprefix("distill "),

@@ -173,6 +173,7 @@ class Job:
             passes=training.noise.test_passes,
             seed=self.seed("passes"),
             precision=training.precision,
+            folder=self.out,
         )
 
     def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:

@@ -11,11 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import InputError, log
 from yt8m.labels import Labels
 from yt8m.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.store import Store
 
+BLOCK = 1 << 15  # videos at a time
 SHOWN = 5  # class names in the log
 
 
@@ -34,43 +36,45 @@ def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
             f"{store}: fold {empty[0]} has no videos: {int(data.labelled.sum()):,} of "
             f"{len(data.ids):,} videos have labels; give more records or a smaller --holdout"
         )
-    log(balance(splits, data.labels))
-    log(without_positives(splits, data.labels, data.class_names))
+    log(balance(splits, data.labels, data.class_names))
     splits.write(folds, data.ids)
 
 
 def assign(ids: np.ndarray, labelled: np.ndarray, holdout: float) -> Splits:
     """ids (N,) bytes, labelled bool (N,) -> Splits. Two salts: two independent numbers a video."""
-    fold = (uniform(ids, "fold") * NUM_FOLDS).astype(np.int8)
-    fold[uniform(ids, "holdout") < holdout] = HOLDOUT
-    fold[~np.asarray(labelled)] = UNUSED
+    fold = np.empty(len(ids), np.int8)
+    for start in range(0, len(ids), BLOCK):
+        block = slice(start, start + BLOCK)
+        some = (uniform(ids[block], "fold") * NUM_FOLDS).astype(np.int8)
+        some[uniform(ids[block], "holdout") < holdout] = HOLDOUT
+        some[~np.asarray(labelled[block])] = UNUSED
+        fold[block] = some
+        let_go()
     return Splits(fold)
 
 
-def balance(splits: Splits, labels: Labels) -> str:
-    """Videos and labels per video of each fold and of the holdout, one line each."""
-    sets = {f"fold {k}": splits.rows(k) for k in range(NUM_FOLDS)}
-    sets["holdout"] = splits.holdout
-    lines, counts = [], labels.counts()
-    for name, rows in sets.items():
-        mean = counts[rows].mean() if len(rows) else 0.0
+def balance(splits: Splits, labels: Labels, names: list[str]) -> str:
+    """Lines on the videos and labels of each fold and of the holdout, and on how many classes have
+    no positive video, in all folds and in each training split."""
+    lines, counts = [], {}
+    for k in (*range(NUM_FOLDS), HOLDOUT):
+        rows, name = splits.rows(k), "holdout" if k == HOLDOUT else f"fold {k}"
+        counts[name] = labels.class_counts(len(names), rows)
+        mean = counts[name].sum() / max(len(rows), 1)
         lines.append(f"{name:8} {len(rows):>9,} videos {mean:6.2f} labels a video")
     unused = int((splits.fold == UNUSED).sum())
     if unused:
         lines.append(f"{'unused':8} {unused:>9,} videos without a labels field")
+    del counts["holdout"]
+    whole = sum(counts.values())
+    lines.append(_without_positives("all folds", whole, names))
+    for name, own in counts.items():
+        lines.append(_without_positives(f"training without {name}", whole - own, names))
     return "\n".join(lines)
 
 
-def without_positives(splits: Splits, labels: Labels, names: list[str]) -> str:
-    """How many classes have no positive video, in all folds and in each training split."""
-    lines = [_line("all folds", labels, splits.training, names)]
-    for k in range(NUM_FOLDS):
-        lines.append(_line(f"training without fold {k}", labels, splits.others(k), names))
-    return "\n".join(lines)
-
-
-def _line(where: str, labels: Labels, rows: np.ndarray, names: list[str]) -> str:
-    absent = np.flatnonzero(labels.class_counts(len(names), rows) == 0)
+def _without_positives(where: str, counts: np.ndarray, names: list[str]) -> str:
+    absent = np.flatnonzero(counts == 0)
     shown = ", ".join(names[c] for c in absent[:SHOWN])
     examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
     return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"

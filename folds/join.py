@@ -1,14 +1,23 @@
-"""The rows of a store: all parts' ids and labels in one table, video and frame records joined."""
+"""The rows of a store: all parts' ids and labels in one table, video and frame records joined.
 
+What is known of every video stays in files (yt8m/arrays.py), a block of them in memory; only where
+videos are left out, or two kinds of records joined, are all ids compared in memory.
+"""
+
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from folds.parts import Part, load_rows
+from folds.parts import MANIFEST, Part, load
+from yt8m.arrays import create, let_go, scratch
 from yt8m.cli import InputError, log
 from yt8m.description import RATED
-from yt8m.files import writing
+from yt8m.files import read_json, writing
 from yt8m.labels import Labels
+
+BLOCK = 1 << 15  # rows at a time
+SORTED = 1 << 18  # hashes of ids at a time
 
 
 def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=()) -> dict:
@@ -17,51 +26,120 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
     parts: by kind, all decoded; without: ids to leave out. InputError on an id that is there
     twice, or when video and frame records have no video in common.
     """
-    tables = {kind: _table(members, store, without) for kind, members in parts.items()}
+    tables = {kind: _Table.of(kind, members, store, without) for kind, members in parts.items()}
     located = _common(tables)
     first = next(iter(tables))  # "video" before "frame"
-    rows = located[first]
-    labels = tables[first]["labels"].take(rows)
-    arrays = {
-        "ids": tables[first]["ids"][rows],
-        "labelled": tables[first]["labelled"][rows],
-        "indptr": labels.indptr,
-        "indices": labels.indices,
-        "num_frames": np.zeros(len(rows), np.int32),
-    }
-    if "frame" in tables:
-        arrays["num_frames"] = tables["frame"]["lengths"][located["frame"]]
-    for kind, places in located.items():
-        arrays[f"{kind}_rows"] = places.astype(np.int64)
+    table, rows, longest = tables[first], located[first], 0
     with writing(folder) as temporary:
         temporary.mkdir()
-        for name, values in arrays.items():
-            np.save(temporary / f"{name}.npy", values, allow_pickle=False)
-    videos = {kind: table["videos"] for kind, table in tables.items()}
-    return {"videos": len(rows), "max_frames": int(arrays["num_frames"].max()), "parts": videos}
+        files = {
+            "ids": (table.ids, rows),
+            "labelled": (table.labelled, rows),
+            **{f"{kind}_rows": (places, None) for kind, places in located.items()},
+        }
+        if "frame" in tables:
+            files["num_frames"] = tables["frame"].lengths, located["frame"]
+        for name, (values, chosen) in files.items():
+            out = create(temporary / f"{name}.npy", values.dtype, (len(rows),))
+            for block in _blocks(len(rows)):
+                out[block] = values[block if chosen is None else chosen[block]]
+                if name == "num_frames":
+                    longest = max(longest, int(out[block].max()))
+                let_go()
+        if "frame" not in tables:
+            create(temporary / "num_frames.npy", np.int32, (len(rows),))
+        _write_labels(temporary, table.labels, rows)
+    videos = {kind: table.videos for kind, table in tables.items()}
+    return {"videos": len(rows), "max_frames": longest, "parts": videos}
 
 
-def _table(parts: list[Part], store: Path, without) -> dict:
-    """The rows of all parts of one kind, in order; `kept`: those to take, so that each id is there
-    once: a record of segment/ takes the place of the same video's in frame/."""
-    loaded = [load_rows(part, store) for part in parts]
-    names = [name for name in ("ids", "labelled", "lengths") if name in loaded[0]]
-    table = {name: np.concatenate([rows[name] for rows in loaded]) for name in names}
-    table["labels"] = Labels.concatenate([rows["labels"] for rows in loaded])
-    table["videos"] = [rows["videos"] for rows in loaded]
-    counts = np.concatenate([rows["counts"] for rows in loaded])
-    shards = [shard.path for part in parts for shard in part.shards]
-    rated = np.repeat([path.parent.name == RATED for path in shards], counts)
-    replaced = ~rated & np.isin(table["ids"], table["ids"][rated])
-    table["kept"] = np.flatnonzero(~replaced & ~_among(table["ids"], without, parts[0].kind))
-    shard_of = np.repeat(np.arange(len(shards)), counts)[table["kept"]]
-    _reject_doubled(table["ids"][table["kept"]], shard_of, shards)
-    return table
+def _write_labels(folder: Path, labels: Labels, rows: np.ndarray) -> None:
+    """The labels of some rows: indptr.npy and indices.npy."""
+    indptr, end = create(folder / "indptr.npy", np.int64, (len(rows) + 1,)), 0
+    for block in _blocks(len(rows)):
+        some = rows[block]
+        ends = np.cumsum(labels.indptr[some + 1] - labels.indptr[some]) + end
+        indptr[block.start + 1 : block.stop + 1], end = ends, ends[-1]
+        let_go()
+    indices = create(folder / "indices.npy", np.uint16, (end,))
+    for block in _blocks(len(rows)):
+        indices[indptr[block.start] : indptr[block.stop]] = labels.take(rows[block]).indices
+
+
+@dataclass(frozen=True)
+class _Table:
+    """The rows of all parts of one kind, in order; N of them.
+
+    ids bytes (N,), labelled bool (N,), lengths int32 (N,) or None, labels: N rows; rows: those to
+    take, int64, so that each id is there once: a record of segment/ takes the place of the same
+    video's in frame/; videos: of each part.
+    """
+
+    ids: np.ndarray
+    labelled: np.ndarray
+    lengths: np.ndarray | None
+    labels: Labels
+    rows: np.ndarray
+    videos: list[int]
+
+    @classmethod
+    def of(cls, kind: str, parts: list[Part], store: Path, without) -> "_Table":
+        """InputError on an id that is to be taken twice."""
+        manifests = [read_json(part.folder(store) / MANIFEST) for part in parts]
+        counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
+        shards = [shard.path for part in parts for shard in part.shards]
+        ids = _joined(parts, store, "ids")
+        kept = _taken(kind, ids, np.array([path.parent.name == RATED for path in shards]), counts)
+        kept &= ~_among(ids, without, kind)
+        rows = scratch(store, np.int64, (int(kept.sum()),))
+        start = 0
+        for block in _blocks(len(kept)):
+            some = np.flatnonzero(kept[block]) + block.start
+            rows[start : (start := start + len(some))] = some
+        _reject_doubled(ids, rows, np.cumsum(counts), shards)
+        return cls(
+            ids,
+            _joined(parts, store, "labelled"),
+            _joined(parts, store, "lengths") if kind == "frame" else None,
+            Labels(_joined(parts, store, "indptr"), _joined(parts, store, "indices")),
+            rows,
+            [about["videos"] for about in manifests],
+        )
+
+
+def _blocks(count: int):
+    """Slices of so many rows."""
+    for start in range(0, count, BLOCK):
+        yield slice(start, min(start + BLOCK, count))
+
+
+def _joined(parts: list[Part], store: Path, name: str) -> np.ndarray:
+    """A small array of all parts, one after the other; "indptr" goes on from part to part."""
+    arrays = [load(part, store, name) for part in parts]
+    ongoing = name == "indptr"
+    size = sum(len(array) - ongoing for array in arrays) + ongoing
+    out = scratch(store, np.result_type(*arrays), (size,))
+    start = last = 0
+    for array in arrays:
+        place = slice(start, start + len(array))
+        out[place] = array + out.dtype.type(last) if ongoing else array
+        start = place.stop - ongoing
+        last = out[start] if ongoing else 0
+        let_go()
+    return out
+
+
+def _taken(kind: str, ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Which rows to take: bool (N,). All but those that a record of a rated shard replaces."""
+    if kind == "video" or not rated.any():
+        return np.ones(len(ids), bool)
+    rated = np.repeat(rated, counts)
+    return rated | ~np.isin(ids, ids[rated])
 
 
 def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:
     """Which of the ids are to be left out: bool (N,). InputError when all are."""
-    found = np.isin(ids, without)
+    found = np.isin(ids, without) if len(without) else np.zeros(len(ids), bool)
     if found.any():
         log(f"[decode] {found.sum():,} {kind} records are of videos of DATA and are left out")
     if found.all():
@@ -71,13 +149,16 @@ def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:
     return found
 
 
-def _reject_doubled(ids: np.ndarray, shard_of: np.ndarray, shards: list[Path]) -> None:
-    order = np.argsort(ids, kind="stable")
-    same = np.flatnonzero(ids[order][1:] == ids[order][:-1])
+def _reject_doubled(ids: np.ndarray, rows: np.ndarray, ends: np.ndarray, shards) -> None:
+    """InputError on an id that two of the rows have; ends: where each shard's rows end."""
+    alike = rows[_alike(ids, rows)]
+    order = np.argsort(ids[alike], kind="stable")
+    known = ids[alike][order]
+    same = np.flatnonzero(known[1:] == known[:-1])
     if not len(same):
         return
-    pair = order[same[0] : same[0] + 2]
-    first, second = (shards[i] for i in shard_of[pair])
+    pair = alike[order[same[0] : same[0] + 2]]
+    first, second = (shards[i] for i in np.searchsorted(ends, pair, side="right"))
     also = f" ({len(same):,} ids are doubled)" if len(same) > 1 else ""
     raise InputError(
         f"{first}: id {ids[pair[0]].decode(errors='replace')} is there twice, again in "
@@ -85,12 +166,40 @@ def _reject_doubled(ids: np.ndarray, shard_of: np.ndarray, shards: list[Path]) -
     )
 
 
-def _common(tables: dict) -> dict[str, np.ndarray]:
-    """By kind, the places of the videos that all kinds have, in the first kind's order."""
-    kept = {kind: table["kept"] for kind, table in tables.items()}
+def _alike(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Places of all rows whose id has the hash of another's: those that have the same id, and
+    seldom another one. Of as many parts of the hashes as there are SORTED rows, one at a time."""
+    found, parts = [np.zeros(0, np.int64)], -(-len(rows) // SORTED)
+    for part in range(parts):
+        own = []
+        for block in _blocks(len(rows)):
+            hashes = _hashes(ids[rows[block]])
+            own.append(hashes[hashes % np.uint64(parts) == part])
+            let_go()
+        own = np.sort(np.concatenate(own))
+        twice = np.unique(own[:-1][own[1:] == own[:-1]])
+        if len(twice):
+            where = (np.isin(_hashes(ids[rows[b]]), twice) for b in _blocks(len(rows)))
+            found.append(np.flatnonzero(np.concatenate(list(where))))
+    return np.sort(np.concatenate(found))
+
+
+def _hashes(ids: np.ndarray) -> np.ndarray:
+    """A number of each id: uint64 (n,)."""
+    words = ids.astype(f"S{-(-ids.itemsize // 8) * 8}").view("<u8").reshape(len(ids), -1)
+    found = np.zeros(len(ids), np.uint64)
+    for column in words.T:
+        found = (found ^ column) * np.uint64(0x9E3779B97F4A7C15)
+        found ^= found >> np.uint64(29)
+    return found
+
+
+def _common(tables: dict[str, _Table]) -> dict[str, np.ndarray]:
+    """By kind, the rows of the videos that all kinds have, in the first kind's order."""
+    taken = {kind: table.rows for kind, table in tables.items()}
     if len(tables) == 1:
-        return kept
-    ids = {kind: tables[kind]["ids"][rows] for kind, rows in kept.items()}
+        return taken
+    ids = {kind: tables[kind].ids[rows] for kind, rows in taken.items()}
     _, video, frame = np.intersect1d(
         ids["video"], ids["frame"], assume_unique=True, return_indices=True
     )
@@ -104,4 +213,4 @@ def _common(tables: dict) -> dict[str, np.ndarray]:
         if count:
             log(f"[decode] {count:,} videos are only in {kind}/ and are left out")
     order = np.argsort(video)
-    return {"video": kept["video"][video[order]], "frame": kept["frame"][frame[order]]}
+    return {"video": taken["video"][video[order]], "frame": taken["frame"][frame[order]]}

@@ -14,10 +14,10 @@ from pathlib import Path
 import numpy as np
 
 from folds.column import Column
+from yt8m.arrays import open_array
 from yt8m.cli import InputError
 from yt8m.description import Description, Dims
-from yt8m.files import read_json, write_json, writing
-from yt8m.labels import Labels
+from yt8m.files import write_json, writing
 from yt8m.records import Columns, Reader, Video, video_level
 from yt8m.store import SEGMENT_TYPES, VERSION
 
@@ -229,11 +229,6 @@ class _PartWriter:
         np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
 
 
-def load_rows(part: Part, store: Path) -> dict:
-    """What the table of rows needs of a part: ids, labelled, Labels, lengths, and its manifest."""
-    folder = part.folder(store)
-    arrays = {name: np.load(folder / f"{name}.npy") for name in ("ids", "labelled")}
-    arrays["labels"] = Labels(np.load(folder / "indptr.npy"), np.load(folder / "indices.npy"))
-    if part.kind == "frame":
-        arrays["lengths"] = np.load(folder / "lengths.npy")
-    return {**arrays, **read_json(folder / MANIFEST)}
+def load(part: Part, store: Path, name: str) -> np.ndarray:
+    """One of the small arrays of a part that is done."""
+    return open_array(part.folder(store) / f"{name}.npy")

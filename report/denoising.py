@@ -13,8 +13,9 @@ from pathlib import Path
 import numpy as np
 
 from yt8m import cli
+from yt8m.arrays import open_npz
 from yt8m.cli import InputError, log
-from yt8m.files import read_json, read_npz, write_json
+from yt8m.files import read_json, write_json
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions
 from yt8m.splits import Splits, row_finder
@@ -44,7 +45,7 @@ def main(run: Path) -> None:
 
 def clean_labels(path: Path, ids: np.ndarray) -> Labels:
     """The hidden clean labels of videos, aligned by id."""
-    arrays = read_npz(path)
+    arrays = open_npz(path)
     labels = Labels(arrays["indptr"], arrays["indices"].astype(np.uint16))
     return labels.take(row_finder(arrays["ids"], path)(ids))
 

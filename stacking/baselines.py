@@ -6,34 +6,43 @@ out-of-fold rows of the other folds, so they know as much as booster k does.
 m models, M candidates, n videos.
 """
 
+from pathlib import Path
+
 import numpy as np
 from scipy.optimize import minimize
 
 from stacking.candidates import ranked
 from stacking.rows import Rows
-from yt8m.predictions import sigmoid
+from yt8m.arrays import let_go
+from yt8m.predictions import Predictions, empty, sigmoid
 from yt8m.splits import uniform
 
 FIT_VIDEOS = 4000  # a fold; m + 1 numbers are fitted
+SAMPLED = 256  # of them, read at a time
 
 
-def logits_of_mean(rows: Rows, weights: np.ndarray, bias: float, chunk_videos: int):
-    """Candidates ordered by the weighted mean: classes uint16 (n, M), logits float32 (n, M)."""
-    classes = np.array(rows.classes)
-    logits = np.zeros(classes.shape, np.float32)
-    for start in range(0, len(classes), chunk_videos):
+def weighted_mean(
+    rows: Rows, weights: np.ndarray, bias: float, chunk_videos: int, folder: Path
+) -> Predictions:
+    """The candidates with the weighted mean of the models' logits, kept in `folder`."""
+    found = empty(rows.ids, rows.classes.shape[1], folder)
+    for start in range(0, len(rows.ids), chunk_videos):
         chunk = slice(start, start + chunk_videos)
         mean = rows.features[chunk][:, :, : len(weights)] @ weights + np.float32(bias)
-        classes[chunk], logits[chunk] = ranked(classes[chunk], mean)
-    return classes, logits
+        found.classes[chunk], found.logits[chunk] = ranked(rows.classes[chunk], mean)
+        let_go()
+    return found
 
 
 def sample(rows: Rows, num_models: int, salt: str):
     """Logits (r, m) and labels (r,) of at most FIT_VIDEOS videos, chosen by their ids."""
     order = np.argsort(uniform(rows.ids, salt), kind="stable")[:FIT_VIDEOS]
     videos = np.sort(order)
-    logits = rows.features[videos][:, :, :num_models]
-    return logits.reshape(-1, num_models), np.asarray(rows.labels[videos]).reshape(-1)
+    logits = []
+    for some in np.array_split(videos, len(videos) // SAMPLED + 1):  # from all over a large file
+        logits.append(rows.features[some][:, :, :num_models].reshape(-1, num_models))
+        let_go()
+    return np.concatenate(logits), rows.labels[videos].reshape(-1)
 
 
 def fitted_weights(samples) -> tuple[np.ndarray, float]:

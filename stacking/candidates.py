@@ -6,11 +6,15 @@ is absent from a list counts with the list's last value, the upper bound of what
 n videos of a chunk, K entries of a list, C classes, M entries kept.
 """
 
+from pathlib import Path
+
 import numpy as np
 
 from stacking.config import RankBy
-from yt8m.predictions import Predictions, sigmoid
+from yt8m.arrays import let_go
+from yt8m.predictions import Predictions, empty, sigmoid
 
+CHUNK = 1024  # videos averaged at a time
 RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places
 
 
@@ -69,28 +73,23 @@ def _sorted_keys(above: np.ndarray, listed: np.ndarray, n: int, num_classes: int
     return keys
 
 
-def average(lists, num_classes: int, keep: int, chunk_videos: int = 1024):
-    """Mean probabilities of aligned lists: classes and probabilities (n, keep), best first."""
-    chunks = [
-        pooled(
-            [(c[i : i + chunk_videos], z[i : i + chunk_videos]) for c, z in lists],
-            "probability",
-            num_classes,
-            keep,
-        )
-        for i in range(0, len(lists[0][0]), chunk_videos)
-    ]
-    return np.concatenate([c for c, _ in chunks]), np.concatenate([p for _, p in chunks])
+def averaged(
+    parts: list[Predictions], num_classes: int, most: int | None = None, folder: Path | None = None
+) -> Predictions:
+    """The mean probabilities, as logits, of predictions of the same ids: their `most` best.
 
-
-def averaged(parts: list[Predictions], num_classes: int, most: int | None = None) -> Predictions:
-    """The mean probabilities, as logits, of predictions of the same ids: their `most` best."""
+    folder: where they are kept until they are let go of; in memory, if None.
+    """
     width = min(part.classes.shape[1] for part in parts)
-    lists = [(part.classes, part.logits) for part in parts]
-    classes, probabilities = average(lists, num_classes, min(most or width, width))
-    inside = probabilities.clip(1e-7, 1 - 1e-7)
-    logits = np.log(inside / (1 - inside)).astype(np.float16)
-    return Predictions(parts[0].ids, classes, logits)
+    found = empty(parts[0].ids, min(most or width, width), folder)
+    for start in range(0, len(found.ids), CHUNK):
+        chunk = slice(start, start + CHUNK)
+        lists = [(part.classes[chunk], part.logits[chunk]) for part in parts]
+        classes, means = pooled(lists, "probability", num_classes, found.classes.shape[1])
+        inside = means.clip(1e-7, 1 - 1e-7)
+        found.classes[chunk], found.logits[chunk] = classes, np.log(inside / (1 - inside))
+        let_go()
+    return found
 
 
 def ranked(classes: np.ndarray, logits: np.ndarray):

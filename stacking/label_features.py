@@ -14,7 +14,7 @@ from scipy import sparse
 
 from yt8m.labels import Labels
 
-BLOCK = 1 << 18  # videos of which pairs are counted at a time
+BLOCK = 1 << 16  # videos of which pairs are counted at a time
 NAMES = (
     "prior",  # log-odds of the class
     "lift",  # sum over the k strongest candidates of probability x log lift
@@ -40,18 +40,18 @@ class Statistics:
     smoothing: float
 
 
-def statistics(labels: Labels, num_classes: int, smoothing: float) -> Statistics:
-    """Counts of classes and of pairs of them."""
-    pairs = sparse_pairs(labels, num_classes).toarray(order="C")
-    counts = np.bincount(labels.indices, minlength=num_classes).astype(np.float32)
-    return Statistics(max(len(labels), 1), counts, pairs, smoothing)
+def statistics(labels: Labels, rows: np.ndarray, num_classes: int, smoothing: float) -> Statistics:
+    """Counts of the classes of some rows of the labels, and of pairs of them."""
+    pairs = sparse_pairs(labels, rows, num_classes).toarray(order="C")
+    counts = labels.class_counts(num_classes, rows).astype(np.float32)
+    return Statistics(max(len(rows), 1), counts, pairs, smoothing)
 
 
-def sparse_pairs(labels: Labels, num_classes: int) -> sparse.csr_matrix:
-    """Videos that have both classes: float32 (C, C). Counted BLOCK videos at a time."""
+def sparse_pairs(labels: Labels, rows: np.ndarray, num_classes: int) -> sparse.csr_matrix:
+    """Of some rows, how many have both classes: float32 (C, C). Counted BLOCK at a time."""
     pairs = sparse.csr_matrix((num_classes, num_classes), dtype=np.float32)
-    for start in range(0, len(labels), BLOCK):
-        part = labels.take(np.arange(start, min(start + BLOCK, len(labels))))
+    for start in range(0, len(rows), BLOCK):
+        part = labels.take(rows[start : start + BLOCK])
         ones = np.ones(len(part.indices), np.float32)
         matrix = sparse.csr_matrix((ones, part.indices, part.indptr), (len(part), num_classes))
         pairs = pairs + matrix.T @ matrix

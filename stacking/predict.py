@@ -15,10 +15,11 @@ from stacking.candidates import ranked
 from stacking.config import Stacking
 from stacking.rows import HOLDOUT, OWN, Rows, column_names
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json
-from yt8m.predictions import Predictions
+from yt8m.predictions import Predictions, empty
 
 
 def main(
@@ -28,11 +29,8 @@ def main(
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
     booster = booster_of(model, rows)
-    parts = [
-        predicted(booster, Rows.open(rows, prefix), variant, settings.chunk_videos, threads)
-        for prefix, variant in ((OWN, fold), (HOLDOUT, 0))
-    ]
-    both = Predictions.concatenate(parts)
+    parts = [(Rows.open(rows, OWN), fold), (Rows.open(rows, HOLDOUT), 0)]
+    both = predicted(booster, parts, settings.chunk_videos, threads, out.parent)
     both.write(out)
     log(
         f"[stack fold{fold}] {len(both.ids):,} videos predicted in "
@@ -60,16 +58,21 @@ def read_booster(path: Path) -> lightgbm.Booster:
         ) from error
 
 
-def predicted(booster, rows: Rows, variant: int, chunk_videos: int, threads: int) -> Predictions:
-    """Predictions of all videos of `rows`. Raw scores are logits of both objectives."""
-    classes = np.array(rows.classes)
-    logits = np.zeros(classes.shape, np.float16)
-    for start in range(0, len(classes), chunk_videos):
-        chunk = slice(start, start + chunk_videos)
-        matrix = rows.matrix(chunk, variant)
-        classes[chunk], logits[chunk] = scored(booster, classes[chunk], matrix, threads)
-        rows.forget()
-    return Predictions(np.array(rows.ids), classes, logits)
+def predicted(
+    booster, parts: list[tuple[Rows, int]], chunk_videos: int, threads: int, folder: Path
+) -> Predictions:
+    """Predictions of all videos of some (rows, variant), kept in `folder`. Raw scores are logits of
+    both objectives."""
+    ids = np.concatenate([rows.ids for rows, _ in parts])
+    found, start = empty(ids, parts[0][0].classes.shape[1], folder), 0
+    for rows, variant in parts:
+        for first in range(0, len(rows.ids), chunk_videos):
+            chunk = slice(first, first + chunk_videos)
+            scores = scored(booster, rows.classes[chunk], rows.matrix(chunk, variant), threads)
+            place = slice(start, start := start + len(scores[0]))
+            found.classes[place], found.logits[place] = scores
+            let_go()
+    return found
 
 
 def scored(booster, classes: np.ndarray, matrix: np.ndarray, threads: int):

@@ -15,22 +15,25 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
-from stacking.candidates import average, averaged
+from stacking.candidates import averaged
 from stacking.config import Stacking
 from stacking.predict import read_booster
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
 from stacking.soft_labels import fold_predictions
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, write_json
+from yt8m.labels import Labels
 from yt8m.metrics import cross_entropy, gap
-from yt8m.predictions import Predictions
+from yt8m.predictions import Predictions, empty
 from yt8m.splits import NUM_FOLDS, Splits
 from yt8m.store import Store
 
 FOLDS = range(NUM_FOLDS)
 TOP = 20  # what GAP@20 looks at
+BLOCK = 1 << 14  # videos at a time
 
 
 def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path) -> None:
@@ -38,19 +41,18 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     settings = read_snapshot(config, Stacking)
     names = read_models(models)
     videos = Store(store)
-    truth = Truth(videos, Splits.read(folds, videos.ids))
+    truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     stacking = run / "stacking"
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
-    figures = {"stack": truth.score(boosted)}
-    truth.write_averaged(boosted, out.parent / "holdout" / "stack.npz")
+    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.npz")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
     for name in names:
         folder = run / "first_level" / name
         parts = [Predictions.read(folder / f"fold{k}" / "predictions.npz") for k in FOLDS]
-        figures["members"][name] = truth.score(parts) | {"gain": gains[name]}
-        truth.write_averaged(parts, out.parent / "holdout" / f"{name}.npz")
+        scored = truth.score(parts, out.parent / "holdout" / f"{name}.npz")
+        figures["members"][name] = scored | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
     for name in ("stack", "weighted_mean", "mean"):
@@ -59,51 +61,64 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
 
 
 class Truth:
-    """The labels of the training videos of each fold, and of the holdout, with their ids."""
+    """The labels of the training videos of each fold, and of the holdout, with their ids.
 
-    def __init__(self, store, splits: Splits):
-        self.classes = store.dims.classes
+    folder: where predictions are kept while they are compared.
+    """
+
+    def __init__(self, store, splits: Splits, folder: Path):
+        self.classes, self.folder = store.dims.classes, folder
         rows = [splits.rows(fold) for fold in FOLDS] + [splits.holdout]
         self.ids = [store.ids[part] for part in rows]
         self.labels = [store.labels.take(part) for part in rows]
-        self.all_labels = store.labels.take(np.concatenate(rows[:-1]))
 
-    def score(self, parts: list[Predictions]) -> dict:
-        """Figures of a system whose version k predicts fold k and the holdout."""
-        own = [parts[k].align(self.ids[k]) for k in FOLDS]
-        rest = [part.align(self.ids[-1]) for part in parts]
-        return self.figures(
-            [(p.classes, p.logits) for p in own], [(p.classes, p.logits) for p in rest]
-        )
+    def score(self, parts: list[Predictions], out: Path) -> dict:
+        """Figures of a system whose version k predicts fold k and the holdout; writes OUT, the five
+        versions' mean probabilities on the holdout, as logits of the 20 best."""
+        own = [parts[k].align(self.ids[k], self.folder) for k in FOLDS]
+        return self.figures(own, [part.align(self.ids[-1], self.folder) for part in parts], out)
 
-    def write_averaged(self, parts: list[Predictions], out: Path) -> None:
-        """The five versions' mean probabilities on the holdout, as logits of the 20 best."""
-        if not len(self.ids[-1]):
-            return
-        averaged([part.align(self.ids[-1]) for part in parts], self.classes, TOP).write(out)
-
-    def figures(self, own: list, rest: list) -> dict:
-        """The same from aligned (classes (n, K), logits (n, K) descending) of folds and holdout."""
+    def figures(
+        self, own: list[Predictions], rest: list[Predictions], out: Path | None = None
+    ) -> dict:
+        """The same from predictions of just each fold, and of the holdout."""
         losses = [
-            cross_entropy(*part, self.labels[k], self.classes) * len(self.labels[k])
+            cross_entropy(part.classes, part.logits, self.labels[k], self.classes) * len(part.ids)
             for k, part in enumerate(own)
-            if len(self.labels[k])
+            if len(part.ids)
         ]
-        own = [(classes[:, :TOP], logits[:, :TOP]) for classes, logits in own]
-        width = min(classes.shape[1] for classes, _ in own)
-        pool = [np.concatenate([part[i][:, :width] for part in own]) for i in (0, 1)]
-        singles = [_gap(*part, self.labels[-1]) for part in rest]
-        holdout = None
+        singles, holdout = [self._gap([part], self.labels[-1:]) for part in rest], None
         if len(self.ids[-1]):
-            width = min(TOP, *(classes.shape[1] for classes, _ in rest))
-            holdout = _gap(*average(rest, self.classes, width), self.labels[-1])
+            mean = averaged(rest, self.classes, TOP, self.folder)
+            holdout = self._gap([mean], self.labels[-1:])
+            if out is not None:
+                mean.write(out)
         return {
-            "gap_oof": _gap(*pool, self.all_labels),
-            "bce_oof": sum(losses) / len(self.all_labels) if losses else None,
-            "gap_folds": [_gap(*part, self.labels[k]) for k, part in enumerate(own)],
+            "gap_oof": self._gap(own, self.labels[:-1]),
+            "bce_oof": sum(losses) / sum(map(len, self.labels[:-1])) if losses else None,
+            "gap_folds": [self._gap([own[k]], [self.labels[k]]) for k in FOLDS],
             "gap_holdout": holdout,
             "gap_holdout_single": None if None in singles else sum(singles) / len(singles),
         }
+
+    def _gap(self, parts: list[Predictions], labels: list[Labels]) -> float | None:
+        """GAP@20 of the videos of all parts together."""
+        pool = joined(parts, self.folder) if len(parts) > 1 else parts[0]
+        value = gap(pool.classes, pool.logits, Labels.concatenate(labels))
+        return None if math.isnan(value) else value
+
+
+def joined(parts: list[Predictions], folder: Path) -> Predictions:
+    """The videos of all parts, with their 20 best classes, kept in `folder`."""
+    width = min(TOP, *(part.classes.shape[1] for part in parts))
+    pool, start = empty(np.concatenate([part.ids for part in parts]), width, folder), 0
+    for part in parts:
+        for at in range(0, len(part.ids), BLOCK):
+            classes, logits = (x[at : at + BLOCK, :width] for x in (part.classes, part.logits))
+            place = slice(start, start := start + len(classes))
+            pool.classes[place], pool.logits[place] = classes, logits
+            let_go()
+    return pool
 
 
 def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) -> dict:
@@ -119,14 +134,14 @@ def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) ->
     ]
     figures = {}
     for system, weights in (("mean", even), ("weighted_mean", fitted)):
-        lists = [
+        found = [
             [
-                baselines.logits_of_mean(rows, *weights[k], settings.chunk_videos)
+                baselines.weighted_mean(rows, *weights[k], settings.chunk_videos, truth.folder)
                 for k, rows in enumerate(group)
             ]
             for group in (own, rest)
         ]
-        figures[system] = truth.figures(*lists)
+        figures[system] = truth.figures(*found)
     mean_weights = np.mean([weights for weights, _ in fitted], axis=0)
     figures["weighted_mean"]["weights"] = dict(zip(names, map(float, mean_weights), strict=True))
     return figures
@@ -162,11 +177,6 @@ def costs(stacking: Path) -> dict:
         "seconds_rows": sum(part["seconds"] for part in rows),
         "seconds_train": sum(part["seconds"] for part in trained),
     }
-
-
-def _gap(classes, scores, labels) -> float | None:
-    value = gap(classes, scores, labels)
-    return None if math.isnan(value) else value
 
 
 def _text(figures: dict) -> str:

@@ -11,7 +11,6 @@ All scores come from the first-level models trained without this fold. OUT is a 
 N videos, M candidates, F columns without labels, L columns from labels (label_features.py).
 """
 
-import shutil
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,20 +21,20 @@ from stacking import features, label_features
 from stacking.candidates import pooled
 from stacking.config import Stacking
 from yt8m import cli
+from yt8m.arrays import create, let_go, open_array
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
-from yt8m.files import forget, working_in, write_json, writing
+from yt8m.files import working_in, write_json, writing
 from yt8m.predictions import Predictions
-from yt8m.splits import NUM_FOLDS, Splits, row_finder
+from yt8m.splits import NUM_FOLDS, Splits, rows_of
 from yt8m.store import Store
 
 OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
-CHUNKS_KEPT = 16  # of mapped files, before their pages are let go of
 
 
 @dataclass(frozen=True)
 class Rows:
-    """One group's arrays, memory-mapped. Column order: features, then label_features."""
+    """One group's arrays, mapped. Column order: features, then label_features."""
 
     ids: np.ndarray
     classes: np.ndarray
@@ -49,7 +48,7 @@ class Rows:
         if not (folder / "rows.json").is_file():
             raise InputError(f"{folder}: no rows there; run `make` to build them")
         names = ("ids", "classes", "labels", "features", "label_features")
-        return cls(*(np.load(folder / f"{prefix}{name}.npy", mmap_mode="r") for name in names))
+        return cls(*(open_array(folder / f"{prefix}{name}.npy") for name in names))
 
     def matrix(self, videos, variant: int) -> np.ndarray:
         """float32 (n * M, F + L) of `videos` (slice or indices); variant = the booster's fold, or 0
@@ -57,10 +56,6 @@ class Rows:
         own, known = self.features[videos], self.label_features[variant][videos]
         both = np.concatenate([own, known], axis=2)
         return both.reshape(-1, both.shape[2])
-
-    def forget(self) -> None:
-        """Lets go of what was read: see files.forget."""
-        forget(self.features, self.label_features)
 
 
 def read_models(path: Path) -> list[str]:
@@ -117,38 +112,30 @@ def write_fold(
     their names; returns what rows.json says."""
     groups = {OWN: splits.rows(fold), HOLDOUT: splits.holdout}
     about = {"models": names, "label_features": list(label_features.NAMES)}
-    lists = unpack(paths, store.ids, groups, folder / "lists")
+    lists = find_lists(paths, store.ids, groups)
     for prefix, rows in groups.items():
         about |= write_rows(folder, prefix, lists[prefix], store, rows, settings, names, frames)
     column = about["features"].index("probability_mean")
     write_label_features(folder, fold, store, splits, settings, column)
-    shutil.rmtree(folder / "lists")
     return about
 
 
-def unpack(paths: list[Path], ids: np.ndarray, groups: dict, folder: Path) -> dict:
-    """Aligns each model's predictions by id, one model in memory at a time.
+# Of each model: its predictions, and where the videos of a group are in them, int64 (n,).
+Lists = list[tuple[Predictions, np.ndarray]]
 
-    Returns for each group the models' memory-mapped (classes, logits). InputError when a video is
-    absent or there twice.
-    """
-    folder.mkdir()
+
+def find_lists(paths: list[Path], ids: np.ndarray, groups: dict) -> dict[str, Lists]:
+    """For each group, the Lists of the models. InputError when a video is absent or there twice."""
     lists = {prefix: [] for prefix in groups}
     wanted = np.concatenate([ids[rows] for rows in groups.values()])
+    ends = np.cumsum([len(rows) for rows in groups.values()])[:-1]
     known = places = None
-    for index, path in enumerate(paths):
+    for path in paths:
         both = Predictions.read(path)
         if known is None or not np.array_equal(both.ids, known):  # mostly all have one order
-            known, places = both.ids, row_finder(both.ids, both.where)(wanted)
-        start = 0
-        for prefix, rows in groups.items():
-            arrays = []
-            for kind in ("classes", "logits"):
-                target = folder / f"{prefix}{index}_{kind}.npy"
-                np.save(target, getattr(both, kind)[places[start : start + len(rows)]])
-                arrays.append(np.load(target, mmap_mode="r"))
-            lists[prefix].append(tuple(arrays))
-            start += len(rows)
+            known, places = both.ids, np.split(rows_of(wanted, both.ids, both.where), ends)
+        for prefix, place in zip(groups, places, strict=True):
+            lists[prefix].append((both, place))
     return lists
 
 
@@ -156,29 +143,27 @@ def write_rows(
     folder, prefix, lists, store, rows, settings: Stacking, models, frames: bool
 ) -> dict:
     """Candidates, their labels and features of one group. Returns what rows.json says of it."""
-    keep = min(settings.candidates, *(c.shape[1] for c, _ in lists), store.dims.classes)
+    kept = [found.classes.shape[1] for found, _ in lists]
+    keep = min(settings.candidates, *kept, store.dims.classes)
     columns = features.names(models, features.video_context(store, rows[:0], frames))
     n, found, total = len(rows), 0, 0
     np.save(folder / f"{prefix}ids.npy", store.ids[rows])
-    all_classes = _new(folder / f"{prefix}classes.npy", np.uint16, (n, keep))
-    all_labels = _new(folder / f"{prefix}labels.npy", np.uint8, (n, keep))
-    all_features = _new(folder / f"{prefix}features.npy", np.float32, (n, keep, len(columns)))
+    all_classes = create(folder / f"{prefix}classes.npy", np.uint16, (n, keep))
+    all_labels = create(folder / f"{prefix}labels.npy", np.uint8, (n, keep))
+    all_features = create(folder / f"{prefix}features.npy", np.float32, (n, keep, len(columns)))
     for chunk, classes, values in described(lists, store, rows, settings, keep, frames):
         labels = store.labels.take(rows[chunk])
         all_classes[chunk] = classes
         all_labels[chunk] = labels.contains(classes)
         all_features[chunk] = values
-        if is_late(chunk.start, settings):
-            forget(
-                all_classes, all_labels, all_features, *(part for pair in lists for part in pair)
-            )
+        let_go()
         found += int(all_labels[chunk].sum())
         total += len(labels.indices)
     recall = found / total if total else None
     about = {"videos": n, "labels": total, "labels_found": found, "recall": recall}
     return {f"{prefix}{key}": value for key, value in about.items()} | {
         "features": columns,
-        "kept": [classes.shape[1] for classes, _ in lists],
+        "kept": kept,
         "candidates": keep,
     }
 
@@ -187,7 +172,8 @@ def described(lists, store, rows, settings: Stacking, keep: int, frames: bool):
     """Yields (slice of the videos, candidates (n, keep), features (n, keep, F)), chunk by chunk."""
     for start in range(0, len(rows), settings.chunk_videos):
         chunk = slice(start, start + settings.chunk_videos)
-        part = [(classes[chunk], logits[chunk].astype(np.float32)) for classes, logits in lists]
+        some = ((found, places[chunk]) for found, places in lists)
+        part = [(found.classes[at], found.logits[at].astype(np.float32)) for found, at in some]
         classes, _ = pooled(part, settings.rank_by, store.dims.classes, keep)
         context = features.video_context(store, rows[chunk], frames)
         yield chunk, classes, features.features(part, classes, store.dims.classes, context)
@@ -195,9 +181,13 @@ def described(lists, store, rows, settings: Stacking, keep: int, frames: bool):
 
 def known_labels(store, splits: Splits, settings: Stacking, *folds: int):
     """Statistics of the labels of all folds but these."""
-    open_rows = np.flatnonzero((splits.fold >= 0) & ~np.isin(splits.fold, folds))
-    labels = store.labels.take(open_rows)
-    return label_features.statistics(labels, store.dims.classes, settings.smoothing)
+    known = splits.fold >= 0
+    for fold in folds:
+        known &= splits.fold != fold
+    open_rows = np.flatnonzero(known)
+    return label_features.statistics(
+        store.labels, open_rows, store.dims.classes, settings.smoothing
+    )
 
 
 def write_label_features(folder, fold: int, store, splits: Splits, settings, column) -> None:
@@ -207,10 +197,10 @@ def write_label_features(folder, fold: int, store, splits: Splits, settings, col
     """
     groups = {}
     for prefix, variants in ((OWN, NUM_FOLDS), (HOLDOUT, 1)):
-        classes = np.load(folder / f"{prefix}classes.npy", mmap_mode="r")
+        classes = open_array(folder / f"{prefix}classes.npy")
         shape = (variants, *classes.shape, len(label_features.NAMES))
-        out = _new(folder / f"{prefix}label_features.npy", np.float32, shape)
-        own = np.load(folder / f"{prefix}features.npy", mmap_mode="r")
+        out = create(folder / f"{prefix}label_features.npy", np.float32, shape)
+        own = open_array(folder / f"{prefix}features.npy")
         groups[prefix] = (out, classes, own[:, :, column])
     for booster in range(NUM_FOLDS):
         known = known_labels(store, splits, settings, fold, booster)
@@ -223,22 +213,7 @@ def write_label_features(folder, fold: int, store, splits: Splits, settings, col
                 out[variant, chunk] = label_features.label_features(
                     known, classes[chunk], probability[chunk], settings.neighbours
                 )
-                if is_late(start, settings):
-                    forget(out, classes, probability)
-
-
-def is_late(start: int, settings: Stacking) -> bool:
-    """Whether it is time to let go of pages, after the chunk of videos that starts there."""
-    return start // settings.chunk_videos % CHUNKS_KEPT == CHUNKS_KEPT - 1
-
-
-def _new(path: Path, dtype, shape) -> np.ndarray:
-    """A new .npy to be filled. Plain ints: a numpy integer in the header cannot be read back."""
-    shape = tuple(int(size) for size in shape)
-    if 0 in shape:  # nothing to map
-        np.save(path, np.zeros(shape, dtype))
-        return np.zeros(shape, dtype)
-    return np.lib.format.open_memmap(path, "w+", dtype, shape)
+                let_go()
 
 
 if __name__ == "__main__":

@@ -12,13 +12,14 @@ import numpy as np
 
 from stacking.candidates import averaged
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import log
-from yt8m.predictions import Predictions, sigmoid
-from yt8m.splits import NUM_FOLDS, Splits
+from yt8m.predictions import Predictions, empty, sigmoid
+from yt8m.splits import NUM_FOLDS, Splits, rows_of
 from yt8m.store import Store
 from yt8m.unlabelled import joined
 
-BLOCK = 1 << 16  # videos whose scores are added at a time
+BLOCK = 1 << 14  # videos at a time
 
 
 def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: bool = False) -> None:
@@ -32,7 +33,10 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
         gathered = out_of_fold(stacking, data.ids, splits)
     gathered.write(out)
     blocks = range(0, len(gathered.ids), BLOCK)
-    total = sum(float(sigmoid(gathered.logits[at : at + BLOCK]).sum()) for at in blocks)
+    total = 0.0
+    for at in blocks:
+        total += float(sigmoid(gathered.logits[at : at + BLOCK]).sum())
+        let_go()
     mean = total / max(len(gathered.ids), 1)
     what = "unlabelled videos" if unlabelled else "videos"
     log(f"[stack] soft labels of {len(gathered.ids):,} {what}, {mean:.2f} labels each on average")
@@ -46,27 +50,29 @@ def fold_predictions(stacking: Path, fold: int) -> Predictions:
 def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
     """Predictions of all training videos in the store's order, each by its own fold's booster.
 
-    InputError when a video is absent from, or twice in, its fold's predictions.
+    Kept in the folder. InputError when a video is absent from, or twice in, its fold's predictions.
     """
-    rows, whole = splits.training, None
-    for fold in range(NUM_FOLDS):  # one in memory at a time
+    parts = [fold_predictions(stacking, fold) for fold in range(NUM_FOLDS)]
+    width = min(part.classes.shape[1] for part in parts)
+    rows = splits.training
+    whole = empty(ids[rows], width, stacking)
+    for fold, part in enumerate(parts):
         own = splits.rows(fold)
-        part = fold_predictions(stacking, fold).align(ids[own])
-        if whole is None:
-            shape = (len(rows), part.classes.shape[1])
-            whole = np.empty(shape, np.uint16), np.empty(shape, np.float16)
-        width = min(whole[0].shape[1], part.classes.shape[1])
-        whole = [array[:, :width] for array in whole]
-        for array, given in zip(whole, (part.classes, part.logits), strict=True):
-            array[np.searchsorted(rows, own)] = given[:, :width]
-    return Predictions(ids[rows], *whole)
+        places = rows_of(ids[own], part.ids, part.where)
+        for start in range(0, len(own), BLOCK):
+            block = slice(start, start + BLOCK)
+            to = np.searchsorted(rows, own[block])
+            whole.classes[to] = part.classes[places[block], :width]
+            whole.logits[to] = part.logits[places[block], :width]
+            let_go()
+    return whole
 
 
 def of_unlabelled(stacking: Path, ids: np.ndarray, num_classes: int) -> Predictions:
     """The mean of the five boosters, none of which has seen these videos."""
     paths = [stacking / f"fold{fold}" / "unlabelled.npz" for fold in range(NUM_FOLDS)]
-    parts = [Predictions.read(path).align(ids) for path in paths]
-    return averaged(parts, num_classes)
+    parts = [Predictions.read(path).align(ids, stacking) for path in paths]
+    return averaged(parts, num_classes, folder=stacking)
 
 
 if __name__ == "__main__":

@@ -17,13 +17,14 @@ import numpy as np
 from stacking.config import Stacking, parameters
 from stacking.rows import OWN, Rows, column_names
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, working_in, write_json, writing
 from yt8m.splits import NUM_FOLDS, uniform
 
 LOG_EVERY = 50
-SINGLES = 256  # rows by themselves, before the pages that they are in are let go of
+TOGETHER = 256  # videos, or rows by themselves, before the pages that they are in are let go of
 ALL = -1  # as a fold: learn from every one
 
 
@@ -53,17 +54,22 @@ class RowSequence(lightgbm.Sequence):
         video, candidate = self.videos[index // self.width], index % self.width
         own, known = self.features[video, candidate], self.label_features[video, candidate]
         self.single += 1  # LightGBM asks for its sample row by row
-        if self.single % SINGLES == 0:
-            self.rows.forget()
+        if self.single % TOGETHER == 0:
+            let_go()
         return np.concatenate([own, known], axis=-1, dtype=np.float64)
 
     def _between(self, start: int, stop: int, step: int) -> np.ndarray:
         """Whole videos are copied, and the ends cut off."""
         first = start // self.width
         videos = self.videos[first : -(-stop // self.width)]
-        parts = [self.features[videos], self.label_features[videos]]
-        rows = np.concatenate(parts, axis=2, dtype=np.float64).reshape(-1, self.columns)
-        self.rows.forget()
+        rows = np.empty((len(videos), self.width, self.columns))
+        own = self.features.shape[2]
+        for at in range(0, len(videos), TOGETHER):  # of a sample, each is in pages of its own
+            some = slice(at, at + TOGETHER)
+            rows[some, :, :own] = self.features[videos[some]]
+            rows[some, :, own:] = self.label_features[videos[some]]
+            let_go()
+        rows = rows.reshape(-1, self.columns)
         return rows[start - first * self.width : stop - first * self.width : step]
 
 

@@ -15,12 +15,13 @@ import numpy as np
 from stacking.config import Stacking
 from stacking.label_features import label_features
 from stacking.predict import booster_of, scored
-from stacking.rows import described, known_labels, unpack
+from stacking.rows import described, find_lists, known_labels
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import log
 from yt8m.config import read_snapshot
-from yt8m.files import read_json, remove, working_in
-from yt8m.predictions import Predictions
+from yt8m.files import read_json, working_in
+from yt8m.predictions import Predictions, empty
 from yt8m.splits import Splits
 from yt8m.store import Store
 from yt8m.unlabelled import joined
@@ -46,34 +47,31 @@ def main(
     paths = [run / "first_level" / m / f"fold{fold}" / "unlabelled.npz" for m in about["models"]]
     known = known_labels(videos, splits, settings, fold)
     with working_in(out.parent):
-        lists = out.with_suffix(".tmp")
-        remove(lists)
-        of_models = unpack(paths, videos.ids, {"": splits.unlabelled}, lists)[""]
-        found = predicted(
-            booster, of_models, videos, splits.unlabelled, settings, about, known, threads
-        )
+        lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]
+        own = splits.unlabelled
+        found = empty(videos.ids[own], about["candidates"], out.parent)
+        fill(found, booster, lists, videos, own, settings, about, known, threads)
         found.write(out)
-        remove(lists)
     log(
         f"[stack fold{fold}] {len(found.ids):,} unlabelled videos predicted in "
         f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"
     )
 
 
-def predicted(booster, lists, store, rows, settings, about: dict, known, threads) -> Predictions:
-    """Predictions of store rows. lists: the models' (classes (N, K), logits (N, K)); about: of the
-    booster's columns, from rows.json; known: Statistics of labels that the booster may know."""
+def fill(
+    found: Predictions, booster, lists, store, rows, settings, about: dict, known, threads
+) -> None:
+    """Fills in the predictions of store rows. about: of the booster's columns, from rows.json;
+    known: Statistics of labels that the booster may know."""
     keep, column = about["candidates"], about["features"].index("probability_mean")
-    classes = np.zeros((len(rows), keep), np.uint16)
-    logits = np.zeros((len(rows), keep), np.float16)
     frames = "frames" in about["features"]
     for chunk, candidates, values in described(lists, store, rows, settings, keep, frames):
         mean = values[:, :, column]
         from_labels = label_features(known, candidates, mean, settings.neighbours)
         matrix = np.concatenate([values, from_labels], axis=2)
         matrix = matrix.reshape(-1, matrix.shape[2])
-        classes[chunk], logits[chunk] = scored(booster, candidates, matrix, threads)
-    return Predictions(store.ids[rows], classes, logits)
+        found.classes[chunk], found.logits[chunk] = scored(booster, candidates, matrix, threads)
+        let_go()
 
 
 if __name__ == "__main__":

@@ -61,18 +61,18 @@ def test_command(data_set, store, tmp_path, capsys):
 def test_classes_without_positives_are_named():
     labels = Labels.from_lists([[0], [0, 1], [1], [2], [2], [3]])
     splits = Splits(np.array([0, 1, 2, 3, 4, HOLDOUT], np.int8))
-    lines = assign.without_positives(splits, labels, ["a", "b", "c", "d", "e"]).splitlines()
+    lines = assign.balance(splits, labels, ["a", "b", "c", "d", "e"]).splitlines()[6:]
     assert lines[0] == "all folds: 2 of 5 classes have no positive (d, e)"
     assert lines[1] == "training without fold 0: 2 of 5 classes have no positive (d, e)"
     names = [f"n{i}" for i in range(9)]
-    assert "6 of 9 classes have no positive (n3, n4, n5, n6, n7, ...)" in assign.without_positives(
+    assert "6 of 9 classes have no positive (n3, n4, n5, n6, n7, ...)" in assign.balance(
         splits, labels, names
     )
 
 
 def test_unused_videos_are_counted():
     splits = Splits(np.array([0, UNUSED, 1, 2, 3, 4, UNUSED], np.int8))
-    text = assign.balance(splits, Labels.from_lists([[1]] * 7))
+    text = assign.balance(splits, Labels.from_lists([[1]] * 7), ["a", "b"])
     assert "unused           2 videos without a labels field" in text
     assert "fold 0           1 videos   1.00 labels a video" in text
 

@@ -127,7 +127,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
         lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
     classes, _ = pooled(lists, "probability", store.dims.classes, 12)
     own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
-    known = label_features.statistics(store.labels.take(splits.training), store.dims.classes, 2.0)
+    known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
     of_labels = label_features.label_features(known, classes, probability, 10)
     table = np.concatenate([own, of_labels], axis=2)

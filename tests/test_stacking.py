@@ -214,7 +214,8 @@ def test_missing_and_doubled_videos_are_named(world):
     with pytest.raises(InputError, match=r"second.fold1.*: 3 of [0-9]+ videos are absent"):
         world.rows(1)
     assert not (world.stacking / "fold1" / "rows").exists()
-    Predictions.concatenate([whole, whole]).write(path)
+    twice = (np.concatenate([part] * 2) for part in (whole.ids, whole.classes, whole.logits))
+    Predictions(*twice).write(path)
     with pytest.raises(InputError, match="is there twice"):
         world.rows(1)
 

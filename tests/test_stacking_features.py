@@ -124,7 +124,7 @@ def test_label_features_by_definition(width, neighbours, monkeypatch):
     monkeypatch.setattr(label_features, "BLOCK", 70)  # three blocks
     rng = np.random.default_rng(3)
     lists = [rng.permutation(CLASSES)[: rng.integers(0, 5)] for _ in range(200)]
-    known = label_features.statistics(Labels.from_lists(lists), CLASSES, 2.0)
+    known = label_features.statistics(Labels.from_lists(lists), np.arange(len(lists)), CLASSES, 2.0)
     counts = np.array([sum(c in row for row in lists) for c in range(CLASSES)])
     classes = np.stack([rng.permutation(CLASSES)[:width] for _ in range(10)]).astype(np.uint16)
     probability = rng.random((10, width)).astype(np.float32)

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from yt8m import synthetic
+from yt8m.arrays import open_npz
 from yt8m.cli import InputError
 from yt8m.encoding import quantise
-from yt8m.files import read_npz
 from yt8m.labels import Labels
 from yt8m.records import describe, find_shards, stream, video_level
 from yt8m.scenes import make_appearance, make_clips
@@ -139,7 +139,7 @@ def test_labels_can_be_learned_and_the_noise_cannot(tmp_path):
     options = {"videos": 1500, "classes": 30, "rgb": 48, "audio": 16, "shards": 2}
     synthetic.main(tmp_path, **options, max_frames=10)
     videos = videos_of(tmp_path / "video")
-    truth = read_npz(tmp_path / "clean_labels.npz")
+    truth = open_npz(tmp_path / "clean_labels.npz")
     assert truth["ids"].tolist() == [v.id for v in videos]
     clean = dense(Labels(truth["indptr"], truth["indices"]), 30)
     noisy = dense(Labels.from_lists([v.labels for v in videos]), 30)

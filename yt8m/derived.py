@@ -23,6 +23,7 @@ import numpy as np
 import torch
 
 from yt8m import device as devices
+from yt8m.arrays import create, open_array
 from yt8m.cli import log
 from yt8m.clusters import Clusters, fit_centroids, nearest
 from yt8m.dataset import Source, normalised
@@ -88,14 +89,14 @@ def _frames(source: Source) -> StoredFrames:
     widths = source.inputs.widths(source.store.dims)
 
     def make(folder: Path) -> None:
-        rgb = _create(folder / "rgb.npy", runs.total, widths[0], "f2")
-        audio = _create(folder / "audio.npy", runs.total, widths[1], "f2")
+        rgb = create(folder / "rgb.npy", "f2", (runs.total, widths[0]))
+        audio = create(folder / "audio.npy", "f2", (runs.total, widths[1]))
         for rows in _blocks(np.arange(len(source.store)), BLOCK // 4):  # pcp needs much memory
             frames, places = source.moving(rows, devices.pick()), runs.find(rows)[0]
             rgb[places], audio[places] = frames.rgb.cpu().numpy(), frames.audio.cpu().numpy()
 
     folder = made_once(source.store, "frames", [_settings(source, MOVING)], make)
-    return StoredFrames(_open(folder / "rgb.npy"), _open(folder / "audio.npy"), runs)
+    return StoredFrames(open_array(folder / "rgb.npy"), open_array(folder / "audio.npy"), runs)
 
 
 def _clusters(source: Source, training: np.ndarray) -> Clusters:
@@ -110,7 +111,7 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
         joined = (strided(frames, CLUSTER_FRAMES).joined for frames in batches)
         centroids = fit_centroids(joined, count, store.folder)
         np.save(folder / "centroids.npy", centroids)
-        out = _create(folder / "nearest.npy", runs.total, 1, "u2")
+        out = create(folder / "nearest.npy", "u2", (runs.total, 1))
         centroids = _tensor(centroids, device)
         for rows in _blocks(np.arange(len(store))):
             found = nearest(source.moving(rows, device).on(device).joined, centroids)
@@ -120,7 +121,7 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
     folder = made_once(store, "clusters", depends_on, make)
     centroids = _tensor(np.load(folder / "centroids.npy"), device)
     width, _ = source.inputs.widths(store.dims)
-    return Clusters(centroids, _open(folder / "nearest.npy")[:, 0], width, runs)
+    return Clusters(centroids, open_array(folder / "nearest.npy")[:, 0], width, runs)
 
 
 def _statistics(source: Source, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -129,15 +130,15 @@ def _statistics(source: Source, training: np.ndarray) -> tuple[np.ndarray, np.nd
     dims = whole.dims(store.dims)
 
     def make(folder: Path) -> None:
-        rgb = _create(folder / "rgb.npy", len(store), dims.rgb, "f2")
-        audio = _create(folder / "audio.npy", len(store), dims.audio, "f2")
+        rgb = create(folder / "rgb.npy", "f2", (len(store), dims.rgb))
+        audio = create(folder / "audio.npy", "f2", (len(store), dims.audio))
         for rows in _blocks(np.arange(len(store))):
             parts = source.raw(rows, devices.pick())
             rgb[rows], audio[rows] = (part.cpu().numpy() for part in parts[:2])
 
     depends_on = [_settings(source, SAMPLED), _centroids_hash(source, training)]
     folder = made_once(store, "statistics", depends_on, make)
-    return _open(folder / "rgb.npy"), _open(folder / "audio.npy")
+    return open_array(folder / "rgb.npy"), open_array(folder / "audio.npy")
 
 
 def _scaling(source: Source, training: np.ndarray) -> tuple[Scaling, Scaling]:
@@ -184,21 +185,6 @@ def _centroids_hash(source: Source, training: np.ndarray) -> str:
 def _blocks(rows: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def _create(path: Path, rows: int, width: int, dtype: str) -> np.ndarray:
-    """An array in a file, to be written into; nothing can be mapped of width 0."""
-    if rows * width:
-        return np.lib.format.open_memmap(path, "w+", np.dtype(dtype), (rows, width))
-    np.save(path, np.zeros((rows, width), dtype))
-    return np.zeros((rows, width), dtype)
-
-
-def _open(path: Path) -> np.ndarray:
-    try:
-        return np.load(path, mmap_mode="r")
-    except ValueError:  # an empty array cannot be mapped
-        return np.load(path)
 
 
 def _tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:

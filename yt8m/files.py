@@ -9,13 +9,9 @@ import fcntl
 import hashlib
 import io
 import json
-import mmap
 import os
 import shutil
-import zipfile
 from pathlib import Path
-
-import numpy as np
 
 from yt8m.cli import InputError, log
 
@@ -83,26 +79,6 @@ def read_json(path: Path):
         raise InputError(f"{path}: not JSON ({error}); delete it and run `make`") from error
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Writes named arrays atomically. The same arrays are the same bytes whenever they are written,
-    which np.savez's are not: what is made from them is then found to be complete."""
-    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, array in arrays.items():
-            with archive.open(zipfile.ZipInfo(f"{name}.npy"), "w", force_zip64=True) as file:
-                np.lib.format.write_array(file, np.asanyarray(array), allow_pickle=False)
-
-
-def read_npz(path: Path) -> dict[str, np.ndarray]:
-    """Reads named arrays; nothing is unpickled. InputError when absent or damaged."""
-    try:
-        with open(path, "rb") as file:  # np.load leaves a damaged file open
-            return dict(np.load(file, allow_pickle=False))
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; run `make` to build it") from error
-    except (ValueError, OSError, KeyError, EOFError, zipfile.BadZipFile) as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it, run `make`") from error
-
-
 def fingerprint(*parts) -> str:
     """A hash of the contents of the files given, and of the texts: what a result was made from."""
     digest = hashlib.sha256()
@@ -110,13 +86,3 @@ def fingerprint(*parts) -> str:
         with open(part, "rb") if isinstance(part, Path) else io.BytesIO(str(part).encode()) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
-
-
-def forget(*arrays: np.ndarray) -> None:
-    """Lets go of the pages that a process has touched of memory-mapped arrays. They stay in the
-    files' cache, what was written to them too; without this a process that walks through a file
-    holds all of it in the end."""
-    for array in arrays:
-        mapped = getattr(array, "_mmap", None)
-        if mapped is not None and hasattr(mmap, "MADV_DONTNEED"):
-            mapped.madvise(mmap.MADV_DONTNEED)

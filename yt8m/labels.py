@@ -4,6 +4,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yt8m.arrays import let_go
+
 BLOCK = 16_384  # rows whose lists of classes stay in a core's cache
 
 
@@ -61,6 +63,7 @@ class Labels:
             place = np.arange(ends[0], ends[-1])
             shift = np.repeat(self.indptr[some] - ends[:-1], np.diff(ends))
             indices[ends[0] : ends[-1]] = self.indices[place + shift]
+            let_go()
         return Labels(indptr, indices)
 
     def rows(self) -> np.ndarray:

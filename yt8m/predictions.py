@@ -9,9 +9,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yt8m.arrays import let_go, open_npz, scratch, write_npz
 from yt8m.cli import InputError
-from yt8m.files import read_npz, write_npz
-from yt8m.splits import row_finder
+from yt8m.splits import rows_of
+
+BLOCK = 1 << 14  # videos copied at a time
 
 
 @dataclass(frozen=True)
@@ -25,8 +27,8 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Reads a .npz; InputError when absent, damaged, or not predictions."""
-        arrays = read_npz(path)
+        """Opens a .npz: mapped arrays. InputError when absent, damaged, or not predictions."""
+        arrays = open_npz(path)
         if set(arrays) != {"ids", "classes", "logits"}:
             raise InputError(f"{path}: holds {sorted(arrays)}, not predictions; delete it")
         return cls(**arrays, where=str(path))
@@ -35,33 +37,35 @@ class Predictions:
         """Writes a .npz atomically."""
         write_npz(path, ids=self.ids, classes=self.classes, logits=self.logits)
 
-    @classmethod
-    def concatenate(cls, parts: list["Predictions"]) -> "Predictions":
-        """All videos of all parts, with the least K of them. Nothing of a single one is copied."""
-        if len(parts) == 1:
-            return parts[0]
-        keep = min(part.classes.shape[1] for part in parts)
-        return cls(
-            np.concatenate([part.ids for part in parts]),
-            np.concatenate([part.classes[:, :keep] for part in parts]),
-            np.concatenate([part.logits[:, :keep] for part in parts]),
-            parts[0].where,
-        )
-
-    def align(self, ids: np.ndarray) -> "Predictions":
+    def align(self, ids: np.ndarray, folder: Path | None = None) -> "Predictions":
         """The predictions of `ids`, in that order; InputError on an absent or doubled id.
 
-        `ids` must differ. Nothing is copied where the predictions have that order already.
+        `ids` must differ. Nothing is copied where the predictions have that order already; else
+        into memory, or, if given, into files without a name in `folder`.
         """
         if np.array_equal(self.ids, ids):
             return self
-        rows = row_finder(self.ids, self.where)(ids)
-        return replace(self, ids=ids, classes=self.classes[rows], logits=self.logits[rows])
+        rows = rows_of(ids, self.ids, self.where)
+        found = replace(empty(ids, self.classes.shape[1], folder), where=self.where)
+        for start in range(0, len(rows), BLOCK):
+            block = slice(start, start + BLOCK)
+            found.classes[block] = self.classes[rows[block]]
+            found.logits[block] = self.logits[rows[block]]
+            let_go()
+        return found
 
     @property
     def scores(self) -> np.ndarray:
         """Probabilities, float32 (N, K)."""
         return sigmoid(self.logits)
+
+
+def empty(ids: np.ndarray, k: int, folder: Path | None = None) -> Predictions:
+    """Predictions to be filled: in memory, or in files without a name in `folder`."""
+    kinds = (np.uint16, np.float16)
+    if folder is None:
+        return Predictions(ids, *(np.empty((len(ids), k), kind) for kind in kinds))
+    return Predictions(ids, *(scratch(folder, kind, (len(ids), k)) for kind in kinds))
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import numpy as np
 
+from yt8m.arrays import open_npz, write_npz
 from yt8m.cli import InputError
-from yt8m.files import read_npz, write_npz
 
 NUM_FOLDS = 5
 HOLDOUT = -1
@@ -64,6 +64,13 @@ def row_finder(ids: np.ndarray, where):
     return find
 
 
+def rows_of(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
+    """The rows of `wanted`, which differ, in `ids`: int64 (n,). InputError as row_finder's."""
+    if np.array_equal(ids, wanted):
+        return np.arange(len(ids))
+    return row_finder(ids, where)(wanted)
+
+
 @dataclass(frozen=True)
 class Splits:
     """The fold of every row of a store: int8 (N,)."""
@@ -73,10 +80,10 @@ class Splits:
     @classmethod
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
         """Reads folds.npz and aligns it with a store's ids. InputError on missing or doubled."""
-        arrays = read_npz(path)
+        arrays = open_npz(path)
         if np.array_equal(arrays["ids"], ids):  # as the same store has them, each once
             return cls(arrays["fold"])
-        return cls(arrays["fold"][row_finder(arrays["ids"], path)(ids)])
+        return cls(arrays["fold"][rows_of(ids, arrays["ids"], path)])
 
     def write(self, path: Path, ids: np.ndarray) -> None:
         """Writes folds.npz."""

@@ -1,4 +1,4 @@
-"""The decoded records: memory-mapped arrays, read by rows. Written by folds/decode.py.
+"""The decoded records: mapped arrays (yt8m/arrays.py), read by rows. Written by folds/decode.py.
 
     store/manifest.json          sizes, class names, parts; written last: without it, no store
     store/rows-<key>/*.npy       ids, labels and, for each row, where its features are
@@ -14,15 +14,15 @@ from pathlib import Path
 
 import numpy as np
 
+from yt8m.arrays import let_go, open_array
 from yt8m.cli import InputError
 from yt8m.description import Description, Dims
-from yt8m.files import forget, read_json
+from yt8m.files import read_json
 from yt8m.labels import Labels
 
 __all__ = ["Dims", "Segments", "Store"]
 
 VERSION = 1
-KEPT_BYTES = 128 << 20  # copied from mapped arrays before their pages are let go of
 MANIFEST = "manifest.json"
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/derived.py
 SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
@@ -51,7 +51,7 @@ class Segments:
 
 
 class Store:
-    """A complete store, opened for reading; features stay on disk until rows are asked for.
+    """A complete store, opened for reading; everything stays on disk until rows are asked for.
 
     dims: Dims; ids: (N,) bytes; labels: Labels (N rows); labelled: bool (N,), false where the
     record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; kinds: by "video" and
@@ -145,7 +145,7 @@ class Store:
 
     def _load(self, path: Path) -> np.ndarray:
         try:
-            return np.load(path, allow_pickle=False)
+            return open_array(path)
         except (OSError, ValueError, EOFError) as error:
             raise InputError(
                 f"{self.folder}: incomplete ({path.name}: {error}); delete it and run `make`"
@@ -161,7 +161,6 @@ class _Kind:
         self.ends = np.cumsum(videos)
         self.starts = self.ends - videos
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
-        self._touched = 0  # bytes, since pages were let go of
 
     def followed_by(self, other: "_Kind") -> "_Kind":
         """The rows of both."""
@@ -174,7 +173,7 @@ class _Kind:
         if width:
             for part, where, local in self._by_part(rows):
                 out[where] = self._array(part, name)[local]
-        self._read(out)
+        let_go()
         return out
 
     def gather_runs(
@@ -194,15 +193,8 @@ class _Kind:
             spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
             for source, target, count in spans:
                 out[target : target + count] = frames[source : source + count]
-        self._read(out)
+        let_go()
         return out
-
-    def _read(self, copied: np.ndarray) -> None:
-        """Lets go of the maps' pages when much was copied from them (files.forget)."""
-        self._touched += copied.nbytes
-        if self._touched > KEPT_BYTES:
-            forget(*self._arrays.values())
-            self._touched = 0
 
     def segments(self, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
         """(position in `rows` of each segment, its start, end, label and score)."""
@@ -238,11 +230,9 @@ class _Kind:
         if (part, name) not in self._arrays:
             path = self.parts[part] / f"{name}.npy"
             try:
-                self._arrays[part, name] = np.load(path, mmap_mode="r", allow_pickle=False)
+                self._arrays[part, name] = open_array(path)
             except FileNotFoundError as error:
                 raise InputError(f"{path}: is missing; delete the store and run `make`") from error
-            except ValueError:  # an empty array cannot be mapped
-                self._arrays[part, name] = np.load(path, allow_pickle=False)
         return self._arrays[part, name]
 
     def _offsets(self, part: int, name: str) -> np.ndarray:

@@ -13,9 +13,10 @@ from pathlib import Path
 import numpy as np
 
 from yt8m import cli
+from yt8m.arrays import write_npz
 from yt8m.cli import InputError, log
 from yt8m.encoding import example, floats, integers, sequence, strings
-from yt8m.files import write_npz, writing
+from yt8m.files import writing
 from yt8m.framing import write_records
 from yt8m.labels import Labels
 from yt8m.scenes import Clips, joined, make_appearance, make_clips

@@ -22,7 +22,8 @@ def joined(data: Store, splits: Splits) -> tuple[Store, Splits]:
     both.folder = more.folder  # where what is derived from both belongs
     both.ids = np.concatenate([data.ids, more.ids])
     both.labelled = np.concatenate([data.labelled, np.zeros(count, bool)])
-    both.labels = Labels.concatenate([data.labels, Labels.from_lists([()] * count)])
+    none = Labels(np.zeros(count + 1, np.int64), np.zeros(0, np.uint16))
+    both.labels = Labels.concatenate([data.labels, none])
     # Models may have been built for the longest video of DATA.
     lengths = np.minimum(more.num_frames, data.dims.max_frames).astype(np.int32)
     both.num_frames = np.concatenate([data.num_frames, lengths])

@@ -56,7 +56,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     rows, labels = Rows.open(folder / "fold0" / "rows", OWN), store.labels.take(splits.rows(0))
     gaps = {}
     for name, booster in found.items():
-        made = predict.predicted(booster, rows, 0, 256, 1)
+        made = predict.predicted(booster, [(rows, 0)], 256, 1, folder)
         gaps[name] = metrics.gap(made.classes, made.logits.astype(np.float32), labels)
     figures = []
     for name, goal in (("fast", 2), ("stage", None)):
