@@ -5,7 +5,7 @@
 # that are rewritten only when their content changes; code is no prerequisite.
 
 # ---- settings: make all PLAN=small DATA=/data/yt8m HOLDOUT=0.1 -------------------------------------
-SETTINGS := PLAN DATA UNLABELLED ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE
+SETTINGS := PLAN DATA UNLABELLED ARTIFACTS STORE HOLDOUT DESCRIPTION BUDGET_MB DTYPE VIDEOS JOBS THREADS MEMORY_MB RECORDS EXPORT OUT PYTHON TRAINER RUN PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE
 override origin_of = $(origin $1)
 $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),\
   $(if $(filter $v,$(SETTINGS) origin_of),,$(error unknown variable '$v'; allowed: $(SETTINGS)))))
@@ -20,6 +20,7 @@ DTYPE       :=
 VIDEOS      := 200
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)
 THREADS     := 1
+MEMORY_MB   := 128
 PYTHON      := .venv/bin/python
 TRAINER     = $(PYTHON)
 RUN         :=
@@ -51,6 +52,8 @@ MAKEFLAGS     += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKEL
 # Threads of one job; jobs x threads beyond the cores make everything crawl.
 export OMP_NUM_THREADS := $(THREADS)
 export PYTHONUNBUFFERED := 1
+# Of the data's files, what one job keeps in memory: yt8m/arrays.py.
+export YT8M_MEMORY_MB := $(MEMORY_MB)
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 

@@ -26,7 +26,8 @@ from yt8m.files import read_json, working_in, write_json, writing
 SIZES = "3000 10000 30000"
 FOLDS = range(5)
 MODEL = 'arch = "mlp"\n[model]\nwidths = [64]\n[training]\nepochs = 2\nbatch_size = 256\n'
-STACK = "candidates = 20\n[booster]\nmax_rounds = 30\nnum_leaves = 15\n"
+STACK = "candidates = 20\n[booster]\nmax_rounds = 30\nnum_leaves = 15\nmost_rows = 1000000\n"
+MEMORY_MB = 32  # what bounds memory is small here: 100,000 videos reach both it and most_rows
 STUDENT = "[resnet.model]\nwidth = 64\n[resnet.training]\nepochs = 2\n"
 EXPONENT = 1.05  # of the growth in time that is allowed
 MEMORY = 1.10  # growth in memory that is allowed, where a setting bounds it
@@ -113,6 +114,10 @@ def commands(size: int, run: Path) -> dict[str, list[list]]:
             ),
             ["stacking.soft_labels", stack, store, folds, soft],
         ],
+        "scores": [
+            ["stacking.report", config, first / "models.txt", run, store, folds]
+            + [stack / "report.json"],
+        ],
         "distill": [
             ["distill.config", run / "student.toml", student],
             ["distill.train", student, store, folds, soft, run / "resnet", "--part", "resnet"],
@@ -128,7 +133,7 @@ def measured(command: list[str]) -> tuple[float, float, float]:
             [sys.executable, "-m", *command],
             stdout=output,
             stderr=subprocess.STDOUT,
-            env=os.environ | {"OMP_NUM_THREADS": "1"},
+            env=os.environ | {"OMP_NUM_THREADS": "1", "YT8M_MEMORY_MB": str(MEMORY_MB)},
         )
         _, status, usage = os.wait4(process.pid, 0)
         process.returncode = os.waitstatus_to_exitcode(status)
