@@ -1,5 +1,7 @@
 """Configurations and files: strictness, snapshots that ignore comments, atomic writes, one line."""
 
+import errno
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -107,6 +109,19 @@ def test_fingerprints_differ_when_a_file_or_a_text_does(tmp_path):
     assert first == fingerprint(tmp_path / "a", 3)
     (tmp_path / "a").write_text("2")
     assert fingerprint(tmp_path / "a", 3) != first != fingerprint(tmp_path / "a", 4)
+
+
+def test_a_full_disk_is_one_line_and_any_other_failure_a_traceback(capsys):
+    def main(number: int) -> None:
+        """Writes."""
+        raise OSError(number, os.strerror(number), "a.npz")
+
+    with pytest.raises(SystemExit, match="2"):
+        cli.run(main, [str(errno.ENOSPC)])
+    expected = "error: a.npz: No space left on device; free some and run the command again\n"
+    assert capsys.readouterr().err == expected
+    with pytest.raises(OSError, match=r"Input/output error"):
+        cli.run(main, [str(errno.EIO)])
 
 
 def test_a_users_mistake_is_one_line_and_status_2(capsys):

@@ -23,7 +23,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.cli import InputError
+from yt8m.cli import DISK_FULL, InputError
 from yt8m.files import writing
 
 MEMORY_MB = 128  # of mapped files in a process's memory; the variable YT8M_MEMORY_MB says otherwise
@@ -151,10 +151,11 @@ def _new(file, dtype: np.dtype, shape: tuple[int, ...], folder: Path) -> np.ndar
         if size and hasattr(os, "posix_fallocate"):
             os.posix_fallocate(file.fileno(), 0, start + size)
     except OSError as error:
-        raise InputError(
-            f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror}); free some or choose "
-            "another ARTIFACTS"
-        ) from error
+        if error.errno in DISK_FULL:  # others cannot promise room
+            raise InputError(
+                f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror}); free some or "
+                "choose another ARTIFACTS"
+            ) from error
     return _mapped(file, shape, dtype, start, "r+")
 
 

@@ -6,6 +6,7 @@ wrong ends in one line on stderr and exit status 2; a traceback is always a bug 
 
 import argparse
 import ctypes
+import errno
 import gc
 import inspect
 import os
@@ -13,6 +14,8 @@ import resource
 import sys
 import threading
 import typing
+
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class InputError(ValueError):
@@ -107,6 +110,13 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.exit(130)
     except BrokenPipeError:
         sys.exit(141)
+    except OSError as error:
+        if error.errno not in DISK_FULL:
+            raise
+        where = f"{error.filename}: " if error.filename else ""
+        sys.stderr.write(f"error: {where}{error.strerror}; free some and run the command again\n")
+        sys.stderr.flush()
+        sys.exit(2)
     if argv is None and threading.active_count() == 1:
         os._exit(0)
 
