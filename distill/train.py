@@ -167,7 +167,7 @@ def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows, folder
     """All six figures of a model on store rows; None each when there are no rows."""
     found = predict(model, Source(store, level_of(model), inputs), rows, 20, folder=folder)
     return metrics.evaluate(
-        found.classes, found.logits, store.labels.take(rows), store.dims.classes
+        found.classes, found.logits, store.labels.take(rows, folder), store.dims.classes
     )
 
 

@@ -178,7 +178,7 @@ class Job:
 
     def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
         """GAP@20 of some of the predicted rows; None without labels there."""
-        labels = self.store.labels.take(rows[part])
+        labels = self.store.labels.take(rows[part], self.out)
         value = metrics.gap(found.classes[part], found.logits[part], labels)
         return None if np.isnan(value) else value
 

@@ -14,7 +14,7 @@ from scipy.optimize import minimize
 from stacking.candidates import ranked
 from stacking.rows import Rows
 from yt8m.arrays import let_go
-from yt8m.predictions import Predictions, empty, sigmoid
+from yt8m.predictions import Predictions, sigmoid, to_fill
 from yt8m.splits import uniform
 
 FIT_VIDEOS = 4000  # a fold; m + 1 numbers are fitted
@@ -25,7 +25,7 @@ def weighted_mean(
     rows: Rows, weights: np.ndarray, bias: float, chunk_videos: int, folder: Path
 ) -> Predictions:
     """The candidates with the weighted mean of the models' logits, kept in `folder`."""
-    found = empty(rows.ids, rows.classes.shape[1], folder)
+    found = to_fill(rows.ids, rows.classes.shape[1], folder)
     for start in range(0, len(rows.ids), chunk_videos):
         chunk = slice(start, start + chunk_videos)
         mean = rows.features[chunk][:, :, : len(weights)] @ weights + np.float32(bias)

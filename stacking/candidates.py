@@ -12,7 +12,7 @@ import numpy as np
 
 from stacking.config import RankBy
 from yt8m.arrays import let_go
-from yt8m.predictions import Predictions, empty, sigmoid
+from yt8m.predictions import Predictions, sigmoid, to_fill
 
 CHUNK = 1024  # videos averaged at a time
 RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places
@@ -81,7 +81,7 @@ def averaged(
     folder: where they are kept until they are let go of; in memory, if None.
     """
     width = min(part.classes.shape[1] for part in parts)
-    found = empty(parts[0].ids, min(most or width, width), folder)
+    found = to_fill(parts[0].ids, min(most or width, width), folder)
     for start in range(0, len(found.ids), CHUNK):
         chunk = slice(start, start + CHUNK)
         lists = [(part.classes[chunk], part.logits[chunk]) for part in parts]

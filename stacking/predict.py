@@ -19,7 +19,7 @@ from yt8m.arrays import let_go
 from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json
-from yt8m.predictions import Predictions, empty
+from yt8m.predictions import Predictions, to_fill
 
 
 def main(
@@ -64,7 +64,7 @@ def predicted(
     """Predictions of all videos of some (rows, variant), kept in `folder`. Raw scores are logits of
     both objectives."""
     ids = np.concatenate([rows.ids for rows, _ in parts])
-    found, start = empty(ids, parts[0][0].classes.shape[1], folder), 0
+    found, start = to_fill(ids, parts[0][0].classes.shape[1], folder), 0
     for rows, variant in parts:
         for first in range(0, len(rows.ids), chunk_videos):
             chunk = slice(first, first + chunk_videos)

@@ -27,7 +27,7 @@ from yt8m.config import read_snapshot
 from yt8m.files import read_json, write_json
 from yt8m.labels import Labels
 from yt8m.metrics import cross_entropy, gap
-from yt8m.predictions import Predictions, empty
+from yt8m.predictions import Predictions, to_fill
 from yt8m.splits import NUM_FOLDS, Splits
 from yt8m.store import Store
 
@@ -70,7 +70,8 @@ class Truth:
         self.classes, self.folder = store.dims.classes, folder
         rows = [splits.rows(fold) for fold in FOLDS] + [splits.holdout]
         self.ids = [store.ids[part] for part in rows]
-        self.labels = [store.labels.take(part) for part in rows]
+        self.labels = [store.labels.take(part, folder) for part in rows]
+        self.pooled = store.labels.take(np.concatenate(rows[:-1]), folder)
 
     def score(self, parts: list[Predictions], out: Path) -> dict:
         """Figures of a system whose version k predicts fold k and the holdout; writes OUT, the five
@@ -87,31 +88,25 @@ class Truth:
             for k, part in enumerate(own)
             if len(part.ids)
         ]
-        singles, holdout = [self._gap([part], self.labels[-1:]) for part in rest], None
+        singles, holdout = [_gap(part, self.labels[-1]) for part in rest], None
         if len(self.ids[-1]):
             mean = averaged(rest, self.classes, TOP, self.folder)
-            holdout = self._gap([mean], self.labels[-1:])
+            holdout = _gap(mean, self.labels[-1])
             if out is not None:
                 mean.write(out)
         return {
-            "gap_oof": self._gap(own, self.labels[:-1]),
-            "bce_oof": sum(losses) / sum(map(len, self.labels[:-1])) if losses else None,
-            "gap_folds": [self._gap([own[k]], [self.labels[k]]) for k in FOLDS],
+            "gap_oof": _gap(joined(own, self.folder), self.pooled),
+            "bce_oof": sum(losses) / len(self.pooled) if losses else None,
+            "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
             "gap_holdout": holdout,
             "gap_holdout_single": None if None in singles else sum(singles) / len(singles),
         }
-
-    def _gap(self, parts: list[Predictions], labels: list[Labels]) -> float | None:
-        """GAP@20 of the videos of all parts together."""
-        pool = joined(parts, self.folder) if len(parts) > 1 else parts[0]
-        value = gap(pool.classes, pool.logits, Labels.concatenate(labels))
-        return None if math.isnan(value) else value
 
 
 def joined(parts: list[Predictions], folder: Path) -> Predictions:
     """The videos of all parts, with their 20 best classes, kept in `folder`."""
     width = min(TOP, *(part.classes.shape[1] for part in parts))
-    pool, start = empty(np.concatenate([part.ids for part in parts]), width, folder), 0
+    pool, start = to_fill(np.concatenate([part.ids for part in parts]), width, folder), 0
     for part in parts:
         for at in range(0, len(part.ids), BLOCK):
             classes, logits = (x[at : at + BLOCK, :width] for x in (part.classes, part.logits))
@@ -177,6 +172,11 @@ def costs(stacking: Path) -> dict:
         "seconds_rows": sum(part["seconds"] for part in rows),
         "seconds_train": sum(part["seconds"] for part in trained),
     }
+
+
+def _gap(found: Predictions, labels: Labels) -> float | None:
+    value = gap(found.classes, found.logits, labels)
+    return None if math.isnan(value) else value
 
 
 def _text(figures: dict) -> str:

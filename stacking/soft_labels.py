@@ -14,7 +14,7 @@ from stacking.candidates import averaged
 from yt8m import cli
 from yt8m.arrays import let_go
 from yt8m.cli import log
-from yt8m.predictions import Predictions, empty, sigmoid
+from yt8m.predictions import Predictions, sigmoid, to_fill
 from yt8m.splits import NUM_FOLDS, Splits, rows_of
 from yt8m.store import Store
 from yt8m.unlabelled import joined
@@ -55,7 +55,7 @@ def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
     parts = [fold_predictions(stacking, fold) for fold in range(NUM_FOLDS)]
     width = min(part.classes.shape[1] for part in parts)
     rows = splits.training
-    whole = empty(ids[rows], width, stacking)
+    whole = to_fill(ids[rows], width, stacking)
     for fold, part in enumerate(parts):
         own = splits.rows(fold)
         places = rows_of(ids[own], part.ids, part.where)

@@ -21,7 +21,7 @@ from yt8m.arrays import let_go
 from yt8m.cli import log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, working_in
-from yt8m.predictions import Predictions, empty
+from yt8m.predictions import Predictions, to_fill
 from yt8m.splits import Splits
 from yt8m.store import Store
 from yt8m.unlabelled import joined
@@ -49,7 +49,7 @@ def main(
     with working_in(out.parent):
         lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]
         own = splits.unlabelled
-        found = empty(videos.ids[own], about["candidates"], out.parent)
+        found = to_fill(videos.ids[own], about["candidates"], out.parent)
         fill(found, booster, lists, videos, own, settings, about, known, threads)
         found.write(out)
     log(

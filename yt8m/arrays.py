@@ -2,7 +2,7 @@
 
     open_array, create      one array, a .npy file
     open_npz, write_npz     named arrays in an uncompressed .npz; each is mapped where it lies
-    scratch                 an array in a file without a name, gone with its process
+    scratch, empty          an array in a file without a name, gone with its process; or in memory
 
 All are plain numpy arrays. A page of a file stays with the process that touched it until `let_go`,
 which loops over data call as they go on, finds more than MEMORY_MB of them. They then stay in the
@@ -59,6 +59,11 @@ def scratch(folder: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         return _new(file, np.dtype(dtype), shape, folder)
+
+
+def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
+    """An array to be written into: in memory or, if given, as `scratch` in a folder."""
+    return np.empty(shape, dtype) if folder is None else scratch(folder, dtype, shape)
 
 
 def write_npz(path: Path, **arrays: np.ndarray) -> None:

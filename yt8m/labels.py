@@ -1,10 +1,11 @@
 """Sparse labels in compressed rows: N videos, a few of C classes each."""
 
 from dataclasses import dataclass
+from pathlib import Path
 
 import numpy as np
 
-from yt8m.arrays import let_go
+from yt8m.arrays import empty, let_go
 
 BLOCK = 16_384  # rows whose lists of classes stay in a core's cache
 
@@ -52,12 +53,17 @@ class Labels:
             counts += self.take(rows[start : start + BLOCK]).class_counts(num_classes)
         return counts
 
-    def take(self, rows: np.ndarray) -> "Labels":
-        """The labels of `rows` (int64 (n,)), in that order."""
+    def take(self, rows: np.ndarray, folder: Path | None = None) -> "Labels":
+        """The labels of `rows` (int64 (n,)), in that order: in memory or, if given, in files
+        without a name in `folder`."""
         rows = np.asarray(rows, np.int64)
-        indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum(self.indptr[rows + 1] - self.indptr[rows], out=indptr[1:])
-        indices = np.empty(indptr[-1], np.uint16)
+        indptr = empty(folder, np.int64, (len(rows) + 1,))
+        indptr[0] = 0
+        for start in range(0, len(rows), BLOCK):
+            some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
+            np.cumsum(self.indptr[some + 1] - self.indptr[some], out=ends[1:])
+            ends[1:] += ends[0]
+        indices = empty(folder, np.uint16, (int(indptr[-1]),))
         for start in range(0, len(rows), BLOCK):  # what is computed on the way is large
             some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
             place = np.arange(ends[0], ends[-1])

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.arrays import let_go, open_npz, scratch, write_npz
+from yt8m.arrays import empty, let_go, open_npz, write_npz
 from yt8m.cli import InputError
 from yt8m.splits import rows_of
 
@@ -46,7 +46,7 @@ class Predictions:
         if np.array_equal(self.ids, ids):
             return self
         rows = rows_of(ids, self.ids, self.where)
-        found = replace(empty(ids, self.classes.shape[1], folder), where=self.where)
+        found = replace(to_fill(ids, self.classes.shape[1], folder), where=self.where)
         for start in range(0, len(rows), BLOCK):
             block = slice(start, start + BLOCK)
             found.classes[block] = self.classes[rows[block]]
@@ -60,12 +60,10 @@ class Predictions:
         return sigmoid(self.logits)
 
 
-def empty(ids: np.ndarray, k: int, folder: Path | None = None) -> Predictions:
-    """Predictions to be filled: in memory, or in files without a name in `folder`."""
+def to_fill(ids: np.ndarray, k: int, folder: Path | None = None) -> Predictions:
+    """Predictions to be filled: in memory or, if given, in files without a name in `folder`."""
     kinds = (np.uint16, np.float16)
-    if folder is None:
-        return Predictions(ids, *(np.empty((len(ids), k), kind) for kind in kinds))
-    return Predictions(ids, *(scratch(folder, kind, (len(ids), k)) for kind in kinds))
+    return Predictions(ids, *(empty(folder, kind, (len(ids), k)) for kind in kinds))
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

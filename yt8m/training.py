@@ -23,7 +23,7 @@ from yt8m.files import writing
 from yt8m.mixup import mixup
 from yt8m.noise import dropouts, mean_of_passes
 from yt8m.objective import Objective
-from yt8m.predictions import Predictions, empty, top_k
+from yt8m.predictions import Predictions, to_fill, top_k
 from yt8m.schedule import batches_of, lr_factor, steps_of, videos_of
 from yt8m.settings import Precision, Training
 from yt8m.splits import seed_of
@@ -185,7 +185,7 @@ def predict(
 
     folder: where they are kept until they are let go of; in memory, if None.
     """
-    kept, start = empty(source.store.ids[rows], min(k, source.store.dims.classes), folder), 0
+    kept, start = to_fill(source.store.ids[rows], min(k, source.store.dims.classes), folder), 0
     for some, logits in logits_of(model, source, rows, batch_size, precision, passes, seed):
         place = slice(start, start := start + len(some))
         kept.classes[place], kept.logits[place] = top_k(logits, kept.classes.shape[1])
