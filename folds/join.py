@@ -29,41 +29,33 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
     tables = {kind: _Table.of(kind, members, store, without) for kind, members in parts.items()}
     located = _common(tables)
     first = next(iter(tables))  # "video" before "frame"
-    table, rows, longest = tables[first], located[first], 0
+    table, rows = tables[first], located[first]
     with writing(folder) as temporary:
         temporary.mkdir()
-        files = {
-            "ids": (table.ids, rows),
-            "labelled": (table.labelled, rows),
-            **{f"{kind}_rows": (places, None) for kind, places in located.items()},
-        }
+        _write(temporary, "ids", table.ids, rows)
+        _write(temporary, "labelled", table.labelled, rows)
+        labels = table.labels.take(rows, store)
+        _write(temporary, "indptr", labels.indptr)
+        _write(temporary, "indices", labels.indices)
+        for kind, places in located.items():
+            _write(temporary, f"{kind}_rows", places)
         if "frame" in tables:
-            files["num_frames"] = tables["frame"].lengths, located["frame"]
-        for name, (values, chosen) in files.items():
-            out = create(temporary / f"{name}.npy", values.dtype, (len(rows),))
-            for block in _blocks(len(rows)):
-                out[block] = values[block if chosen is None else chosen[block]]
-                if name == "num_frames":
-                    longest = max(longest, int(out[block].max()))
-                let_go()
-        if "frame" not in tables:
-            create(temporary / "num_frames.npy", np.int32, (len(rows),))
-        _write_labels(temporary, table.labels, rows)
+            lengths = _write(temporary, "num_frames", tables["frame"].lengths, located["frame"])
+        else:
+            lengths = create(temporary / "num_frames.npy", np.int32, (len(rows),))
+        longest = max(int(lengths[block].max()) for block in _blocks(len(rows)))
     videos = {kind: table.videos for kind, table in tables.items()}
     return {"videos": len(rows), "max_frames": longest, "parts": videos}
 
 
-def _write_labels(folder: Path, labels: Labels, rows: np.ndarray) -> None:
-    """The labels of some rows: indptr.npy and indices.npy."""
-    indptr, end = create(folder / "indptr.npy", np.int64, (len(rows) + 1,)), 0
-    for block in _blocks(len(rows)):
-        some = rows[block]
-        ends = np.cumsum(labels.indptr[some + 1] - labels.indptr[some]) + end
-        indptr[block.start + 1 : block.stop + 1], end = ends, ends[-1]
+def _write(folder: Path, name: str, values: np.ndarray, rows: np.ndarray | None = None):
+    """A .npy of the values, or of those of some rows."""
+    count = len(values) if rows is None else len(rows)
+    out = create(folder / f"{name}.npy", values.dtype, (count,))
+    for block in _blocks(count):
+        out[block] = values[block if rows is None else rows[block]]
         let_go()
-    indices = create(folder / "indices.npy", np.uint16, (end,))
-    for block in _blocks(len(rows)):
-        indices[indptr[block.start] : indptr[block.stop]] = labels.take(rows[block]).indices
+    return out
 
 
 @dataclass(frozen=True)
