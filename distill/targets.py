@@ -19,7 +19,7 @@ from yt8m.splits import rows_of
 class SoftTargets:
     """A dataset.TargetSource: store rows -> sparse targets, no loop over videos.
 
-    `rows`: the store rows (int64 (N,), unique) that targets will be asked for. The soft labels
+    `rows`: the store rows (int32 (N,), unique) that targets will be asked for. The soft labels
     may hold more videos; one that is absent or doubled is an InputError. `unlabelled`: soft labels
     of those of the rows that have no labels; they are all that such a video is to be taught.
     """

@@ -120,7 +120,7 @@ def write_fold(
     return about
 
 
-# Of each model: its predictions, and where the videos of a group are in them, int64 (n,).
+# Of each model: its predictions, and where the videos of a group are in them, int32 (n,).
 Lists = list[tuple[Predictions, np.ndarray]]
 
 
@@ -181,13 +181,8 @@ def described(lists, store, rows, settings: Stacking, keep: int, frames: bool):
 
 def known_labels(store, splits: Splits, settings: Stacking, *folds: int):
     """Statistics of the labels of all folds but these."""
-    known = splits.fold >= 0
-    for fold in folds:
-        known &= splits.fold != fold
-    open_rows = np.flatnonzero(known)
-    return label_features.statistics(
-        store.labels, open_rows, store.dims.classes, settings.smoothing
-    )
+    rows = splits.others(*folds)
+    return label_features.statistics(store.labels, rows, store.dims.classes, settings.smoothing)
 
 
 def write_label_features(folder, fold: int, store, splits: Splits, settings, column) -> None:

@@ -41,7 +41,11 @@ class RowSequence(lightgbm.Sequence):
         self.width = rows.classes.shape[1]  # M
         self.columns = self.features.shape[2] + self.label_features.shape[2]
         self.batch_size = 32_768
-        self.labels = np.asarray(rows.labels[videos], np.float32).reshape(-1)
+        self.labels = np.empty((len(videos), self.width), np.float32)
+        for at in range(0, len(videos), TOGETHER):
+            self.labels[at : at + TOGETHER] = rows.labels[videos[at : at + TOGETHER]]
+            let_go()
+        self.labels = self.labels.reshape(-1)
 
     def __len__(self) -> int:
         return len(self.videos) * self.width
