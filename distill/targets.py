@@ -13,7 +13,7 @@ from distill.config import SoftLabels
 from yt8m.dataset import Targets
 from yt8m.labels import Labels
 from yt8m.predictions import Predictions, sigmoid
-from yt8m.splits import rows_of
+from yt8m.splits import find_rows
 
 
 class SoftTargets:
@@ -45,7 +45,7 @@ class SoftTargets:
             there = np.concatenate([part.ids for part in self.parts])
         # Of each store row, its row in the parts, one after the other; all stay in their files.
         self.position = np.full(len(ids), -1, np.int32)
-        self.position[rows] = rows_of(ids[rows], there, " and ".join(map(str, files)))
+        self.position[rows] = find_rows(ids[rows], there, " and ".join(map(str, files)))
 
     def __call__(self, rows: np.ndarray) -> Targets:
         """Targets of store rows (B,)."""

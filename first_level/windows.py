@@ -16,7 +16,7 @@ from yt8m.store import Dims, Segments, Store
 class Windows:
     """Windows of a store's videos, with what Source and predict ask of a store.
 
-    rows: of the store, int64 (W,); start, end: seconds, int64 (W,); context: further frames on
+    rows: of the store, integers (W,); start, end: seconds, int64 (W,); context: further frames on
     either side, as far as the video goes. A window that begins after its video has ended is
     moved to the last frames; one that ends after it is cut.
     """

@@ -21,6 +21,7 @@ from folds.join import write_rows
 from folds.parts import MANIFEST as PART_MANIFEST
 from folds.parts import Part, Shard, group, write_part
 from yt8m import cli
+from yt8m.arrays import let_go
 from yt8m.cli import InputError, log
 from yt8m.description import Description, Dims, describe, find_shards
 from yt8m.files import read_json, remove, working_in, write_json
@@ -45,6 +46,7 @@ def main(data: Path, store: Path, *, description: Path | None = None, jobs: int 
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
+    let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
     described, vocabulary = describe(data, shards, description)
     parts = plan(shards, described)

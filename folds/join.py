@@ -81,7 +81,7 @@ class _Table:
         counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
         shards = [shard.path for part in parts for shard in part.shards]
         ids = _joined(parts, store, "ids")
-        kept = _taken(kind, ids, np.array([path.parent.name == RATED for path in shards]), counts)
+        kept = _taken(ids, np.array([path.parent.name == RATED for path in shards]), counts)
         kept &= ~_among(ids, without, kind)
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
@@ -121,9 +121,9 @@ def _joined(parts: list[Part], store: Path, name: str) -> np.ndarray:
     return out
 
 
-def _taken(kind: str, ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _taken(ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Which rows to take: bool (N,). All but those that a record of a rated shard replaces."""
-    if kind == "video" or not rated.any():
+    if not rated.any():
         return np.ones(len(ids), bool)
     rated = np.repeat(rated, counts)
     return rated | ~np.isin(ids, ids[rated])

@@ -5,7 +5,8 @@
 Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
 (`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
 `gap_holdout_single` is the mean of the five alone; `bce_oof` is the binary cross-entropy of the
-kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20. Beside it
+kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20, of
+logits in float16, as all predictions are. Beside it
 holdout/<system>.npz has the averaged predictions of the stack and of each member.
 """
 
@@ -95,7 +96,7 @@ class Truth:
             if out is not None:
                 mean.write(out)
         return {
-            "gap_oof": _gap(joined(own, self.folder), self.pooled),
+            "gap_oof": _gap(together(own, self.folder), self.pooled),
             "bce_oof": sum(losses) / len(self.pooled) if losses else None,
             "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
             "gap_holdout": holdout,
@@ -103,7 +104,7 @@ class Truth:
         }
 
 
-def joined(parts: list[Predictions], folder: Path) -> Predictions:
+def together(parts: list[Predictions], folder: Path) -> Predictions:
     """The videos of all parts, with their 20 best classes, kept in `folder`."""
     width = min(TOP, *(part.classes.shape[1] for part in parts))
     pool, start = to_fill(np.concatenate([part.ids for part in parts]), width, folder), 0

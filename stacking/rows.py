@@ -26,7 +26,7 @@ from yt8m.cli import InputError, log
 from yt8m.config import read_snapshot
 from yt8m.files import working_in, write_json, writing
 from yt8m.predictions import Predictions
-from yt8m.splits import NUM_FOLDS, Splits, rows_of
+from yt8m.splits import NUM_FOLDS, Splits, find_rows
 from yt8m.store import Store
 
 OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
@@ -133,9 +133,10 @@ def find_lists(paths: list[Path], ids: np.ndarray, groups: dict) -> dict[str, Li
     for path in paths:
         both = Predictions.read(path)
         if known is None or not np.array_equal(both.ids, known):  # mostly all have one order
-            known, places = both.ids, np.split(rows_of(wanted, both.ids, both.where), ends)
+            known, places = both.ids, np.split(find_rows(wanted, both.ids, both.where), ends)
         for prefix, place in zip(groups, places, strict=True):
             lists[prefix].append((both, place))
+        let_go()
     return lists
 
 

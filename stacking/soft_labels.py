@@ -15,7 +15,7 @@ from yt8m import cli
 from yt8m.arrays import let_go
 from yt8m.cli import log
 from yt8m.predictions import Predictions, sigmoid, to_fill
-from yt8m.splits import NUM_FOLDS, Splits, rows_of
+from yt8m.splits import NUM_FOLDS, Splits, find_rows
 from yt8m.store import Store
 from yt8m.unlabelled import joined
 
@@ -28,9 +28,10 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     splits = Splits.read(folds, data.ids)
     if unlabelled:
         data, splits = joined(data, splits)
-        gathered = of_unlabelled(stacking, data.ids[splits.unlabelled], data.dims.classes)
+        ids = data.ids[splits.unlabelled]
+        gathered = of_unlabelled(stacking, ids, data.dims.classes, out.parent)
     else:
-        gathered = out_of_fold(stacking, data.ids, splits)
+        gathered = out_of_fold(stacking, data.ids, splits, out.parent)
     gathered.write(out)
     blocks = range(0, len(gathered.ids), BLOCK)
     total = 0.0
@@ -47,18 +48,18 @@ def fold_predictions(stacking: Path, fold: int) -> Predictions:
     return Predictions.read(stacking / f"fold{fold}" / "predictions.npz")
 
 
-def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
+def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits, folder: Path) -> Predictions:
     """Predictions of all training videos in the store's order, each by its own fold's booster.
 
-    Kept in the folder. InputError when a video is absent from, or twice in, its fold's predictions.
+    Kept in `folder`. InputError when a video is absent from, or twice in, its fold's predictions.
     """
     parts = [fold_predictions(stacking, fold) for fold in range(NUM_FOLDS)]
     width = min(part.classes.shape[1] for part in parts)
     rows = splits.training
-    whole = to_fill(ids[rows], width, stacking)
+    whole = to_fill(ids[rows], width, folder)
     for fold, part in enumerate(parts):
         own = splits.rows(fold)
-        places = rows_of(ids[own], part.ids, part.where)
+        places = find_rows(ids[own], part.ids, part.where)
         for start in range(0, len(own), BLOCK):
             block = slice(start, start + BLOCK)
             to = np.searchsorted(rows, own[block])
@@ -68,11 +69,11 @@ def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits) -> Predictions:
     return whole
 
 
-def of_unlabelled(stacking: Path, ids: np.ndarray, num_classes: int) -> Predictions:
-    """The mean of the five boosters, none of which has seen these videos."""
+def of_unlabelled(stacking: Path, ids: np.ndarray, num_classes: int, folder: Path) -> Predictions:
+    """The mean of the five boosters, none of which has seen these videos; kept in `folder`."""
     paths = [stacking / f"fold{fold}" / "unlabelled.npz" for fold in range(NUM_FOLDS)]
-    parts = [Predictions.read(path).align(ids, stacking) for path in paths]
-    return averaged(parts, num_classes, folder=stacking)
+    parts = [Predictions.read(path).align(ids, folder) for path in paths]
+    return averaged(parts, num_classes, folder=folder)
 
 
 if __name__ == "__main__":

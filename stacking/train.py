@@ -24,7 +24,7 @@ from yt8m.files import read_json, working_in, write_json, writing
 from yt8m.splits import NUM_FOLDS, uniform
 
 LOG_EVERY = 50
-TOGETHER = 64  # videos, or rows by themselves, before the pages that they are in are let go of
+TOGETHER = 64  # videos, or rows by themselves, read before pages may be let go of
 ALL = -1  # as a fold: learn from every one
 
 

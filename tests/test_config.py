@@ -2,6 +2,7 @@
 
 import errno
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -122,6 +123,18 @@ def test_a_full_disk_is_one_line_and_any_other_failure_a_traceback(capsys):
     assert capsys.readouterr().err == expected
     with pytest.raises(OSError, match=r"Input/output error"):
         cli.run(main, [str(errno.EIO)])
+
+
+def test_what_fails_on_a_full_disk_says_so_whoever_wrote(tmp_path, monkeypatch):
+    usage = shutil.disk_usage(tmp_path)
+    cases = [(1000, "short write", InputError), (1 << 30, "short write", RuntimeError)]
+    cases += [(1 << 30, "I/O error: No space left on device (os error 28)", InputError)]
+    for free, text, expected in cases:
+        monkeypatch.setattr(shutil, "disk_usage", lambda _, free=free: usage._replace(free=free))
+        with pytest.raises(expected, match="the disk is full; free some|short write"):
+            with writing(tmp_path / "a.pt"):
+                raise RuntimeError(text)
+        assert not list(tmp_path.iterdir())
 
 
 def test_a_users_mistake_is_one_line_and_status_2(capsys):

@@ -17,8 +17,10 @@ import os
 import resource
 import struct
 import tempfile
+import tokenize
 import weakref
 import zipfile
+import zlib
 from pathlib import Path
 
 import numpy as np
@@ -29,6 +31,10 @@ from yt8m.files import writing
 MEMORY_MB = 128  # of mapped files in a process's memory; the variable YT8M_MEMORY_MB says otherwise
 PAGE = mmap.PAGESIZE
 MOST_FILES = 10_240  # open at a time; what macOS allows
+DAMAGED = (  # what zipfile, zlib and numpy raise for it
+    *(ValueError, OSError, EOFError, RuntimeError, struct.error, zlib.error),
+    *(zipfile.BadZipFile, tokenize.TokenError),
+)
 BLOCK_BYTES = 1 << 20  # read or written at a time
 ALIGNMENT = 64  # bytes; where arrays begin in a .npz
 LOCAL_HEADER, ZIP64 = 30, 20  # bytes of a member's header in a .zip, and of its field of long sizes
@@ -90,18 +96,19 @@ def open_npz(path: Path) -> dict[str, np.ndarray]:
             }
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run `make` to build it") from error
-    except (ValueError, OSError, EOFError, struct.error, zipfile.BadZipFile) as error:
+    except DAMAGED as error:
         raise InputError(f"{path}: cannot be read ({error}); delete it, run `make`") from error
 
 
 def let_go() -> None:
     """Lets go of the pages of all mapped arrays if there are more than MEMORY_MB of them."""
     global _before
-    if _in_memory() - _before > _limit():
+    limit, held = _limit(), _in_memory()
+    if held is None or held - _before > limit:
         for mapped in list(_maps):
             if hasattr(mmap, "MADV_DONTNEED"):
                 mapped.madvise(mmap.MADV_DONTNEED)
-        _before = _in_memory()
+        _before = _in_memory() or 0
 
 
 def _limit() -> int:
@@ -111,11 +118,11 @@ def _limit() -> int:
     return int(text) << 20
 
 
-def _in_memory() -> int:
-    """Bytes of files, libraries too, that this process has in memory; where the system does not
-    tell, so many that they are let go of each time."""
+def _in_memory() -> int | None:
+    """Bytes of files, libraries too, that this process has in memory; None if the system does not
+    tell."""
     file = _opened_statm(os.getpid())
-    return _before + (1 << 62) if file is None else int(os.pread(file, 99, 0).split()[2]) * PAGE
+    return None if file is None else int(os.pread(file, 99, 0).split()[2]) * PAGE
 
 
 @functools.cache
@@ -149,7 +156,8 @@ def _allow_many_files() -> None:
 
 
 def _new(file, dtype: np.dtype, shape: tuple[int, ...], folder: Path) -> np.ndarray:
-    """What is written past the end of a disk kills a process, so its room is taken at once."""
+    """Takes the room at once, where the system can promise it: a process that writes into a mapped
+    file when the disk is full is killed."""
     start, size = file.tell(), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
     file.flush()
     try:

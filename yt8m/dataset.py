@@ -224,15 +224,14 @@ def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.
 def shuffled(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rows in a random order; more than TOGETHER of them in one that disks and memory like.
 
-    Blocks of NEIGHBOURS are then drawn at random, as many as make TOGETHER, and the rows of all of
-    these shuffled: what is read stays in one part of memory, and is never read by single rows.
+    Blocks of NEIGHBOURS are then drawn at random, as many as make half of TOGETHER or more, and the
+    rows of all of these shuffled: whatever is read of a file is used before it is let go of.
     """
     if len(rows) <= TOGETHER:
         return rng.permutation(rows)
     order, filled = np.empty_like(rows), 0
     starts = rng.permutation(np.arange(0, len(rows), NEIGHBOURS))
-    for first in range(0, len(starts), TOGETHER // NEIGHBOURS):
-        some = starts[first : first + TOGETHER // NEIGHBOURS]
+    for some in np.array_split(starts, -(-len(rows) // TOGETHER)):  # no group of one block alone
         drawn = rng.permutation(np.concatenate([rows[at : at + NEIGHBOURS] for at in some]))
         order[filled : (filled := filled + len(drawn))] = drawn
     return order

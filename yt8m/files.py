@@ -15,12 +15,16 @@ from pathlib import Path
 
 from yt8m.cli import InputError, log
 
+FULL = ("no space left", "not enough free space", "quota exceeded")  # by safetensors, numpy, ...
+FULL_BYTES = 1 << 20  # with less than that free, a disk is full, whatever torch says
+
 
 @contextlib.contextmanager
 def writing(path: Path):
     """Yields a temporary path beside `path`, to be created as a file or folder; renames on success.
 
-    A folder that exists at `path` is replaced. On an exception the temporary is removed.
+    A folder that exists at `path` is replaced. On an exception the temporary is removed; InputError
+    if it came with a full disk: libraries have many ways of saying so.
     """
     path = Path(path)
     temporary = path.with_name(path.name + ".tmp")
@@ -31,6 +35,11 @@ def writing(path: Path):
         if path.is_dir() or temporary.is_dir():
             remove(path)  # a folder cannot be renamed over what is there
         os.replace(temporary, path)
+    except Exception as error:
+        text = str(error).lower()
+        if any(word in text for word in FULL) or shutil.disk_usage(path.parent).free < FULL_BYTES:
+            raise InputError(f"{path}: the disk is full; free some and run it again") from error
+        raise
     finally:
         remove(temporary)
 

@@ -63,6 +63,7 @@ class Labels:
             some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
             np.cumsum(self.indptr[some + 1] - self.indptr[some], out=ends[1:])
             ends[1:] += ends[0]
+            let_go()
         indices = empty(folder, np.uint16, (int(indptr[-1]),))
         for start in range(0, len(rows), BLOCK):  # what is computed on the way is large
             some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]

@@ -11,7 +11,7 @@ import numpy as np
 
 from yt8m.arrays import empty, let_go, open_npz, write_npz
 from yt8m.cli import InputError
-from yt8m.splits import rows_of
+from yt8m.splits import find_rows
 
 BLOCK = 1 << 14  # videos copied at a time
 
@@ -45,7 +45,7 @@ class Predictions:
         """
         if np.array_equal(self.ids, ids):
             return self
-        rows = rows_of(ids, self.ids, self.where)
+        rows = find_rows(ids, self.ids, self.where)
         found = replace(to_fill(ids, self.classes.shape[1], folder), where=self.where)
         for start in range(0, len(rows), BLOCK):
             block = slice(start, start + BLOCK)

@@ -64,7 +64,7 @@ def row_finder(ids: np.ndarray, where):
     return find
 
 
-def rows_of(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
+def find_rows(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
     """The rows of `wanted`, which differ, in `ids`: int32 (n,). InputError as row_finder's."""
     if np.array_equal(ids, wanted):
         return np.arange(len(ids), dtype=np.int32)
@@ -81,9 +81,7 @@ class Splits:
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
         """Reads folds.npz and aligns it with a store's ids. InputError on missing or doubled."""
         arrays = open_npz(path)
-        if np.array_equal(arrays["ids"], ids):  # as the same store has them, each once
-            return cls(arrays["fold"])
-        return cls(arrays["fold"][rows_of(ids, arrays["ids"], path)])
+        return cls(arrays["fold"][find_rows(ids, arrays["ids"], path)])
 
     def write(self, path: Path, ids: np.ndarray) -> None:
         """Writes folds.npz."""
@@ -94,11 +92,11 @@ class Splits:
         return Splits(np.concatenate([self.fold, np.full(count, UNLABELLED, self.fold.dtype)]))
 
     def rows(self, k: int) -> np.ndarray:
-        """Rows of fold k: int32, as all rows are, half as large as numpy's own."""
+        """Rows of fold k: int32, as those of all sets here: half as large as numpy's own."""
         return _places(self.fold == k)
 
     def others(self, *folds: int) -> np.ndarray:
-        """Rows of every fold but these: what fold k's model trains on."""
+        """Rows of every fold but these: without fold k, what its models train on."""
         wanted = self.fold >= 0
         for k in folds:
             wanted &= self.fold != k

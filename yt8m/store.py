@@ -144,12 +144,16 @@ class Store:
         return self.kinds["frame"]
 
     def _load(self, path: Path) -> np.ndarray:
-        try:
-            return open_array(path)
-        except (OSError, ValueError, EOFError) as error:
-            raise InputError(
-                f"{self.folder}: incomplete ({path.name}: {error}); delete it and run `make`"
-            ) from error
+        return _opened(path, self.folder)
+
+
+def _opened(path: Path, store: Path) -> np.ndarray:
+    try:
+        return open_array(path)
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{store}: incomplete ({path.name}: {error}); delete it and run `make`"
+        ) from error
 
 
 class _Kind:
@@ -229,10 +233,7 @@ class _Kind:
         """An array of a part, mapped when first used and kept so."""
         if (part, name) not in self._arrays:
             path = self.parts[part] / f"{name}.npy"
-            try:
-                self._arrays[part, name] = open_array(path)
-            except FileNotFoundError as error:
-                raise InputError(f"{path}: is missing; delete the store and run `make`") from error
+            self._arrays[part, name] = _opened(path, path.parents[2])
         return self._arrays[part, name]
 
     def _offsets(self, part: int, name: str) -> np.ndarray:

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 
 from yt8m import device as devices
 from yt8m import metrics
+from yt8m.arrays import let_go
 from yt8m.checkpoint import Run
 from yt8m.cli import InputError, log
 from yt8m.dataset import Batch, Source, Targets, TargetSource, batch_rows
@@ -166,6 +167,7 @@ def logits_of(
             torch.manual_seed(seed_of(seed, "passes", number))
         with torch.inference_mode(), devices.autocast(device, precision):
             logits = mean_of_passes(model, batch, passes) if passes else model(batch).float()
+        let_go()
         yield chosen, logits
     model.eval()
 
