@@ -122,7 +122,7 @@ class Scores:
         """Every figure of the cell."""
         soft, own = self.run / "stacking" / "soft_labels.npz", self.run / "own_soft_labels.npz"
         parts = self.run / "first_level" / NETWORK
-        soft_labels.out_of_fold(parts, self.store.ids, self.splits).write(own)
+        soft_labels.out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)
         for name, remedy in REMEDIES.items():
             if "correction" in remedy:

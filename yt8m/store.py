@@ -150,6 +150,8 @@ class Store:
 def _opened(path: Path, store: Path) -> np.ndarray:
     try:
         return open_array(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing; delete the store and run `make`") from error
     except (OSError, ValueError, EOFError) as error:
         raise InputError(
             f"{store}: incomplete ({path.name}: {error}); delete it and run `make`"
