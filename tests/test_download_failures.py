@@ -38,7 +38,7 @@ def test_a_file_that_fails_is_one_clear_line_and_the_others_arrive(
 def test_a_server_that_fails_always_is_not_asked_for_everything(server, tmp_path):
     server.files.update({f"train{a}{b}.tfrecord": b"x" for a in "cde" for b in "cdefghijkl"})
     server.plan = Shards(server.files).plan
-    server.faults = {name: [404] for name in server.files}
+    server.faults = {name: [404] * 9 for name in server.files}
     with pytest.raises(InputError, match=r"404 Not Found.* \(42 of 42 are missing\)"):
         fetch(server, tmp_path, connections=1)
 
