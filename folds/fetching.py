@@ -6,7 +6,6 @@ ends early, nor does it resume: that is here.
 """
 
 import contextlib
-import errno
 import hashlib
 import http.client
 import os
@@ -17,7 +16,7 @@ import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 
-from yt8m.cli import InputError
+from yt8m.cli import DISK_FULL, InputError
 
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 18
@@ -192,7 +191,7 @@ def _disk(path: Path):
     try:
         yield
     except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+        if error.errno not in DISK_FULL:
             raise
         text = f"{path}: the disk is full; free some and run the command again, this file goes on"
         raise InputError(text) from error

@@ -22,7 +22,6 @@ from stacking.predict import read_booster
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
 from stacking.soft_labels import fold_predictions
 from yt8m import cli
-from yt8m.arrays import let_go
 from yt8m.cli import log
 from yt8m.config import read_snapshot
 from yt8m.files import read_json, write_json
@@ -34,7 +33,6 @@ from yt8m.store import Store
 
 FOLDS = range(NUM_FOLDS)
 TOP = 20  # what GAP@20 looks at
-BLOCK = 1 << 14  # videos at a time
 
 
 def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path) -> None:
@@ -109,11 +107,9 @@ def together(parts: list[Predictions], folder: Path) -> Predictions:
     width = min(TOP, *(part.classes.shape[1] for part in parts))
     pool, start = to_fill(np.concatenate([part.ids for part in parts]), width, folder), 0
     for part in parts:
-        for at in range(0, len(part.ids), BLOCK):
-            classes, logits = (x[at : at + BLOCK, :width] for x in (part.classes, part.logits))
-            place = slice(start, start := start + len(classes))
-            pool.classes[place], pool.logits[place] = classes, logits
-            let_go()
+        rows = np.arange(len(part.ids))
+        pool.put(start + rows, part, rows)
+        start += len(rows)
     return pool
 
 

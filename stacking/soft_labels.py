@@ -59,13 +59,7 @@ def out_of_fold(stacking: Path, ids: np.ndarray, splits: Splits, folder: Path) -
     whole = to_fill(ids[rows], width, folder)
     for fold, part in enumerate(parts):
         own = splits.rows(fold)
-        places = find_rows(ids[own], part.ids, part.where)
-        for start in range(0, len(own), BLOCK):
-            block = slice(start, start + BLOCK)
-            to = np.searchsorted(rows, own[block])
-            whole.classes[to] = part.classes[places[block], :width]
-            whole.logits[to] = part.logits[places[block], :width]
-            let_go()
+        whole.put(np.searchsorted(rows, own), part, find_rows(ids[own], part.ids, part.where))
     return whole
 
 

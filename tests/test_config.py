@@ -135,6 +135,10 @@ def test_what_fails_on_a_full_disk_says_so_whoever_wrote(tmp_path, monkeypatch):
             with writing(tmp_path / "a.pt"):
                 raise RuntimeError(text)
         assert not list(tmp_path.iterdir())
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: usage._replace(free=0))
+    with pytest.raises(InputError, match="a feature is not finite"):  # what is known is told
+        with writing(tmp_path / "a.pt"):
+            raise InputError("record 3: a feature is not finite")
 
 
 def test_a_users_mistake_is_one_line_and_status_2(capsys):

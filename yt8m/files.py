@@ -35,6 +35,8 @@ def writing(path: Path):
         if path.is_dir() or temporary.is_dir():
             remove(path)  # a folder cannot be renamed over what is there
         os.replace(temporary, path)
+    except InputError:
+        raise
     except Exception as error:
         text = str(error).lower()
         if any(word in text for word in FULL) or shutil.disk_usage(path.parent).free < FULL_BYTES:

@@ -47,12 +47,18 @@ class Predictions:
             return self
         rows = find_rows(ids, self.ids, self.where)
         found = replace(to_fill(ids, self.classes.shape[1], folder), where=self.where)
-        for start in range(0, len(rows), BLOCK):
-            block = slice(start, start + BLOCK)
-            found.classes[block] = self.classes[rows[block]]
-            found.logits[block] = self.logits[rows[block]]
-            let_go()
+        found.put(np.arange(len(rows)), self, rows)
         return found
+
+    def put(self, places: np.ndarray, others: "Predictions", rows: np.ndarray) -> None:
+        """Copies `rows` of others to `places` here, as many of the best classes as there is room
+        for: a block of videos at a time."""
+        width = self.classes.shape[1]
+        for start in range(0, len(rows), BLOCK):
+            to, of = places[start : start + BLOCK], rows[start : start + BLOCK]
+            self.classes[to] = others.classes[of, :width]
+            self.logits[to] = others.logits[of, :width]
+            let_go()
 
     @property
     def scores(self) -> np.ndarray:
