@@ -52,7 +52,7 @@ MAKEFLAGS     += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKEL
 # Threads of one job; jobs x threads beyond the cores make everything crawl.
 export OMP_NUM_THREADS := $(THREADS)
 export PYTHONUNBUFFERED := 1
-# Of the data's files, what one job keeps in memory: yt8m/arrays.py.
+# Of the data's files, what one job keeps in memory: yt8m/base/arrays.py.
 export YT8M_MEMORY_MB := $(MEMORY_MB)
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
@@ -78,7 +78,7 @@ ifneq ($(and $(MAKE_TERMOUT),$(filter-out dumb,$(TERM)),$(filter $(VIEWED),$(MAK
 $(sort $(MAKECMDGOALS)): live ; @:
 live:
 	@$(if $(VENV),$(MAKE) -s $(VENV))
-	@exec $(PYTHON) -m report.progress $(A) $(MAKECMDGOALS) --make $(MAKE_COMMAND) --jobs $(JOBS)
+	@exec $(PYTHON) -m jobs.live $(A) $(MAKECMDGOALS) --make $(MAKE_COMMAND) --jobs $(JOBS)
 else # up to the end of this file
 
 help: ## this list
@@ -123,7 +123,7 @@ venv: .venv/requirements.lock ## the environment, from requirements.lock
 
 status: ## per stage what is done, stale, missing; what `make all` would run, and how long
 	@test -x "$$(command -v $(PYTHON))" || { echo "error: make: there is no $(PYTHON) yet; run \`make venv\`" >&2; exit 2; }
-	@$(PYTHON) -m report.status $(A) --make $(MAKE_COMMAND) --jobs $(JOBS)
+	@$(PYTHON) -m jobs.status $(A) --make $(MAKE_COMMAND) --jobs $(JOBS)
 
 clean: ## removes the results of PLAN
 	rm -rf $(A)
@@ -153,7 +153,7 @@ $(A)/budget.txt: FORCE
 # ---- 1. folds --------------------------------------------------------------------------------------
 folds: $(A)/folds.npz ## records -> store, holdout and five folds
 $(A)/records/dataset.toml: | $(VENV)
-	$(RUN) $(PYTHON) -m yt8m.synthetic $(@D) --frames --videos 4000 --classes 80 --rgb 128 --audio 32
+	$(RUN) $(PYTHON) -m yt8m.records.synthetic $(@D) --frames --videos 4000 --classes 80 --rgb 128 --audio 32
 $(STORE)/manifest.json: $(A)/data.txt | $(VENV)
 	$(RUN) $(PYTHON) -m folds.decode '$(DATA)' $(STORE) $(if $(DESCRIPTION),--description '$(DESCRIPTION)') --jobs $(JOBS)
 $(STORE)/unlabelled/manifest.json: $(A)/unlabelled.txt $(STORE)/manifest.json
@@ -197,12 +197,12 @@ SEGMENTS  := $(SEGMENTED:%=$(A)/first_level/%/segments)
 $(SEGMENTS:%=%/config.json): $(A)/first_level/models.txt ; +@:
 define segments_job
 $1/fold$2/predictions.npz: $1/config.json $(patsubst %/,%,$(dir $1))/fold$2/predictions.npz
-	$$(RUN) $$(PYTHON) -m first_level.segments $$< $(STORE) $(A)/folds.npz $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
+	$$(RUN) $$(PYTHON) -m first_level.segments.train $$< $(STORE) $(A)/folds.npz $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
 $1/submission.csv: $1/fold$2/predictions.npz
 endef
 $(foreach s,$(SEGMENTS),$(foreach k,$(FOLDS),$(eval $(call segments_job,$s,$k))))
 $(SEGMENTS:%=%/submission.csv):
-	$(RUN) $(PYTHON) -m first_level.submission $^ $@
+	$(RUN) $(PYTHON) -m first_level.segments.submission $^ $@
 segments: $(SEGMENTS:%=%/submission.csv) ## 5-second segments by PLAN's models with a table [segments]
 	@test -n "$^" || { echo "error: make: no model of plan $(PLAN) has a table [segments]" >&2; exit 2; }
 	@$(PYTHON) -m report.segments $(SEGMENTS)
@@ -267,7 +267,7 @@ $(D)/reranker/model.txt: $(S)/config.json $(FOLDS:%=$(D)/reranker/fold%/rows/row
 	$(RUN) $(PYTHON) -m stacking.train $< $(D)/reranker $@ --fold -1 --threads $(THREADS)
 # Packing also writes the trees and the counts; if they are gone it packs again.
 $(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/reranker/reranker.onnx),$(wildcard $(D)/reranker/reranker.npz)),,FORCE)
-	$(RUN) $(PYTHON) -m distill.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
+	$(RUN) $(PYTHON) -m distill.export.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.
 $(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/student.json $(S)/soft_labels.npz $(MORE_FROM)
@@ -292,11 +292,11 @@ $(eval $(call stage_table,distill,$(STUDENTS)))
 
 # ---- 5. export and its figures -----------------------------------------------------------------------
 $(A)/export/model.json: $(D)/config.json $(STUDENTS) $(A)/budget.txt
-	$(ALONE) $(RUN) $(PYTHON) -m distill.export $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export.write $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 # Scoring also writes the export's predictions; if they are gone it scores again.
 $(A)/evaluation.json: $(A)/export/model.json $(if $(wildcard $(A)/evaluation_predictions.npz),,FORCE)
-	$(ALONE) $(RUN) $(PYTHON) -m distill.score $(@D)/export $(STORE) $(A)/folds.npz $@
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export.score $(@D)/export $(STORE) $(A)/folds.npz $@
 evaluate: $(A)/evaluation.json ## the export's six figures on the holdout
 	@cat $<
 submission: $(EXPORT)/model.json ## predictions of RECORDS (default: DATA) as OUT, by EXPORT
@@ -306,7 +306,7 @@ $(A)/summary.json: $(S)/report.json $(A)/evaluation.json
 bench: | $(VENV) ## ratios to other ways, into bench/results: make bench PARTS="decode rows"
 	$(ALONE) $(PYTHON) -m bench.speed.run bench/results --parts "$(PARTS)"
 plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
-	@$(PYTHON) -m bench.plan_cost $(PLAN) --videos $(if $(filter command line,$(origin VIDEOS)),$(VIDEOS),5600000) --device $(DEVICE) --cores $(JOBS)
+	@$(PYTHON) -m jobs.plan_cost $(PLAN) --videos $(if $(filter command line,$(origin VIDEOS)),$(VIDEOS),5600000) --device $(DEVICE) --cores $(JOBS)
 table: $(A)/summary.json ## the table of all systems
 	@$(PYTHON) -m report.table $<
 $(A)/report.html: $(A)/summary.json $(S)/soft_labels.npz $(A)/videos.txt

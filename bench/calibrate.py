@@ -1,4 +1,4 @@
-"""Measures what bench.plan_cost reckons with, on one core of this machine, in about a minute.
+"""Measures what jobs.plan_cost reckons with, on one core of this machine, in about a minute.
 
     python -m bench.calibrate [--toy]
 
@@ -12,18 +12,18 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from bench.plan_cost import CALIBRATION, OTHER_COLUMNS
 from bench.speed import generated
 from bench.speed.measure import in_turns
 from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
 from bench.speed.run import circumstances
 from folds.parts import Part, Shard, write_part
+from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
-from yt8m import cli
-from yt8m.files import remove, write_json
-from yt8m.framing import write_records
-from yt8m.records import Dims
+from yt8m.base import cli
+from yt8m.base.files import remove, write_json
+from yt8m.records.framing import write_records
+from yt8m.records.reader import Dims
 
 MODELS, KEPT = 20, 60
 

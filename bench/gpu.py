@@ -26,14 +26,14 @@ from bench.speed.networks import (
     synchronise,
 )
 from bench.speed.run import circumstances
-from distill.extractors import Extractor, WithHead
-from distill.student import Student
-from yt8m import cli
-from yt8m import device as devices
-from yt8m.cli import InputError, log
-from yt8m.dataset import Batch
-from yt8m.files import write_json
-from yt8m.tables import table
+from yt8m.base import cli
+from yt8m.base import device as devices
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import write_json
+from yt8m.base.tables import table
+from yt8m.inputs.batch import Batch
+from yt8m.networks.extractors import Extractor, WithHead
+from yt8m.networks.student import Student
 
 TOLERANCE = 5e-3  # of a score: products may be rounded to 10 bits (TF32) on a GPU
 

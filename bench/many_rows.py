@@ -17,13 +17,13 @@ import numpy as np
 from bench.speed.run import circumstances
 from bench.speed.scaling import FOLDS, measured, size_of
 from stacking.config import Stacking
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import read_json, working_in, write_json, writing
-from yt8m.predictions import Predictions
-from yt8m.splits import Splits
-from yt8m.store import Store
-from yt8m.tables import table
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.base.tables import table
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
 
 SIZES = "1000000 3000000 10000000"
 MODELS, LISTED, POOL = 85, 20, 48  # POOL: classes of a video that any model lists
@@ -60,7 +60,7 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
     own = [stack / f"fold{k}" for k in FOLDS]
     for verb in (
-        ["yt8m.synthetic", run / "records", "--videos", videos, *sizes],
+        ["yt8m.records.synthetic", run / "records", "--videos", videos, *sizes],
         ["folds.decode", run / "records", store, "--jobs", 1],
         ["folds.assign", store, splits],
         ["stacking.config", run / "stack.toml", config],

@@ -17,14 +17,14 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.speed.run import circumstances
-from report.dry_run import FOLDERS, STAGES
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import working_in, write_json, writing
-from yt8m.tables import table
+from jobs.dry_run import FOLDERS, STAGES
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import working_in, write_json, writing
+from yt8m.base.tables import table
 
 ROOT = Path(__file__).resolve().parents[1]
-OURS = ("folds", "first_level", "stacking", "distill", "report", "yt8m")
+OURS = ("folds", "first_level", "stacking", "distill", "jobs", "report", "yt8m")
 # Of a shared library or a Python file, by how its path begins or what its name holds.
 LIBRARIES = (
     ("torch", re.compile(r"torch|libc10|gomp|mkl|dnnl|safetensors")),
@@ -32,9 +32,7 @@ LIBRARIES = (
     ("LightGBM", re.compile(r"lightgbm")),
     (
         "records",
-        re.compile(
-            r"crc32c|_message|yt8m/(framing|layouts|wire|records|fields|store|encoding)\.py"
-        ),
+        re.compile(r"crc32c|_message|yt8m/records/|yt8m/data/store\.py"),
     ),
     ("ONNX", re.compile(r"onnx")),
 )

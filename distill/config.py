@@ -12,9 +12,11 @@ from typing import Annotated, Literal, get_args
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from yt8m import cli
-from yt8m.config import Config, read_toml, write_if_changed, write_snapshot
-from yt8m.settings import Inputs, Training
+from first_level.bundle.manifest import Member, ResnetModel
+from yt8m.base import cli
+from yt8m.base.config import Config, read_toml, write_if_changed, write_snapshot
+from yt8m.inputs.settings import Inputs
+from yt8m.training.settings import Training
 
 Part = Literal["student", "resnet", "refit"]  # "student": the paper's, with its extractors
 
@@ -43,15 +45,6 @@ class ResnetTraining(Training):
 class FineTuning(Training):
     epochs: int = Field(0, ge=0)  # off
     lr: float = Field(1e-4, gt=0)
-
-
-class ResnetModel(Config):
-    """Arguments of yt8m.resnet.ResNetLike."""
-
-    width: int = Field(1024, ge=4)
-    tower_blocks: int = Field(1, ge=0)
-    concat_blocks: int = Field(1, ge=0)
-    dropout: float = Field(0.4, ge=0, lt=1)
 
 
 class Resnet(Config):
@@ -135,6 +128,13 @@ class DistillConfig(Config):
             for others in ("dtype", "export", "refit", "resnet"):
                 del said[others]
         return json.dumps(said, indent=1, sort_keys=True) + "\n"
+
+
+def member_of(kind: str, settings: DistillConfig) -> Member:
+    """The member that a configuration describes."""
+    if kind == "resnet":
+        return Member(kind="resnet", resnet=settings.resnet.model)
+    return Member(kind="student", scale=settings.scale)
 
 
 def check_exportable(inputs: Inputs) -> None:

@@ -13,10 +13,11 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m import cli, metrics
-from yt8m.cli import InputError, log
-from yt8m.labels import Labels
-from yt8m.records import describe, find_shards, stream
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.records.labels import Labels
+from yt8m.records.reader import describe, find_shards, stream
+from yt8m.training import metrics
 
 HEADER = "VideoId,LabelConfidencePairs"
 MOST_PAIRS = 20

@@ -19,12 +19,12 @@ from pathlib import Path
 
 import numpy as np
 
-from distill import given
-from distill.exported import Exported
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import writing
-from yt8m.records import Video, describe, find_shards, frame_level, stream, video_level
+from distill.export import given
+from distill.export.run import Exported
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import writing
+from yt8m.records.reader import Video, describe, find_shards, frame_level, stream, video_level
 
 HEADER = "VideoId,LabelConfidencePairs"
 NAMED = "VideoId,Class,Name,Confidence"

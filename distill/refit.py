@@ -18,18 +18,18 @@ from tempfile import TemporaryDirectory
 
 import torch
 
-from distill.build import build_network
 from distill.config import DistillConfig, check_exportable
-from distill.manifest import Member
 from distill.train import Job, files_of, lessons, report
+from first_level.bundle.manifest import Member
+from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, architecture, build
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.config import read_snapshot
-from yt8m.files import fingerprint, remove, working_in
-from yt8m.splits import Splits, seed_of
-from yt8m.store import Dims, Store
-from yt8m.training import save_weights
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import fingerprint, remove, working_in
+from yt8m.data.splits import Splits, seed_of
+from yt8m.data.store import Dims, Store
+from yt8m.training.loop import save_weights
 
 
 def main(
@@ -73,7 +73,7 @@ def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
     before it is trained, on an untrained one."""
     if architecture(model.arch, where).level != "frame":
         return
-    from distill.onnx_graph import write_onnx  # its imports take seconds
+    from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
     network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
     frames = model.inputs.dims(dims).max_frames

@@ -10,10 +10,10 @@ import numpy as np
 import torch
 
 from distill.config import SoftLabels
-from yt8m.dataset import Targets
-from yt8m.labels import Labels
-from yt8m.predictions import Predictions, sigmoid
-from yt8m.splits import find_rows
+from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.data.splits import find_rows
+from yt8m.inputs.batch import Targets
+from yt8m.records.labels import Labels
 
 
 class SoftTargets:

@@ -18,22 +18,24 @@ import numpy as np
 import torch
 from torch import nn
 
-from distill.build import build_member, level_of, member_of
-from distill.config import DistillConfig
-from distill.extractors import LAYOUTS, Extractor, WithHead
-from distill.student import Student, num_values
+from distill.config import DistillConfig, member_of
 from distill.targets import SoftTargets
-from yt8m import cli, metrics
-from yt8m.cli import InputError, log
-from yt8m.config import read_snapshot
-from yt8m.dataset import Source
-from yt8m.epochs import seconds_of
-from yt8m.files import fingerprint, remove, working_in, write_json
-from yt8m.settings import Inputs, Training
-from yt8m.splits import UNLABELLED, Splits, seed_of, uniform
-from yt8m.store import MANIFEST, Store
-from yt8m.training import fit, load_weights, predict, save_weights, start_from_frequencies
-from yt8m.unlabelled import FOLDER, joined
+from first_level.bundle.network import build_member, level_of
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import fingerprint, remove, working_in, write_json
+from yt8m.base.run_log import seconds_of
+from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.data.store import MANIFEST, Store
+from yt8m.data.unlabelled import FOLDER, joined
+from yt8m.inputs.batch import Source
+from yt8m.inputs.settings import Inputs
+from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
+from yt8m.networks.student import Student, num_values
+from yt8m.training import metrics
+from yt8m.training.loop import fit, load_weights, predict, save_weights, start_from_frequencies
+from yt8m.training.settings import Training
 
 PARTS = (*LAYOUTS, "last", "resnet")
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"

@@ -14,18 +14,12 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.config import (
-    Config,
-    canonical,
-    read_toml,
-    says,
-    write_if_changed,
-    write_snapshot,
-)
-from yt8m.settings import Inputs, Training
-from yt8m.store import Dims
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.config import Config, canonical, read_toml, says, write_if_changed, write_snapshot
+from yt8m.data.store import Dims
+from yt8m.inputs.settings import Inputs
+from yt8m.training.settings import Training
 
 if TYPE_CHECKING:  # torch takes seconds to import, and make reads configurations at every call
     from torch import nn

@@ -9,13 +9,13 @@ from pathlib import Path
 
 from first_level.config import ModelConfig, build
 from first_level.train import Job, fingerprint_of, has_weights
-from yt8m import cli, device
-from yt8m.cli import InputError, log
-from yt8m.config import read_snapshot
-from yt8m.splits import Splits
-from yt8m.store import Store
-from yt8m.training import load_weights
-from yt8m.unlabelled import joined
+from yt8m.base import cli, device
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+from yt8m.data.unlabelled import joined
+from yt8m.training.loop import load_weights
 
 
 def main(

@@ -15,10 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from distill.manifest import MANIFEST, WEIGHTS
+from first_level.bundle.manifest import MANIFEST, WEIGHTS, read_manifest
 from first_level.config import EXPORTED, ModelConfig, build
-from yt8m.cli import InputError
-from yt8m.store import Dims
+from yt8m.base.cli import InputError
+from yt8m.data.store import Dims
 
 
 def files_of(config: ModelConfig, where) -> list[Path]:
@@ -90,17 +90,17 @@ def _weights(path: Path) -> dict[str, Tensor]:
 
 def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an export without its classifiers, which the model does not have."""
-    from distill.exported import Exported  # a fifth of the imports of a job, for few models
+    from first_level.bundle.network import load_network  # it imports all networks
 
-    exported = Exported(Path(config.start.weights), "torch")
-    theirs, ours = (i.model_dump() for i in (exported.manifest.inputs, config.inputs))
+    folder = Path(config.start.weights)
+    manifest = read_manifest(folder)
+    theirs, ours = (i.model_dump() for i in (manifest.inputs, config.inputs))
     different = [f"{k} = {theirs[k]!r}, not {ours[k]!r}" for k in theirs if theirs[k] != ours[k]]
     if different:
         raise InputError(
-            f"{exported.folder / MANIFEST}: was trained with [inputs] {'; '.join(different)}; say "
-            "the same"
+            f"{folder / MANIFEST}: was trained with [inputs] {'; '.join(different)}; say the same"
         )
-    return {k: v for k, v in exported.network.state_dict().items() if k in own}
+    return {k: v for k, v in load_network(folder, manifest).state_dict().items() if k in own}
 
 
 def _shape(tensor: Tensor | None) -> str:

@@ -14,12 +14,12 @@ from pathlib import Path
 import torch
 
 from first_level.config import ModelConfig, architecture, build
-from yt8m import device as devices
-from yt8m.cli import InputError
-from yt8m.config import read_snapshot
-from yt8m.dataset import Batch, Targets
-from yt8m.store import Dims
-from yt8m.training import load_weights
+from yt8m.base import device as devices
+from yt8m.base.cli import InputError
+from yt8m.base.config import read_snapshot
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch, Targets
+from yt8m.training.loop import load_weights
 
 KEPT = 64  # classes of a video that the teachers speak of; the others are taught as 0
 

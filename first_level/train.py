@@ -20,16 +20,17 @@ from torch import nn
 
 from first_level import start, teachers
 from first_level.config import ModelConfig, build
-from yt8m import cli, device, metrics
-from yt8m.config import read_snapshot
-from yt8m.dataset import HardTargets
-from yt8m.derived import source_of
-from yt8m.epochs import seconds_of
-from yt8m.files import fingerprint, read_json, working_in, write_json
-from yt8m.predictions import Predictions
-from yt8m.splits import Splits, seed_of, uniform
-from yt8m.store import Store
-from yt8m.training import (
+from yt8m.base import cli, device
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.run_log import seconds_of
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.store import Store
+from yt8m.inputs.batch import HardTargets
+from yt8m.inputs.derived import source_of
+from yt8m.training import metrics
+from yt8m.training.loop import (
     fit,
     load_weights,
     predict,

@@ -10,12 +10,12 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import InputError, log
-from yt8m.labels import Labels
-from yt8m.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
-from yt8m.store import Store
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import InputError, log
+from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
 
 BLOCK = 1 << 15  # videos at a time
 SHOWN = 5  # class names in the log

@@ -20,14 +20,14 @@ from joblib.externals.loky.process_executor import TerminatedWorkerError
 from folds.join import write_rows
 from folds.parts import MANIFEST as PART_MANIFEST
 from folds.parts import Part, Shard, group, write_part
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import InputError, log
-from yt8m.description import Description, Dims, describe, find_shards
-from yt8m.files import read_json, remove, working_in, write_json
-from yt8m.records import stream, widths
-from yt8m.store import DERIVED, MANIFEST, VERSION
-from yt8m.vocabulary import Vocabulary
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, remove, working_in, write_json
+from yt8m.data.store import DERIVED, MANIFEST, VERSION
+from yt8m.records.description import Description, Dims, describe, find_shards
+from yt8m.records.reader import stream, widths
+from yt8m.records.vocabulary import Vocabulary
 
 SAMPLE_BYTES = 4 << 20  # of shards, decoded to tell disk and time
 SAMPLE_SHARDS = 64

@@ -12,10 +12,10 @@ from pathlib import Path
 
 from folds.fetching import Fetcher, md5_of, partial_of, size_of
 from folds.partition import MIRRORS, File, Partition
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import read_json, working_in, write_json, writing
-from yt8m.vocabulary import read_vocabulary
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.records.vocabulary import read_vocabulary
 
 VOCABULARY = "https://research.google.com/youtube8m/csv/2/vocabulary.csv"
 VERIFIED = ".verified.json"  # name -> MD5, size, time: these need not be read again

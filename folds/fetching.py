@@ -16,7 +16,7 @@ import urllib.request
 from http import HTTPStatus
 from pathlib import Path
 
-from yt8m.cli import DISK_FULL, InputError
+from yt8m.base.cli import DISK_FULL, InputError
 
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 18

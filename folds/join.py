@@ -1,6 +1,6 @@
 """The rows of a store: all parts' ids and labels in one table, video and frame records joined.
 
-What is known of every video stays in files (yt8m/arrays.py), a block of them in memory; only where
+What is known of every video stays in files (base/arrays.py), a block of them in memory; only where
 videos are left out, or two kinds of records joined, are all ids compared in memory.
 """
 
@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from folds.parts import MANIFEST, Part, load
-from yt8m.arrays import create, let_go, scratch
-from yt8m.cli import InputError, log
-from yt8m.description import RATED
-from yt8m.files import read_json, writing
-from yt8m.labels import Labels
+from yt8m.base.arrays import create, let_go, scratch
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, writing
+from yt8m.records.description import RATED
+from yt8m.records.labels import Labels
 
 BLOCK = 1 << 15  # rows at a time
 SORTED = 1 << 18  # hashes of ids at a time

@@ -21,12 +21,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from folds.fetching import Fetcher
-from yt8m.cli import InputError
+from yt8m.base.cli import InputError
 
 MIRRORS = ("us", "eu", "asia")
 PLANS = "http://data.yt8m.org"
 SHARDS = "http://{mirror}.data.yt8m.org"
-# Where yt8m.description looks for records: those of 3/frame have rated segments.
+# Where yt8m.records.description looks for records: those of 3/frame have rated segments.
 FOLDERS = {"2/video": "video", "2/frame": "frame", "3/frame": "segment"}
 SPLITS = ("train", "validate", "test")
 DIGITS = string.ascii_lowercase + string.ascii_uppercase + string.digits

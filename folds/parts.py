@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from folds.column import Column
-from yt8m.arrays import open_array
-from yt8m.cli import InputError
-from yt8m.description import Description, Dims
-from yt8m.files import write_json, writing
-from yt8m.records import Columns, Reader, Video, video_level
-from yt8m.store import SEGMENT_TYPES, VERSION
+from yt8m.base.arrays import open_array
+from yt8m.base.cli import InputError
+from yt8m.base.files import write_json, writing
+from yt8m.data.store import SEGMENT_TYPES, VERSION
+from yt8m.records.description import Description, Dims
+from yt8m.records.reader import Columns, Reader, Video, video_level
 
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB

@@ -9,13 +9,13 @@ STORE has keeps its place there, in a fold or the holdout, and is left out here.
 from pathlib import Path
 
 from folds.decode import build, plan, signature
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.description import Description, find_shards
-from yt8m.files import fingerprint, working_in
-from yt8m.store import MANIFEST, Store
-from yt8m.unlabelled import FOLDER
-from yt8m.vocabulary import Vocabulary
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.files import fingerprint, working_in
+from yt8m.data.store import MANIFEST, Store
+from yt8m.data.unlabelled import FOLDER
+from yt8m.records.description import Description, find_shards
+from yt8m.records.vocabulary import Vocabulary
 
 LABELS = ("labels", *(name for name in Description.model_fields if name.startswith("segment_")))
 

@@ -11,7 +11,7 @@ import numpy as np
 from report.denoising import clean_labels
 from report.run import FOLD, Run, Sample, drawn, sample, values_at
 from stacking.rows import HOLDOUT, OWN
-from yt8m.predictions import Predictions, sigmoid
+from yt8m.data.predictions import Predictions, sigmoid
 
 SHOWN = 6  # best classes of each system; and all labels
 UNKNOWN = -1

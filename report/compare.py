@@ -14,12 +14,12 @@ from pathlib import Path
 import numpy as np
 
 from distill.evaluate import read_labels, read_predictions
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.labels import Labels
-from yt8m.predictions import Predictions
-from yt8m.splits import Splits
-from yt8m.store import Store
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
 
 LISTED = 20  # GAP@20
 

@@ -12,14 +12,14 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m import cli
-from yt8m.arrays import open_npz
-from yt8m.cli import InputError, log
-from yt8m.files import read_json, write_json
-from yt8m.labels import Labels
-from yt8m.predictions import Predictions
-from yt8m.splits import Splits, row_finder
-from yt8m.store import Store
+from yt8m.base import cli
+from yt8m.base.arrays import open_npz
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, write_json
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits, row_finder
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
 
 
 def main(run: Path) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 
 from report.run import Run
-from yt8m.files import read_json
+from yt8m.base.files import read_json
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 

@@ -13,12 +13,13 @@ from pathlib import Path
 import jinja2
 from markupsafe import Markup
 
-from report import browser, clean, confidence, curves, ensemble, error_figures, overview
+from report import browser, overview
+from report.figures import clean, confidence, curves, ensemble, error_figures
 from report.run import FOLD, Run, source_of
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import working_in, writing
-from yt8m.settings import Inputs
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import working_in, writing
+from yt8m.inputs.settings import Inputs
 
 TEMPLATES = Path(__file__).parent / "templates"
 

@@ -13,12 +13,12 @@ import numpy as np
 from report.summary import refitted
 from stacking.features import lookup
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
-from yt8m.cli import InputError
-from yt8m.files import read_json
-from yt8m.labels import Labels
-from yt8m.predictions import Predictions, sigmoid
-from yt8m.splits import NUM_FOLDS, Splits, row_finder, uniform
-from yt8m.store import Store
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json
+from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.data.splits import NUM_FOLDS, Splits, row_finder, uniform
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
 
 FOLD = 0
 EXPORTED = "evaluation_predictions.npz"

@@ -11,10 +11,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.files import read_json
-from yt8m.tables import shown, table
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json
+from yt8m.base.tables import shown, table
 
 COLUMNS = {
     "map_parent_video": "video's score",

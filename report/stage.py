@@ -9,10 +9,10 @@ beat) and distill (its parts). Gathers what the jobs reported; computes nothing 
 from pathlib import Path
 from statistics import mean
 
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.files import read_json, writing
-from yt8m.tables import shown, table
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json, writing
+from yt8m.base.tables import shown, table
 
 
 def main(stage: str, run: Path, out: Path) -> None:

@@ -10,9 +10,9 @@ is one model, trained on all folds' soft labels: it has no out-of-fold figure.
 
 from pathlib import Path
 
-from yt8m import cli
-from yt8m.files import read_json, write_json
-from yt8m.splits import NUM_FOLDS
+from yt8m.base import cli
+from yt8m.base.files import read_json, write_json
+from yt8m.data.splits import NUM_FOLDS
 
 FOLDS = range(NUM_FOLDS)
 

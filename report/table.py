@@ -5,9 +5,9 @@ python -m report.table artifacts/small/summary.json
 
 from pathlib import Path
 
-from yt8m import cli
-from yt8m.files import read_json
-from yt8m.tables import shown, table
+from yt8m.base import cli
+from yt8m.base.files import read_json
+from yt8m.base.tables import shown, table
 
 COLUMNS = {
     "system": ("system", "{}"),

@@ -13,10 +13,10 @@ import importlib.util
 from itertools import accumulate
 from pathlib import Path
 
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.epochs import FILE, read_log
-from yt8m.files import writing
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.files import writing
+from yt8m.base.run_log import FILE, read_log
 
 FIGURES = (
     "loss",

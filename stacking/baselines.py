@@ -13,9 +13,9 @@ from scipy.optimize import minimize
 
 from stacking.candidates import ranked
 from stacking.rows import Rows
-from yt8m.arrays import let_go
-from yt8m.predictions import Predictions, sigmoid, to_fill
-from yt8m.splits import uniform
+from yt8m.base.arrays import let_go
+from yt8m.data.predictions import Predictions, sigmoid, to_fill
+from yt8m.data.splits import uniform
 
 FIT_VIDEOS = 4000  # a fold; m + 1 numbers are fitted
 SAMPLED = 256  # of them, read at a time

@@ -11,8 +11,8 @@ from pathlib import Path
 import numpy as np
 
 from stacking.config import RankBy
-from yt8m.arrays import let_go
-from yt8m.predictions import Predictions, sigmoid, to_fill
+from yt8m.base.arrays import let_go
+from yt8m.data.predictions import Predictions, sigmoid, to_fill
 
 CHUNK = 1024  # videos averaged at a time
 RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places

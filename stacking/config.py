@@ -11,9 +11,9 @@ from typing import Literal
 
 from pydantic import Field
 
-from yt8m import cli
-from yt8m.cli import InputError
-from yt8m.config import Config, read_toml, write_snapshot
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.config import Config, read_toml, write_snapshot
 
 RankBy = Literal["probability", "logit", "rank"]
 

@@ -8,7 +8,7 @@ n videos of a chunk, m models, K entries of a list, M candidates, C classes.
 
 import numpy as np
 
-from yt8m.predictions import sigmoid
+from yt8m.data.predictions import sigmoid
 
 AGREEMENT = (
     "logit_mean",

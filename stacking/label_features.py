@@ -12,7 +12,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from yt8m.labels import Labels
+from yt8m.records.labels import Labels
 
 BLOCK = 1 << 16  # videos of which pairs are counted at a time
 NAMES = (

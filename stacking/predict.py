@@ -14,12 +14,12 @@ import numpy as np
 from stacking.candidates import ranked
 from stacking.config import Stacking
 from stacking.rows import HOLDOUT, OWN, Rows, column_names
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import InputError, log
-from yt8m.config import read_snapshot
-from yt8m.files import read_json
-from yt8m.predictions import Predictions, to_fill
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json
+from yt8m.data.predictions import Predictions, to_fill
 
 
 def main(

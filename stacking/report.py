@@ -21,15 +21,15 @@ from stacking.config import Stacking
 from stacking.predict import read_booster
 from stacking.rows import HOLDOUT, OWN, Rows, read_models
 from stacking.soft_labels import fold_predictions
-from yt8m import cli
-from yt8m.cli import log
-from yt8m.config import read_snapshot
-from yt8m.files import read_json, write_json
-from yt8m.labels import Labels
-from yt8m.metrics import cross_entropy, gap
-from yt8m.predictions import Predictions, to_fill
-from yt8m.splits import NUM_FOLDS, Splits
-from yt8m.store import Store
+from yt8m.base import cli
+from yt8m.base.cli import log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json, write_json
+from yt8m.data.predictions import Predictions, to_fill
+from yt8m.data.splits import NUM_FOLDS, Splits
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
+from yt8m.training.metrics import cross_entropy, gap
 
 FOLDS = range(NUM_FOLDS)
 TOP = 20  # what GAP@20 looks at

@@ -20,14 +20,14 @@ import numpy as np
 from stacking import features, label_features
 from stacking.candidates import pooled
 from stacking.config import Stacking
-from yt8m import cli
-from yt8m.arrays import create, let_go, open_array
-from yt8m.cli import InputError, log
-from yt8m.config import read_snapshot
-from yt8m.files import working_in, write_json, writing
-from yt8m.predictions import Predictions
-from yt8m.splits import NUM_FOLDS, Splits, find_rows
-from yt8m.store import Store
+from yt8m.base import cli
+from yt8m.base.arrays import create, let_go, open_array
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import working_in, write_json, writing
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
+from yt8m.data.store import Store
 
 OWN, HOLDOUT = "", "holdout_"  # prefixes of the two groups' files
 

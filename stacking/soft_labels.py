@@ -11,13 +11,13 @@ from pathlib import Path
 import numpy as np
 
 from stacking.candidates import averaged
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import log
-from yt8m.predictions import Predictions, sigmoid, to_fill
-from yt8m.splits import NUM_FOLDS, Splits, find_rows
-from yt8m.store import Store
-from yt8m.unlabelled import joined
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import log
+from yt8m.data.predictions import Predictions, sigmoid, to_fill
+from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
+from yt8m.data.store import Store
+from yt8m.data.unlabelled import joined
 
 BLOCK = 1 << 14  # videos at a time
 

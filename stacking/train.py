@@ -16,12 +16,12 @@ import numpy as np
 
 from stacking.config import Stacking, parameters
 from stacking.rows import OWN, Rows, column_names
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import InputError, log
-from yt8m.config import read_snapshot
-from yt8m.files import read_json, working_in, write_json, writing
-from yt8m.splits import NUM_FOLDS, uniform
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.data.splits import NUM_FOLDS, uniform
 
 LOG_EVERY = 50
 TOGETHER = 64  # videos, or rows by themselves, read before pages may be let go of

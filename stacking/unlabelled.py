@@ -16,15 +16,15 @@ from stacking.config import Stacking
 from stacking.label_features import label_features
 from stacking.predict import booster_of, scored
 from stacking.rows import described, find_lists, known_labels
-from yt8m import cli
-from yt8m.arrays import let_go
-from yt8m.cli import log
-from yt8m.config import read_snapshot
-from yt8m.files import read_json, working_in
-from yt8m.predictions import Predictions, to_fill
-from yt8m.splits import Splits
-from yt8m.store import Store
-from yt8m.unlabelled import joined
+from yt8m.base import cli
+from yt8m.base.arrays import let_go
+from yt8m.base.cli import log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json, working_in
+from yt8m.data.predictions import Predictions, to_fill
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+from yt8m.data.unlabelled import joined
 
 
 def main(

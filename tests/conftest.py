@@ -17,12 +17,12 @@ from shard_server import STALL, Shards, serving
 
 from distill.config import DistillConfig
 from folds import assign, decode, fetching
-from yt8m import synthetic
-from yt8m.config import write_snapshot
-from yt8m.records import describe, find_shards, stream, video_level
-from yt8m.splits import Splits
-from yt8m.store import DERIVED, Store
-from yt8m.training import save_weights
+from yt8m.base.config import write_snapshot
+from yt8m.data.splits import Splits
+from yt8m.data.store import DERIVED, Store
+from yt8m.records import synthetic
+from yt8m.records.reader import describe, find_shards, stream, video_level
+from yt8m.training.loop import save_weights
 
 
 def pytest_make_parametrize_id(val, argname):

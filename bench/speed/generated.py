@@ -8,9 +8,9 @@ from types import SimpleNamespace
 
 import numpy as np
 
-from yt8m.labels import Labels
-from yt8m.predictions import Predictions, sigmoid
-from yt8m.splits import Splits
+from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.data.splits import Splits
+from yt8m.records.labels import Labels
 
 RARE = 7.0  # logit of a class's mean below even odds
 

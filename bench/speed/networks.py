@@ -13,14 +13,14 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from bench.speed.measure import Timings, in_turns
 from first_level.models import lstm, netvlad
-from yt8m import device as devices
-from yt8m import losses
-from yt8m.adam import Adam
-from yt8m.dataset import Batch, Targets
-from yt8m.resnet import ResNetLike
-from yt8m.settings import Training
-from yt8m.store import Dims
-from yt8m.training import start_from_frequencies
+from yt8m.base import device as devices
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch, Targets
+from yt8m.networks.resnet import ResNetLike
+from yt8m.training import losses
+from yt8m.training.adam import Adam
+from yt8m.training.loop import start_from_frequencies
+from yt8m.training.settings import Training
 
 LABELS = 3  # of a video
 

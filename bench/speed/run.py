@@ -18,10 +18,10 @@ from importlib import import_module
 from pathlib import Path
 
 from bench.speed.measure import Figure
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import read_json, working_in, write_json, writing
-from yt8m.tables import table
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.base.tables import table
 
 PARTS = Path(__file__).parent / "parts"
 TITLES = ["part", "figure", "measured", "wanted", "reached", "note", "commit", "date"]

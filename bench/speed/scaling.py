@@ -19,9 +19,9 @@ from pathlib import Path
 
 from bench.speed.chart import lines_chart
 from bench.speed.measure import Figure
-from yt8m import cli
-from yt8m.cli import InputError, log
-from yt8m.files import read_json, working_in, write_json, writing
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import read_json, working_in, write_json, writing
 
 SIZES = "3000 10000 30000"
 FOLDS = range(5)
@@ -84,7 +84,7 @@ def commands(size: int, run: Path) -> dict[str, list[list]]:
     own = [stack / f"fold{k}" for k in FOLDS]
     model = first / "mlp"
     return {
-        "records": [["yt8m.synthetic", run / "records", "--videos", size, *sizes]],
+        "records": [["yt8m.records.synthetic", run / "records", "--videos", size, *sizes]],
         "decode": [["folds.decode", run / "records", store, "--jobs", 1]],
         "assign": [["folds.assign", store, folds]],
         "first_level": [

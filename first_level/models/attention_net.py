@@ -8,11 +8,11 @@ head weighs its own H / heads units of v. (B, T, D) -> (B, C); H: width of a lay
 import torch
 from torch import Tensor, nn
 
-from first_level.layers import dense, masked_mean, masked_softmax
-from yt8m.dataset import Batch
-from yt8m.linear import Linear
-from yt8m.settings import Size
-from yt8m.store import Dims
+from yt8m.base.config import Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import dense, masked_mean, masked_softmax
+from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):

@@ -9,12 +9,12 @@ gated DBoF: both). (B, T, D) -> (B, C).
 
 from torch import Tensor, nn
 
-from first_level.layers import ContextGating, classifier, dense, masked_max, padded, real_rows
-from yt8m.dataset import Batch
-from yt8m.dropout import Dropout
-from yt8m.linear import Linear
-from yt8m.settings import Count, Size
-from yt8m.store import Dims
+from yt8m.base.config import Count, Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, padded, real_rows
+from yt8m.networks.dropout import Dropout
+from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):

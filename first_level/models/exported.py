@@ -1,6 +1,6 @@
 """An export's network without its classifier, and a new one: transfer to other classes.
 
-The export (distill/export.py) is named by [start] weights, which also gives the values; [inputs]
+The export (distill/export/) is named by [start] weights, which also gives the values; [inputs]
 must be the export's. The features are what its classifier saw: the penultimate layer, of several
 members side by side. (B, R), (B, A) -> (B, C); W: width of the features.
 """
@@ -10,11 +10,11 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from distill.build import build_member
-from distill.manifest import read_manifest
-from yt8m.dataset import Batch
-from yt8m.linear import Linear
-from yt8m.store import Dims
+from first_level.bundle.manifest import read_manifest
+from first_level.bundle.network import build_member
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):

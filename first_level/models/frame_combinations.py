@@ -10,10 +10,10 @@ from dataclasses import replace
 import torch
 from torch import Tensor, nn
 
-from yt8m.dataset import Batch
-from yt8m.resnet import ResNetLike
-from yt8m.settings import Count, Size
-from yt8m.store import Dims
+from yt8m.base.config import Count, Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.resnet import ResNetLike
 
 
 class Model(nn.Module):

@@ -7,9 +7,9 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yt8m.dataset import Batch
-from yt8m.linear import Linear
-from yt8m.store import Dims
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):

@@ -9,12 +9,12 @@ layers, the same for all classes, make one score of them, which is added to thei
 import torch
 from torch import Tensor, nn
 
-from first_level.layers import padded, real_rows
-from yt8m.dataset import Batch
-from yt8m.linear import Linear
-from yt8m.resnet import ResNetLike
-from yt8m.settings import Count, Size
-from yt8m.store import Dims
+from yt8m.base.config import Count, Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import padded, real_rows
+from yt8m.networks.linear import Linear
+from yt8m.networks.resnet import ResNetLike
 
 
 class Model(nn.Module):

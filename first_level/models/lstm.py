@@ -10,12 +10,12 @@ all have 90 frames, for which that is a constant factor. Then `hidden` layers, a
 import torch
 from torch import Tensor, nn
 
-from first_level.layers import MaskedBatchNorm, Recurrent, dense, ramp
-from yt8m.dataset import Batch
-from yt8m.dropout import Dropout
-from yt8m.linear import Linear
-from yt8m.settings import Size
-from yt8m.store import Dims
+from yt8m.base.config import Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, dense, ramp
+from yt8m.networks.dropout import Dropout
+from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):

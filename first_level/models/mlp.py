@@ -9,10 +9,10 @@ units (NeXtVLAD, Lin et al. 2018, 1811.05014: gating = 8).
 
 from torch import Tensor, nn
 
-from first_level.layers import ContextGating, classifier, dense
-from yt8m.dataset import Batch
-from yt8m.settings import Count, Size
-from yt8m.store import Dims
+from yt8m.base.config import Count, Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import ContextGating, classifier, dense
 
 
 class Model(nn.Module):

@@ -17,9 +17,9 @@ import torch.nn.functional as F
 from pydantic import Field
 from torch import Tensor, nn
 
-from yt8m.dataset import Batch, Targets
-from yt8m.settings import Size
-from yt8m.store import Dims
+from yt8m.base.config import Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch, Targets
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]

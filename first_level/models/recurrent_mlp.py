@@ -6,10 +6,10 @@ The last output of the last layer -> C. Published: GRU 1024 x 2 and 1024 x 4 lay
 
 from torch import Tensor, nn
 
-from yt8m.dataset import Batch
-from yt8m.linear import Linear
-from yt8m.settings import Size
-from yt8m.store import Dims
+from yt8m.base.config import Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.linear import Linear
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 

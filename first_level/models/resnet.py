@@ -3,7 +3,7 @@
 Best published: blocks 4/4, dropout 0.4, mixup 0.3. (B, R), (B, A) -> (B, C).
 """
 
-from yt8m.resnet import ResNetLike
+from yt8m.networks.resnet import ResNetLike
 
 
 class Model(ResNetLike):

@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from first_level.layers import masked_mean
-from yt8m.dataset import Batch
-from yt8m.dropout import Dropout
-from yt8m.linear import Linear
-from yt8m.settings import Size
-from yt8m.store import Dims
+from yt8m.base.config import Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.blocks import masked_mean
+from yt8m.networks.dropout import Dropout
+from yt8m.networks.linear import Linear
 
 
 class Layer(nn.Module):

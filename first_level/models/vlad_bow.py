@@ -11,12 +11,12 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yt8m.dataset import Batch
-from yt8m.dropout import Dropout
-from yt8m.linear import Linear
-from yt8m.resnet import ResNetLike
-from yt8m.settings import Count, Size
-from yt8m.store import Dims
+from yt8m.base.config import Count, Size
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch
+from yt8m.networks.dropout import Dropout
+from yt8m.networks.linear import Linear
+from yt8m.networks.resnet import ResNetLike
 
 
 class Words(nn.Module):

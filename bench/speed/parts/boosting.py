@@ -14,8 +14,8 @@ from bench.speed.measure import Figure, in_turns, ratio
 from stacking import predict, train
 from stacking.config import Booster, Stacking, parameters
 from stacking.rows import OWN, Rows, write_fold
-from yt8m import metrics
-from yt8m.files import write_json
+from yt8m.base.files import write_json
+from yt8m.training import metrics
 
 SHARED = (
     "objective",

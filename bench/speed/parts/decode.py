@@ -6,9 +6,9 @@ import numpy as np
 from tfrecord.reader import tfrecord_loader
 
 from bench.speed.measure import Figure, in_turns, ratio
-from yt8m.description import Description
-from yt8m.framing import messages, read_records, write_records
-from yt8m.records import Reader
+from yt8m.records.description import Description
+from yt8m.records.framing import messages, read_records, write_records
+from yt8m.records.reader import Reader
 
 CLASSES, RGB, AUDIO = 3862, 1024, 128
 NAMES = Description(classes=CLASSES)

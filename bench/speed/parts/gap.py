@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.speed.measure import Figure, in_turns
-from yt8m import cli, metrics
-from yt8m.labels import Labels
+from yt8m.base import cli
+from yt8m.records.labels import Labels
+from yt8m.training import metrics
 
 CLASSES, K = 3862, 20
 

@@ -11,11 +11,11 @@ import torch
 from safetensors.torch import save_file
 
 from bench.speed.measure import Figure, in_turns, ratio
-from distill.build import Member, build_network
-from distill.onnx_graph import write_onnx
-from distill.rounding import load_rounded, rounded_state
-from yt8m.settings import Inputs
-from yt8m.store import Dims
+from distill.export.onnx_graph import write_onnx
+from first_level.bundle.network import Member, build_network
+from first_level.bundle.rounding import load_rounded, rounded_state
+from yt8m.data.store import Dims
+from yt8m.inputs.settings import Inputs
 
 FORMS = {"float32": 2.0, "int8": 4.0}  # times faster that are wanted
 

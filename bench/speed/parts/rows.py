@@ -13,8 +13,8 @@ from bench.speed import generated
 from bench.speed.measure import Figure, in_turns
 from stacking.config import Stacking
 from stacking.rows import write_fold
-from yt8m import cli
-from yt8m.predictions import sigmoid
+from yt8m.base import cli
+from yt8m.data.predictions import sigmoid
 
 CLASSES, KEPT, BEST = 3862, 60, 20
 PUBLISHED = 50  # times faster than the published build is wanted

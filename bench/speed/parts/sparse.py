@@ -6,8 +6,8 @@ import numpy as np
 
 from bench.speed import generated
 from bench.speed.measure import Figure
-from yt8m import metrics
-from yt8m.predictions import Predictions, sigmoid
+from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.training import metrics
 
 CLASSES, KEPT = 3862, 40
 

@@ -6,7 +6,7 @@ import torch
 
 from bench.speed.measure import Figure, ratio
 from bench.speed.networks import FRAMES, RESNETS, matrix_rate, steps
-from yt8m import cli
+from yt8m.base import cli
 
 
 def figures(toy: bool, folder: Path) -> list[Figure]:

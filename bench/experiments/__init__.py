@@ -1,0 +1,1 @@
+"""Experiments: options of models and students measured on the same videos."""

@@ -1,0 +1,160 @@
+"""Measures options of a student on videos that choices may be made by.
+
+    make stacking PLAN=small ARTIFACTS=tuning HOLDOUT=0.4 DATA=...
+    cd bench/experiments
+    python -m bench.experiments.students student_options tuning/small OUT --quoted 0.1
+    python -m bench.experiments.students paper_student_options tuning/small OUT --part student
+
+Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike, or the paper's student,
+on the soft labels of a run, every part in a process of its own on one thread. No fold may judge it
+(docs/distill.md, "The leak"), nor may the holdout that figures are quoted of: so the run sets more
+aside than that, and the videos that HOLDOUT=--quoted would set aside are left out. Settings that
+agree in what decides the extractors share them. Finished parts in OUT are kept, so a killed call
+goes on. The table is printed, and written as OUT/table.md.
+"""
+
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+
+from bench.experiments.jobs import together, verb
+from distill.config import DistillConfig
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+from yt8m.base.config import canonical, read_toml, write_snapshot
+from yt8m.base.files import fingerprint, read_json, write_json, writing
+from yt8m.base.tables import table
+from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
+from yt8m.data.store import MANIFEST, Store
+from yt8m.networks.extractors import LAYOUTS
+
+BASE = "base"  # the TOML that the others are compared with, if it is there
+# Settings that no extractor depends on; any other one keeps extractors apart.
+OF_OTHERS = ("last_layers", "dropout", "fine_tune", "resnet", "refit", "export", "dtype")
+
+
+def main(
+    configs: Path,
+    run: Path,
+    out: Path,
+    *,
+    quoted: float = 0.1,
+    part: str = "resnet",
+    jobs: int = 2,
+    unlabelled: Path | None = None,
+) -> None:
+    """Trains --part of every TOML of the folder CONFIGS and prints the table.
+
+    --part: resnet, the ResNetLike; student, the paper's with its extractors. --unlabelled: soft
+    labels of the videos of UNLABELLED, which then train all of them too.
+    """
+    if jobs < 1:
+        raise InputError(f"--jobs {jobs}: 1 or more is allowed")
+    if part not in ("resnet", "student"):
+        raise InputError(f"--part {part}: no such student; allowed: resnet, student")
+    plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
+    if not plans:
+        raise InputError(f"{configs}: no settings (*.toml) there")
+    folds, data = out / "folds.npz", Store(run / "store")
+    judges = judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted)
+    out.mkdir(parents=True, exist_ok=True)
+    judges.write(folds, data.ids)
+    given = Given(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
+    first, then = {}, {}  # jobs by their folders; those of `then` build on the others
+    for name, plan in plans.items():
+        if part == "resnet":
+            then[name] = Job(plan, "resnet", out / name / "resnet", name)
+            continue
+        below = extractors_of(plan, out)
+        first |= {job.folder: job for job in below}
+        then[name] = Job(plan, "last", below[0].folder.parent / name, name)
+    for stage in (first, then):
+        together([partial(job.run, given) for job in stage.values()], jobs)
+    lines = lines_of(then)
+    cli.log("\n".join(lines))
+    with writing(out / "table.md") as temporary:
+        temporary.write_text("\n".join(lines) + "\n")
+
+
+def judged(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
+    """The same without the videos that a holdout of the share `quoted` has. InputError when the
+    run holds out no others."""
+    fold = splits.fold.copy()
+    fold[uniform(ids, "holdout") < quoted] = UNUSED
+    if (fold >= 0).sum() < (splits.fold >= 0).sum() or not (fold == HOLDOUT).any():
+        raise InputError(
+            f"--quoted {quoted:g}: the run must hold out more than that; "
+            f"run it with HOLDOUT={quoted + 0.15:g} and its own ARTIFACTS"
+        )
+    return Splits(fold)
+
+
+@dataclass(frozen=True)
+class Given:
+    """What every part learns from."""
+
+    store: Path
+    folds: Path
+    soft_labels: Path
+    unlabelled: Path | None
+
+
+@dataclass(frozen=True)
+class Job:
+    """One part of a student, in a process of its own."""
+
+    plan: DistillConfig
+    part: str
+    folder: Path
+    title: str
+
+    def run(self, given: Given) -> None:
+        """Trains the part, unless it was trained from just these inputs."""
+        self.folder.mkdir(parents=True, exist_ok=True)
+        config, done = self.folder / "config.json", self.folder / "done.json"
+        write_snapshot(config, self.plan)
+        learnt = [given.folds, given.soft_labels, *([given.unlabelled] if given.unlabelled else [])]
+        made_from = fingerprint(config, given.store / MANIFEST, *learnt, *self.below())
+        if done.is_file() and read_json(done) == made_from:
+            return
+        more = ["--unlabelled", given.unlabelled] if given.unlabelled else []
+        paths = [config, given.store, given.folds, given.soft_labels, self.folder]
+        verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
+        write_json(done, made_from)
+
+    def below(self) -> list[Path]:
+        """The weights that this part builds on: last layers on those of the extractors."""
+        names = [f"extractor_{letter}" for letter in LAYOUTS] if self.part == "last" else []
+        return [self.folder.parent / name / "weights.safetensors" for name in names]
+
+    def figures(self) -> tuple[float, float]:
+        """(GAP@20 of those who judge, seconds of all that was trained for it)."""
+        report = read_json(self.folder / "report.json")
+        below = [read_json(path.with_name("report.json")) for path in self.below()]
+        seconds = [part["seconds"] for part in below]
+        return report["gap_holdout"], report["seconds"] + sum(seconds)
+
+
+def extractors_of(plan: DistillConfig, out: Path) -> list[Job]:
+    """The jobs of a plan's six extractors, in a folder named by what decides them."""
+    decides = {name: value for name, value in plan if name not in OF_OTHERS}
+    plan = DistillConfig(**decides)
+    folder = out / f"extractors_{fingerprint(canonical(plan))}"
+    names = [f"extractor_{letter}" for letter in LAYOUTS]
+    return [Job(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
+
+
+def lines_of(jobs: dict[str, Job]) -> list[str]:
+    """A table, best first: GAP@20, how far from BASE, seconds."""
+    figures = {name: job.figures() for name, job in jobs.items()}
+    rows = []
+    for name, (gap, seconds) in sorted(figures.items(), key=lambda found: -found[1][0]):
+        apart = f"{gap - figures[BASE][0]:+.4f}" if BASE in figures else "-"
+        rows.append([name, f"{gap:.4f}", apart, f"{seconds:.0f}"])
+    return table(["student", "GAP", "against base", "seconds"], rows)
+
+
+if __name__ == "__main__":
+    cli.run(main)

@@ -1,0 +1,1 @@
+"""The export: how it is written, and all that its receiver runs."""

@@ -1,0 +1,129 @@
+"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph, but for
+the products of 8-bit weights (integer_products.py).
+
+Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
+input. Of networks that take frames: rgb (N, T, R), audio (N, T, A) and lengths int64 (N,), how many
+frames of each video are real. Outputs scores (N, C), logits (N, C): the mean of the models' logits,
+which are the output models (m, N, C) where there are several. N and T are free. Needs onnx and
+onnxscript.
+"""
+
+import logging
+import warnings
+from pathlib import Path
+
+import numpy as np
+import onnx
+import torch
+from onnx import TensorProto, helper, numpy_helper
+from torch import Tensor, nn
+
+from distill.export.integer_products import STEP, multiply_in_8_bits, replace, units_of
+from first_level.bundle.network import Network, mean_of
+from yt8m.data.store import Dims
+
+SMALL = 128  # weights with fewer values stay float32
+OUTPUTS = (["scores", "logits"], ["scores", "logits", "models"])  # of one model, of several
+
+
+class _Graph(nn.Module):
+    """A network over the modalities that the data has, with scores beside the logits."""
+
+    def __init__(self, network: Network, names: list[str]):
+        super().__init__()
+        self.network, self.names = network, names
+
+    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
+        given = dict(zip(self.names, features, strict=True))
+        absent = features[0][..., :0]
+        given = {"rgb": absent, "audio": absent} | given
+        models = self.network.of_models(**given)
+        logits = mean_of(models)
+        outputs = (logits.sigmoid(), logits)
+        return outputs if len(models) == 1 else (*outputs, torch.stack(models))
+
+
+def input_names(dims: Dims) -> list[str]:
+    """The graph's inputs."""
+    names = [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
+    return names + ["lengths"] * (dims.max_frames > 0)
+
+
+def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
+    """Inputs to trace with, and the free axes of each."""
+    free, frames = {0: torch.export.Dim("videos", min=1)}, min(dims.max_frames, 5)
+    lengths = [torch.full((3,), frames)] if frames else []
+    if frames > 1:  # an axis that can be 1 alone is not free
+        free[1] = torch.export.Dim("frames", min=1, max=dims.max_frames)
+    shape = (3, frames) if frames else (3,)
+    features = [torch.zeros(*shape, width) for width in (dims.rgb, dims.audio) if width]
+    return features + lengths, [free] * len(features) + [{0: free[0]}] * len(lengths)
+
+
+def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
+    """Writes the graph; `dtype` is how its weights are stored: float32, float16 or int8.
+
+    dims: of the data; their max_frames are 0 if the network takes no frames. ValueError when a
+    network has no graph for any number of videos and frames.
+    """
+    names, (example, axes) = input_names(dims), _examples(dims)
+    for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        program = torch.onnx.export(
+            _Graph(network, names).eval(),
+            tuple(example),
+            input_names=names,
+            output_names=OUTPUTS[len(network.groups) > 1],
+            dynamic_shapes=(tuple(axes),),
+            dynamo=True,
+            optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
+            verbose=False,
+        )
+    model = program.model_proto
+    _check_axes(model.graph, axes)
+    for node in model.graph.node:
+        del node.metadata_props[:]  # where in the Python code each node comes from
+    if dtype != "float32":
+        _shrink(model.graph, dtype)
+    onnx.save_model(model, path)
+
+
+def _check_axes(graph: onnx.GraphProto, axes: list[dict]) -> None:
+    """The exporter says nothing when it ties an axis to the example."""
+    for given, free in zip(graph.input, axes, strict=True):
+        sizes = given.type.tensor_type.shape.dim
+        for axis in free:
+            if not sizes[axis].dim_param:
+                size = sizes[axis].dim_value
+                raise ValueError(f"axis {axis} of {given.name} is always {size} in its graph")
+
+
+def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
+    """Stores large float32 weights smaller, and nodes that widen them again where they are used:
+    Cast of float16, DequantizeLinear of the rows of an int8 matrix."""
+    widening, steps = [], []
+    if dtype == "int8":
+        multiply_in_8_bits(graph)
+    for weight in graph.initializer:
+        values = numpy_helper.to_array(weight)
+        if (
+            weight.data_type != TensorProto.FLOAT
+            or values.size < SMALL
+            or weight.name.endswith(STEP)
+        ):
+            continue
+        name = weight.name
+        in_units = units_of(values) if dtype == "int8" and values.ndim == 2 else None
+        if in_units is not None:
+            units, step, axis = in_units
+            weight.CopyFrom(numpy_helper.from_array(units, name + "_int8"))
+            steps.append(numpy_helper.from_array(step, name + STEP))
+            inputs = [weight.name, steps[-1].name]
+            widening.append(helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
+        else:
+            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
+            widening.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
+    graph.initializer.extend(steps)
+    replace(graph.node, [*widening, *graph.node])

@@ -1,0 +1,84 @@
+"""The six figures of an export on the holdout.
+
+    python -m distill.export.score EXPORT STORE FOLDS.npz OUT.json
+
+Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
+when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
+OUT_predictions.npz, for the report.
+"""
+
+from pathlib import Path
+
+import numpy as np
+from scipy.special import logit
+
+from distill.export import given
+from distill.export.run import Exported
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import write_json
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+from yt8m.inputs.batch import batch_rows
+from yt8m.training import metrics
+
+KEEP = 64  # classes of each video in OUT_predictions.npz
+LISTED = 20  # classes that the figures are of
+
+
+def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1) -> None:
+    """Writes gap20, map, classes, hit1, hit5, perr and videos of EXPORT on the holdout to OUT."""
+    exported, data = Exported(export, threads=threads), Store(store)
+    if exported.manifest.classes != data.dims.classes:
+        raise InputError(
+            f"{export}: has {exported.manifest.classes} classes and {store} {data.dims.classes}; "
+            "they are of different data sets"
+        )
+    rows = Splits.read(folds, data.ids).holdout
+    best = best_of(exported, data, rows)
+    figures = figures_of(*best, data, rows)
+    predictions_of(data.ids[rows], *best).write(out.with_name(f"{out.stem}_predictions.npz"))
+    write_json(out, figures)
+    log(f"[score] {export} on {len(rows):,} videos of the holdout: " + _text(figures))
+
+
+def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best classes of store rows, KEEP or as many as the export gives: classes int64 and
+    scores float64, (n, k) each, best first."""
+    if not len(rows):
+        keep = min(KEEP, data.dims.classes)
+        return np.zeros((0, keep), np.int64), np.zeros((0, keep))
+    parts = [
+        exported.top(**batch, k=KEEP)
+        for chunk in batch_rows(rows, 512)
+        for batch in given.of_store(data, chunk, exported.manifest.frames)
+    ]
+    classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return classes, scores
+
+
+def predictions_of(ids: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Predictions:
+    """The same as Predictions."""
+    limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
+    logits = logit(scores).clip(-limit, limit).astype(np.float16)
+    return Predictions(ids, classes.astype(np.uint16), logits)
+
+
+def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:
+    """metrics.evaluate of the 20 best classes of store rows; None each without rows."""
+    if not len(rows):
+        names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
+        return dict.fromkeys(names)
+    best = classes[:, :LISTED], scores[:, :LISTED]
+    return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
+
+
+def _text(figures: dict) -> str:
+    """On one line; a dash for a figure that could not be taken."""
+    pairs = ((name, "-" if v is None else f"{v:.5g}") for name, v in figures.items())
+    return ", ".join(f"{name} {value}" for name, value in pairs)
+
+
+if __name__ == "__main__":
+    cli.run(main)

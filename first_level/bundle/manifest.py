@@ -1,0 +1,79 @@
+"""model.json: what an export is. No torch: an export predicts without it, too.
+
+Letters: R rgb, A audio, C classes.
+"""
+
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field
+
+from first_level.config import ModelConfig
+from yt8m.base.cli import InputError
+from yt8m.base.config import Config, validated
+from yt8m.base.files import read_json
+from yt8m.data.store import Dims
+from yt8m.inputs.settings import Inputs
+
+FORMAT = 2
+WEIGHTS, GRAPH, MANIFEST = "model.safetensors", "model.onnx", "model.json"
+README = "README.md"
+
+
+class ResnetModel(Config):
+    """Arguments of yt8m.networks.resnet.ResNetLike."""
+
+    width: int = Field(1024, ge=4)
+    tower_blocks: int = Field(1, ge=0)
+    concat_blocks: int = Field(1, ge=0)
+    dropout: float = Field(0.4, ge=0, lt=1)
+
+
+class Member(Config):
+    """One student: the six-extractor one at a scale, or a ResNetLike; or a copy of a refitted
+    model, which has a name and its own inputs."""
+
+    kind: Literal["student", "resnet", "refit"]
+    scale: float = 1.0
+    resnet: ResnetModel | None = None
+    name: str | None = None
+    refit: ModelConfig | None = None
+
+
+class Manifest(Config):
+    """model.json."""
+
+    format: int
+    plan: str
+    revision: str | None  # of the code that wrote it
+    rgb: int  # width of the raw features; 0: absent
+    audio: int
+    classes: int
+    class_names: list[str]
+    inputs: Inputs
+    members: list[Member]
+    dtype: str
+    values: int
+    frames: int = 0  # the most of a video that it takes; 0: the mean over them
+    reranked: bool = False  # the files of distill/export/reranker.py are there
+
+    @property
+    def dims(self) -> Dims:
+        return Dims(self.rgb, self.audio, self.classes, self.frames)
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """What an export folder says of itself. InputError when it is not one."""
+    if not (folder / MANIFEST).is_file():
+        raise InputError(f"{folder}: not an export (no {MANIFEST}); `make export` writes one")
+    values = read_json(folder / MANIFEST)
+    if not isinstance(values, dict) or values.get("format") != FORMAT:
+        raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
+    return validated(values, Manifest, folder / MANIFEST)
+
+
+def groups_of(descriptions: list[Member]) -> tuple[list[str], list[int]]:
+    """Names of the models, and of each member the place of its own; copies share their name."""
+    names = [one.name or one.kind for one in descriptions]
+    different = list(dict.fromkeys(names))
+    return different, [different.index(name) for name in names]

@@ -1,0 +1,86 @@
+"""The networks that are handed over: what an export names and how it is built again.
+
+A `Network` is one student, or several with their logits averaged, or the refitted models of a
+re-ranked student; as JSON, a list of manifest.Member. Letters: B batch, T frames (padded), R rgb,
+A audio, C classes.
+"""
+
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+
+from first_level.bundle.manifest import WEIGHTS, Manifest, Member, groups_of
+from first_level.bundle.rounding import load_rounded
+from first_level.config import build
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import prepared
+from yt8m.inputs.settings import Inputs, Level
+from yt8m.networks.blocks import masked_mean
+from yt8m.networks.resnet import ResNetLike
+from yt8m.networks.student import Student
+
+
+def build_member(member: Member, dims: Dims, dropout: float = 0.0) -> nn.Module:
+    """An untrained student for data of these dims (as it sees them; a refitted model: as the data
+    has them). `dropout` is for training the last layers."""
+    if member.kind == "resnet":
+        return ResNetLike(dims, **member.resnet.model_dump())
+    if member.kind == "refit":
+        return build(member.refit, dims, member.name)
+    return Student(dims, member.scale, dropout)
+
+
+class Network(nn.Module):
+    """Raw features rgb (B, R) and audio (B, A) -> logits (B, C); normalises them itself.
+
+    With frame-level members: rgb (B, T, R), audio (B, T, A) and lengths (B,), how many frames are
+    real. The other members then see their mean.
+    """
+
+    def __init__(self, members: list[nn.Module], descriptions: list[Member], inputs: Inputs):
+        super().__init__()
+        self.members, self.inputs = nn.ModuleList(members), inputs
+        self.groups, self.of_member = groups_of(descriptions)
+        self.seen = [one.refit.inputs if one.refit else inputs for one in descriptions]
+        self.by_frame = [level_of(member) == "frame" for member in members]
+
+    def of_models(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+        """Logits (B, C) of each model, its copies averaged."""
+        frames = video = (rgb, audio)
+        if lengths is not None:
+            mask = torch.arange(rgb.shape[1], device=rgb.device) < lengths[:, None]  # (B, T)
+            frames, video = (rgb, audio, mask), (masked_mean(rgb, mask), masked_mean(audio, mask))
+        found = [[] for _ in self.groups]
+        members = zip(self.members, self.seen, self.by_frame, self.of_member, strict=True)
+        for member, inputs, by_frame, group in members:
+            found[group].append(member(prepared(inputs, *(frames if by_frame else video))))
+        return [mean_of(logits) for logits in found]
+
+    def forward(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> Tensor:
+        return mean_of(self.of_models(rgb, audio, lengths))
+
+
+def load_network(folder: Path, manifest: Manifest) -> Network:
+    """The network of an export folder, with its values. InputError when they do not fit."""
+    with torch.device("meta"):  # without memory for values: those come from the file
+        network = build_network(manifest.members, manifest.inputs, manifest.dims)
+    load_rounded(network, folder / WEIGHTS)
+    return network
+
+
+def level_of(model: nn.Module) -> Level:
+    """What a first-level model or a student takes."""
+    return getattr(model, "level", "video")
+
+
+def mean_of(logits: list[Tensor]) -> Tensor:
+    """Of (B, C) each; of a single one itself, which keeps graphs small."""
+    return logits[0] if len(logits) == 1 else torch.stack(logits).mean(0)
+
+
+def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:
+    """An untrained network in evaluation mode. `dims`: of the data, every modality included."""
+    seen = inputs.dims(dims)
+    built = [build_member(one, dims if one.kind == "refit" else seen) for one in members]
+    return Network(built, members, inputs).eval()

@@ -1,0 +1,1 @@
+"""The segment task: models fine-tuned on 5-second segments."""

@@ -1,0 +1,215 @@
+"""The segment task: a model trained on videos learns which 5 seconds show a class.
+
+    python -m first_level.segments.train CONFIG.json STORE FOLDS.npz PARENT OUT --fold 3
+
+PARENT: the folder of first_level.train for the same model and fold. Its weights are fine-tuned on
+the rated segments of the training videos; then every window of the fold's and the holdout's videos
+is predicted. OUT gets weights.safetensors, training.json, report.json (MAP@K on the holdout's rated
+segments) and, last, predictions.npz: ids "video:start", the best of the classes that are ever
+rated. Each is complete or absent; a killed job goes on from its checkpoint.
+"""
+
+import time
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from first_level.config import PlannedModel, build
+from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
+from first_level.segments.windows import Windows, every_window, rated_windows
+from first_level.train import has_weights
+from yt8m.base import cli, device
+from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.data.predictions import Predictions, top_k
+from yt8m.data.splits import UNUSED, Splits, seed_of
+from yt8m.data.store import Store
+from yt8m.inputs.batch import Made, Source
+from yt8m.inputs.derived import source_of
+from yt8m.training import metrics
+from yt8m.training.loop import fit, load_weights, logits_of, save_weights
+
+# Inputs that make something else of a video's frames, which a few seconds cannot give.
+OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
+
+
+def main(
+    config: Path,
+    store: Path,
+    folds: Path,
+    parent: Path,
+    out: Path,
+    *,
+    fold: int = 0,
+    threads: int = 1,
+) -> None:
+    """Fine-tunes the model of CONFIG, trained in PARENT without fold FOLD, and predicts windows."""
+    cli.set_threads(threads)
+    settings, data = read_snapshot(config, PlannedModel), Store(store)
+    model = build(settings, data.dims, config)
+    check(settings, model, data, config)
+    weights = parent / "weights.safetensors"
+    if not weights.is_file():
+        raise InputError(f"{weights}: no such file; run `make first_level` to train the parent")
+    made_from = fingerprint(config, store / "manifest.json", folds, weights, fold)
+    name = f"{config.parent.parent.name} segments fold{fold}"
+    job = Job(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
+    with working_in(out):
+        load_weights(model.to(device.pick()), weights)
+        figures = job.score_parent(model)
+        if not has_weights(out, made_from):
+            job.train(model)
+        load_weights(model, out / "weights.safetensors")
+        job.predict(model, figures)
+
+
+def check(settings: PlannedModel, model: nn.Module, data: Store, where: Path) -> None:
+    """InputError when the model, its inputs or the data are not for segments."""
+    if settings.segments is None:
+        raise InputError(f"{where}: has no [segments]; add the table to the model's TOML")
+    if model.level != "frame":
+        raise InputError(f"{where}: {settings.arch} is video-level; only frame-level models fit")
+    for name in ("dynamics", "sampling"):
+        value = getattr(settings.inputs, name)
+        if value in OF_VIDEOS:
+            raise InputError(f"{where}: inputs.{name} = {value!r} is of whole videos; leave it out")
+    if not len(data.segments(np.arange(len(data)))):
+        raise InputError(
+            f"{data.folder}: has no rated segments; give DATA segment-rated records (a segment/ "
+            "folder beside frame/), or leave [segments] out"
+        )
+
+
+@dataclass(frozen=True)
+class Job:
+    """One model, the fold that it never sees, and the videos whose windows it predicts."""
+
+    settings: PlannedModel
+    store: Store
+    splits: Splits
+    out: Path
+    fold: int
+    name: str
+    made_from: str  # fingerprint of the configuration, the store, the folds and the parent
+
+    def windows(self, rows: np.ndarray) -> Windows:
+        """All windows of these videos, or of the rated ones among them."""
+        chosen = self.settings.segments
+        if chosen.videos == "rated":
+            rows = rows[np.isin(rows, self.store.segments(rows).rows)]
+        return every_window(self.store, rows, chosen.seconds, chosen.context)
+
+    @cached_property
+    def videos(self) -> Source:
+        """What the parent saw."""
+        return source_of(self.store, "frame", self.settings.inputs, self.splits)
+
+    def source(self, windows: Windows) -> Source:
+        """A window is short and wanted whole: nothing is skipped or drawn."""
+        whole = self.settings.inputs.model_copy(update={"skip_frames": 0, "sampling": "stride"})
+        return Source(windows, "frame", whole, Made(scaling=self.videos.made.scaling))
+
+    def score_parent(self, model: nn.Module) -> dict[str, float | None]:
+        """MAP@K on the holdout of what the parent says of a segment's video, and of the segment."""
+        windows = self.windows(self.splits.holdout)
+        videos, owner = np.unique(windows.rows, return_inverse=True)
+        found = self.top(model, self.videos, videos)
+        on_video = Predictions(windows.ids, found.classes[owner], found.logits[owner])
+        on_windows = self.top(model, self.source(windows), np.arange(len(windows)))
+        return {
+            "map_parent_video": self.map_at_k(on_video, windows, videos)[0],
+            "map_parent_windows": self.map_at_k(on_windows, windows, videos)[0],
+        }
+
+    def train(self, model: nn.Module) -> None:
+        """Fine-tunes the parent and writes the weights."""
+        started, chosen = time.monotonic(), self.settings.segments
+        segments = self.store.segments(self.splits.others(self.fold))
+        if len(segments) < 2:
+            raise InputError(
+                f"{self.store.folder}: {len(segments)} rated segments outside fold {self.fold} and "
+                "the holdout; give more segment-rated records or a smaller HOLDOUT"
+            )
+        training = SegmentTraining(
+            epochs=chosen.epochs,
+            batch_size=chosen.batch_size,
+            lr=chosen.lr,
+            weight_decay=chosen.weight_decay,
+            seed=seed_of(chosen.seed, self.name),
+        )
+        classes = self.store.dims.classes
+        history = fit(
+            Taught(model, classes, chosen.teaching),
+            self.source(rated_windows(segments, self.store, chosen.context)),
+            np.arange(len(segments)),
+            Ratings(segments, classes),
+            training,
+            self.out,
+            self.name,
+            fingerprint=self.made_from,
+        )
+        about = {"rated_segments": len(segments), "seconds": time.monotonic() - started}
+        write_json(self.out / "training.json", about | {"epochs": history})
+        save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
+        (self.out / "checkpoint.pt").unlink(missing_ok=True)
+
+    def predict(self, model: nn.Module, figures: dict) -> None:
+        """Predicts the windows of the fold and the holdout; writes report and predictions."""
+        held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
+        rows = [held_out, holdout]
+        if self.settings.segments.videos == "all":
+            rows.append(np.flatnonzero(self.splits.fold == UNUSED))
+        windows = self.windows(np.concatenate(rows))
+        found = self.top(model, self.source(windows), np.arange(len(windows)))
+        on_holdout, counted = self.map_at_k(found, windows, holdout)
+        figures |= {
+            "map_fine_tuned": on_holdout,
+            "map_fine_tuned_fold": self.map_at_k(found, windows, held_out)[0],
+        }
+        report = {
+            "model": self.name,
+            "fold": self.fold,
+            **figures,
+            "classes": counted,
+            "holdout_ratings": len(latest(self.store.segments(holdout))),
+            "windows": len(windows),
+            "peak_memory_mb": cli.peak_memory_mb(),
+            **read_json(self.out / "training.json"),
+        }
+        write_json(self.out / "report.json", report)
+        found.write(self.out / "predictions.npz")
+        text = ", ".join(f"{k[4:]} {v:.4f}" for k, v in figures.items() if v is not None)
+        log(f"[{self.name}] done in {report['seconds']:.0f} s: MAP@K {text}")
+
+    @cached_property
+    def classes(self) -> np.ndarray:
+        """The classes of which some segment is rated: only they count."""
+        return np.unique(self.store.segments(np.arange(len(self.store))).label)
+
+    def top(self, model: nn.Module, source: Source, rows: np.ndarray) -> Predictions:
+        """The best of `classes` for each row of a source."""
+        among = torch.from_numpy(self.classes.astype(np.int64)).to(next(model.parameters()).device)
+        k = min(self.settings.segments.keep, len(among))
+        parts = [(np.zeros((0, k), np.uint16), np.zeros((0, k), np.float16))]
+        parts += [top_k(logits[:, among], k) for _, logits in logits_of(model, source, rows)]
+        best, logits = (np.concatenate(column) for column in zip(*parts, strict=True))
+        return Predictions(source.store.ids[rows], self.classes[best], logits)
+
+    def map_at_k(self, found: Predictions, windows: Windows, rows: np.ndarray):
+        """(MAP@K of the predicted windows of some videos, classes counted); None without any."""
+        mine, segments = np.isin(windows.rows, rows), latest(self.store.segments(rows))
+        rated = rating_of(windows, segments, found.classes)
+        flat = (array[mine].ravel() for array in (found.classes, found.logits, rated))
+        confirmed = segments.label[segments.score > 0]
+        positives = np.bincount(confirmed, minlength=self.store.dims.classes)
+        value, counted = metrics.map_at_k(*flat, positives)
+        return (value if counted else None), counted
+
+
+if __name__ == "__main__":
+    cli.run(main)

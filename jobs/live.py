@@ -1,0 +1,186 @@
+"""The live view: calls make with its output in a pipe, and draws its jobs on the terminal.
+
+    python -m jobs.live artifacts/small all --make make --jobs 2
+
+The Makefile starts it when make runs on a terminal. All that make and its jobs print goes to
+RUN/make.log; what is on stderr, and every line of stdout that is neither a command nor a job's
+"[name] ..." is shown as well, above the view. Ends with make's exit status.
+
+make is in this process's group, so that Ctrl-C reaches it and its jobs just as without the view;
+SIGTERM is passed on to it, and it is ended if whoever called this process is gone.
+"""
+
+import os
+import queue
+import signal
+import subprocess
+import sys
+import threading
+import time
+from pathlib import Path
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from jobs.dry_run import Make
+from jobs.durations import clock
+from jobs.farm import Farm, Running
+from yt8m.base import cli
+from yt8m.base.cli import InputError
+
+LOOK_SECONDS = 0.25
+LOG = "make.log"
+BAR = 24  # characters
+
+
+def main(run: Path, goals: list[str], *, make: str = "make", jobs: int = 1) -> None:
+    """Runs make for GOALS, whose results are in the folder RUN, --jobs at once."""
+    caller = Make(make, tuple(goals), jobs)
+    farm = planned(caller, run)
+    run.mkdir(parents=True, exist_ok=True)
+    with open(run / LOG, "a") as log:
+        log.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}: make {' '.join(goals)}\n")
+        sys.exit(watch(caller, farm, log))
+
+
+def planned(caller: Make, run: Path) -> Farm:
+    """The jobs that make will run. If it cannot tell, none: make itself will say why."""
+    try:
+        known, snapshots = caller.every_job()
+        wanted = caller.wanted(caller.changing(snapshots))
+    except InputError:
+        known = wanted = []
+    return Farm(run, wanted, known, caller.jobs)
+
+
+def watch(caller: Make, farm: Farm, log) -> int:
+    """Runs make to its end; its exit status."""
+    signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to make as well
+    parent = os.getppid()
+    make = subprocess.Popen(
+        caller.command(*caller.goals),
+        env=caller.environment(),
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        errors="replace",
+    )
+    for name in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(name, lambda *_: make.terminate())
+    lines = reading(make)
+    console = Console(highlight=False, emoji=False, markup=False)
+    view = View(farm, console)
+    with Live(view, console=console, auto_refresh=False, transient=True) as live:
+        while view.take(lines, log):
+            if os.getppid() != parent:
+                make.terminate()
+            farm.look()
+            live.refresh()
+        farm.look()  # at what ended with the last lines
+        live.refresh()
+    status = make.wait()
+    return status if status >= 0 else 128 - status
+
+
+def reading(make: subprocess.Popen) -> queue.Queue:
+    """A queue of (is it stderr, line), and None when either stream has ended."""
+    lines = queue.Queue()
+
+    def read(stream, is_error):
+        for line in stream:
+            lines.put((is_error, line.rstrip("\n")))
+        lines.put(None)
+
+    for stream, is_error in ((make.stdout, False), (make.stderr, True)):
+        threading.Thread(target=read, args=(stream, is_error), daemon=True).start()
+    return lines
+
+
+class View:
+    """What is drawn, and the lines that go past above it."""
+
+    def __init__(self, farm: Farm, console: Console):
+        self.farm, self.console = farm, console
+        self.last = ""
+        self.open = 2  # streams
+
+    def take(self, lines: queue.Queue, log) -> bool:
+        """Takes what has come within LOOK_SECONDS; False when there is nothing to come."""
+        until = time.monotonic() + LOOK_SECONDS
+        while self.open and (wait := until - time.monotonic()) > 0:
+            try:
+                item = lines.get(timeout=wait)
+            except queue.Empty:
+                break
+            if item is None:
+                self.open -= 1
+                continue
+            is_error, line = item
+            log.write(line + "\n")
+            self.line(line, is_error)
+        log.flush()
+        return self.open > 0
+
+    def line(self, line: str, is_error: bool) -> None:
+        """Shows a line, or notes what it says."""
+        if is_error:
+            self.farm.failure(line)
+        elif self.farm.command(line):
+            return
+        elif line.startswith("["):
+            self.last = line
+            return
+        self.console.print(Text(line), soft_wrap=True)
+
+    def __rich__(self) -> Group:
+        farm = self.farm
+        grid = Table.grid(padding=(0, 1))
+        for column in range(6):
+            grid.add_column(no_wrap=True, justify="left" if column < 2 else "right")
+        running = sorted(farm.running.values(), key=lambda job: job.since)
+        room = max(self.console.height - 4, 1)
+        for job in running[:room]:
+            grid.add_row(*cells(job))
+        return Group(
+            grid, *(Text(line, overflow="ellipsis", no_wrap=True) for line in self.texts())
+        )
+
+    def texts(self) -> list[str]:
+        """A line about all jobs, and the last one that a job printed."""
+        farm = self.farm
+        left, unknown = farm.left()
+        parts = [
+            f"{len(farm.ended)} of {len(farm.wanted)} jobs done",
+            f"{len(farm.failed)} failed" if farm.failed else "",
+            clock(time.time() - farm.started),
+            f"{clock(left)} left" if left else "",
+            f"{unknown} jobs not yet measured" if unknown else "",
+        ]
+        if worst := farm.worst():
+            parts.append("worst model {} {:.4f}".format(*worst))
+        return [" | ".join(part for part in parts if part), self.last]
+
+
+def cells(running: Running) -> list:
+    """The columns of a running job: name, bar, epochs, GAP so far, speed, time left."""
+    name = f"{running.job.stage} {running.job.name}"
+    if running.share is None:
+        bar = ProgressBar(total=None, width=BAR, pulse=True)
+        return [name, bar, "", "", "", clock(time.time() - running.since)]
+    last = running.epochs[-1]
+    return [
+        name,
+        ProgressBar(total=last["epochs"], completed=last["epoch"], width=BAR),
+        f"{last['epoch']}/{last['epochs']}",
+        f"GAP {last['gap']:.4f}" if "gap" in last else f"loss {last['loss']:.4f}",
+        f"{last['examples_per_s']:,.0f}/s",
+        f"{clock(last['left'])} left",
+    ]
+
+
+if __name__ == "__main__":
+    cli.run(main)

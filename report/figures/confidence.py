@@ -1,0 +1,91 @@
+"""How far probabilities can be trusted, and what a threshold on them gives.
+
+Reliability is of the candidates of a sample; thresholds are of all labels of the system's videos.
+"""
+
+import numpy as np
+
+from report.figures.figure import Figure
+from report.figures.svg import Axis, Plot
+from report.run import Run, Sample, prefix_of, source_of, values_at
+from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.records.labels import Labels
+
+BINS = 10
+FEW = 20  # labels; a bin of fewer is not drawn
+STEPS = np.linspace(0.01, 0.99, 99)  # thresholds
+
+
+def figures(run: Run, group: Sample) -> list[Figure]:
+    """Both, of the same videos where there is a holdout."""
+    return [reliability(run, group), thresholds(run)]
+
+
+def reliability(run: Run, group: Sample) -> Figure:
+    """Share of right labels at each predicted probability, before and after stacking."""
+    title = "Can the probabilities be taken at their word?"
+    systems = [("soft dash", "mean of the models", group.mean)]
+    systems.append(("accent", "after stacking", sigmoid(group.stack)))
+    if run.exported is not None:
+        logits = values_at(run.exported.align(group.ids), group.classes, run.num_classes)
+        systems.append(("ink", "export", sigmoid(logits)))
+    plot = Plot(Axis("predicted probability", 0, 1), Axis("share that is labelled", 0, 1))
+    plot.line([0, 1], [0, 1], "soft")
+    legend = []
+    for style, name, probability in systems:
+        said, right, number = binned(probability.ravel(), group.labels.ravel())
+        error = float((np.abs(said - right) * number).sum() / max(number.sum(), 1))
+        legend.append((style, f"{name} (mean gap {error:.4f})"))
+        enough = number >= FEW
+        plot.line(said[enough], right[enough], style)
+        texts = [
+            f"{name}: {n:,} labels said to be {a:.0%} likely, {b:.0%} are labelled"
+            for a, b, n in zip(said[enough], right[enough], number[enough], strict=True)
+        ]
+        plot.dots(said[enough], right[enough], style.split()[0], texts, 2.6)
+    reading = (
+        "On the diagonal, of all labels said to be 70 % likely 70 % are there. Below it, the "
+        f"system is too sure; above, too timid. Bins of fewer than {FEW} labels are not drawn."
+    )
+    source = f"candidates of {source_of(run, len(group.ids))}"
+    return Figure(title, plot.svg(title), reading, source, tuple(legend))
+
+
+def binned(probability: np.ndarray, right: np.ndarray):
+    """(mean probability, share that is right, number) of each of BINS bins that holds anything."""
+    place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
+    number = np.bincount(place, minlength=BINS)
+    used = number > 0
+    said = np.bincount(place, probability, BINS)[used] / number[used]
+    return said, np.bincount(place, right, BINS)[used] / number[used], number[used]
+
+
+def thresholds(run: Run) -> Figure:
+    """Precision, recall and labels a video when everything above a threshold is a label."""
+    title = "What a threshold gives"
+    if run.exported is not None:
+        found, source = run.exported, "the export on all {:,} videos of the holdout"
+    else:
+        found = run.stacked.align(np.array(run.rows(prefix_of(run)).ids))
+        source = "the stack, out of fold, on {:,} training videos; there is no holdout"
+    precision, recall = at_thresholds(found, run.labels_of(found.ids))
+    plot = Plot(Axis("threshold on the probability", 0, 1), Axis("share", 0, 1))
+    plot.line(STEPS, precision, "accent")
+    plot.line(STEPS, recall, "ink")
+    reading = (
+        "Everything above the threshold is called a label: the share of those calls that is right "
+        "(precision), and of the video’s labels that is called (recall)."
+    )
+    legend = (("accent", "precision"), ("ink", "recall"))
+    return Figure(title, plot.svg(title), reading, source.format(len(found.ids)), legend)
+
+
+def at_thresholds(found: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
+    """(precision, recall) at STEPS, over all pairs of video and class; NaN below FEW pairs."""
+    scores = found.scores.ravel()
+    hits = labels.contains(found.classes).ravel()
+    called = len(scores) - np.searchsorted(np.sort(scores), STEPS)
+    right = hits.sum() - np.searchsorted(np.sort(scores[hits]), STEPS)
+    precision = np.divide(right, called, out=np.full(len(STEPS), np.nan), where=called > 0)
+    precision[called < FEW] = np.nan  # noise
+    return precision, right / max(len(labels.indices), 1)

@@ -1,0 +1,98 @@
+"""docs/dependencies.md, pyproject.toml, requirements.lock and the imports say the same."""
+
+import ast
+import importlib.metadata
+import re
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+from packaging.requirements import Requirement
+
+ROOT = Path(__file__).parents[2]
+PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+EXTRAS = PROJECT["optional-dependencies"]
+PACKAGES = {path.parent.name for path in ROOT.glob("*/*.py")} - {"tests"}
+OURS = PACKAGES | {path.stem for path in (ROOT / "tests").rglob("*.py")}
+IMPORTED_AS = {"scikit-learn": "sklearn", "tensorboardx": "tensorboardX"}
+# Nothing of ours imports them: torch.onnx does, tfrecord's messages do, and four are commands.
+UNSEEN = {"onnxscript", "protobuf", "py-spy", "pytest-xdist", "ruff", "tensorboard"}
+# Installed by what needs them, and imported by tests and nothing else.
+BY_OTHERS = {"packaging"}
+
+
+def _name(text: str) -> str:
+    return re.sub(r"[-_.]+", "-", Requirement(text).name).lower()
+
+
+def _stated() -> dict[str, set[str]]:
+    """Package -> extras, "" = always."""
+    stated = {_name(text): {""} for text in PROJECT["dependencies"]}
+    for extra, texts in EXTRAS.items():
+        for text in texts:
+            stated.setdefault(_name(text), set()).add(extra)
+    return stated
+
+
+def _locked() -> dict[str, str]:
+    lines = (ROOT / "requirements.lock").read_text().splitlines()
+    pins = [line.split("==") for line in lines if line and not line.startswith("#")]
+    return {_name(name): version for name, version in pins}
+
+
+def _imports(folders) -> set[str]:
+    """Top-level modules that the code of these folders imports, ours and Python's own aside."""
+    found = set()
+    for path in (path for folder in folders for path in (ROOT / folder).rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Import):
+                found |= {alias.name.partition(".")[0] for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and not node.level:
+                found.add(node.module.partition(".")[0])
+    return found - set(sys.stdlib_module_names) - OURS
+
+
+def test_the_table_lists_what_pyproject_asks_for():
+    rows = re.findall(
+        r"^\| ([\w-]+) \| (\w*) ?\| (\S.*) \|$", (ROOT / "docs/dependencies.md").read_text(), re.M
+    )
+    table = {_name(name): extra for name, extra, _ in rows if name != "package"}
+    stated = _stated()
+    assert set(table) == set(stated)
+    assert {name for name, extra in table.items() if extra not in stated[name]} == set()
+
+
+def test_what_the_code_imports_is_asked_for_and_the_other_way_round():
+    stated = _stated()
+    modules = {name: IMPORTED_AS.get(name, name.replace("-", "_")) for name in stated}
+    code, tests = _imports(PACKAGES), _imports(["tests"])
+    for_users = {modules[name] for name, extras in stated.items() if extras != {"dev"}}
+    assert code <= for_users
+    assert tests <= set(modules.values()) | BY_OTHERS
+    assert {name for name in stated if modules[name] not in code | tests} == UNSEEN
+
+
+def test_the_lock_has_what_is_asked_for_in_a_version_that_is_allowed():
+    locked = _locked()
+    for text in [*PROJECT["dependencies"], *EXTRAS["dev"], *EXTRAS["parquet"]]:
+        assert Requirement(text).specifier.contains(locked[_name(text)]), text
+
+
+def test_the_lock_has_nothing_that_nothing_needs():
+    todo = [Requirement(text) for text in [*PROJECT["dependencies"], *EXTRAS["dev"]]]
+    needed = set()
+    while todo:
+        requirement = todo.pop()
+        name = _name(str(requirement))
+        applies = not requirement.marker or requirement.marker.evaluate({"extra": ""})
+        if applies and name not in needed:
+            needed.add(name)
+            todo += [Requirement(text) for text in importlib.metadata.requires(name) or []]
+    assert set(_locked()) - needed == set()
+
+
+@pytest.mark.parametrize("name", sorted(EXTRAS))
+def test_extras_do_not_repeat_what_is_always_there(name):
+    always = {_name(text) for text in PROJECT["dependencies"]}
+    assert always.isdisjoint(_name(text) for text in EXTRAS[name])

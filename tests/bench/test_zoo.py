@@ -1,0 +1,64 @@
+"""The zoo: finished runs are kept, others are not quoted; the table is what the reports say."""
+
+import pytest
+
+from bench.experiments import zoo
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json
+
+TOML = "# why\narch = 'linear'\n[training]\nepochs = {}\nbatch_size = 64\nlr = 0.02\n"
+
+
+@pytest.fixture(scope="module")
+def configs(tmp_path_factory):
+    folder = tmp_path_factory.mktemp("zoo")
+    (folder / "few.toml").write_text(TOML.format(1))
+    (folder / "more.toml").write_text(TOML.format(6))
+    return folder
+
+
+@pytest.fixture(scope="module")
+def measured(configs, data_set, tmp_path_factory):
+    out = tmp_path_factory.mktemp("out")
+    zoo.main(configs, data_set / "store", data_set / "folds.npz", out, seeds=2, jobs=2)
+    return out
+
+
+def _again(configs, data_set, out, capsys) -> str:
+    capsys.readouterr()
+    zoo.main(configs, data_set / "store", data_set / "folds.npz", out, seeds=2, jobs=1)
+    return capsys.readouterr().out
+
+
+def test_the_table_has_the_mean_and_half_the_range_of_the_seeds_best_first(measured):
+    lines = (measured / "table.md").read_text().splitlines()
+    names = [line.split("|")[1].strip() for line in lines[2:]]
+    assert names == ["more", "few"]
+    gaps = [read_json(measured / "more" / f"seed{n}" / "report.json")["gap_fold"] for n in (0, 1)]
+    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
+    assert gaps[0] != gaps[1]
+    assert cells[1:3] == [f"{sum(gaps) / 2:.4f}", f"{abs(gaps[0] - gaps[1]) / 2:.4f}"]
+
+
+def test_a_second_call_runs_only_what_is_missing_or_stale(configs, data_set, measured, capsys):
+    assert "seed" not in _again(configs, data_set, measured, capsys)
+    (measured / "few" / "seed1" / "predictions.npz").unlink()
+    assert _again(configs, data_set, measured, capsys).count("done in") == 1
+    (configs / "few.toml").write_text(TOML.format(2))
+    again = _again(configs, data_set, measured, capsys)
+    assert again.count("done in") == again.count("few seed") == 2
+    # A rerun that was killed: the configuration is the new one, the weights are not.
+    config = measured / "few" / "seed0" / "config.json"
+    config.write_text(config.read_text().replace('"epochs": 2', '"epochs": 3'))
+    (configs / "few.toml").write_text(TOML.format(3))
+    assert _again(configs, data_set, measured, capsys).count("few seed") == 2
+
+
+def test_mistakes(configs, data_set, tmp_path):
+    store, folds = data_set / "store", data_set / "folds.npz"
+    with pytest.raises(InputError, match="--seeds 0: 1 or more"):
+        zoo.main(configs, store, folds, tmp_path, seeds=0)
+    with pytest.raises(InputError, match="no models"):
+        zoo.main(tmp_path, store, folds, tmp_path)
+    with pytest.raises(InputError, match=r"nowhere/manifest.json: no such file"):
+        zoo.main(configs, tmp_path / "nowhere", folds, tmp_path)

@@ -1,0 +1,161 @@
+"""The export of students: its folder, its forms, what is refused."""
+
+import json
+import shutil
+
+import numpy as np
+import pytest
+import torch
+from export_world import run_export
+from rounded_inputs import rounded_inputs
+from safetensors.torch import load_file
+from scipy.special import expit
+
+from distill.config import DistillConfig, member_of
+from distill.export import write as export
+from distill.export.run import Exported
+from first_level.bundle.network import build_network
+from yt8m.base.cli import InputError
+from yt8m.base.config import read_snapshot, write_snapshot
+from yt8m.base.files import read_json, write_json
+from yt8m.data.store import Store
+
+
+def float_network(root, kinds=("student",)):
+    manifest = Exported(root / "out").manifest
+    config = DistillConfig.model_validate_json((root / "config.json").read_text())
+    members = [member_of(kind, config) for kind in kinds]
+    network = build_network(members, manifest.inputs, manifest.dims)
+    for kind, member in zip(kinds, network.members, strict=True):
+        member.load_state_dict(load_file(root / kind / "weights.safetensors"))
+    return network
+
+
+def test_the_folder(students, data_set):
+    folder, data = students / "out", Store(data_set / "store")
+    names = {"model.json", "model.onnx", "model.safetensors", "README.md"}
+    assert {p.name for p in folder.iterdir()} == names
+    readme = (folder / "README.md").read_text()
+    assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme
+    assert "$" not in readme
+    weights = load_file(folder / "model.safetensors")
+    assert {value.dtype for value in weights.values()} == {torch.float16}
+    manifest = json.loads((folder / "model.json").read_text())
+    assert manifest["class_names"] == list(data.class_names)
+    assert (manifest["rgb"], manifest["audio"], manifest["classes"]) == (24, 8, 30)
+    assert sum(value.numel() for value in weights.values()) == manifest["values"]
+    assert (folder / "model.onnx").stat().st_size < 2 * manifest["values"] + 100_000
+
+
+def test_export_equals_the_student(students, videos):
+    _, rgb, audio = videos
+    found = expit(Exported(students / "out").logits(rgb, audio))
+    with torch.no_grad():
+        truth = float_network(students)(torch.from_numpy(rgb), torch.from_numpy(audio)).sigmoid()
+    assert np.abs(found - truth.numpy()).max() < 5e-3
+
+
+@pytest.mark.parametrize("size", [1, 7])
+def test_onnx_equals_torch(students, videos, size):
+    rgb, audio = videos[1][:size], videos[2][:size]
+    found = Exported(students / "out", "onnx").logits(rgb, audio)
+    np.testing.assert_allclose(found, Exported(students / "out").logits(rgb, audio), atol=1e-4)
+
+
+def test_both_students_are_averaged(students, data_set, videos, tmp_path):
+    run_export(students, data_set, tmp_path / "both", name="both", onnx=False, dtype="float32")
+    rgb, audio = (torch.from_numpy(part[:9]) for part in videos[1:])
+    with torch.no_grad():
+        logits = [float_network(students, (kind,))(rgb, audio) for kind in ("student", "resnet")]
+    found = Exported(tmp_path / "both").logits(rgb.numpy(), audio.numpy())
+    torch.testing.assert_close(torch.from_numpy(found), (logits[0] + logits[1]) / 2)
+
+
+def test_a_plan_may_say_how_weights_are_stored(students, data_set, tmp_path):
+    settings = read_snapshot(students / "config.json", DistillConfig)
+    write_snapshot(tmp_path / "config.json", settings.model_copy(update={"dtype": "int8"}))
+    for given, kept in (("", "int8"), ("float16", "float16")):
+        out, store = tmp_path / kept, data_set / "store"
+        export.main(students, tmp_path / "config.json", store, out, dtype=given, onnx=False)
+        assert Exported(out).manifest.dtype == kept
+
+
+def test_eight_bits(students, data_set, videos, tmp_path):
+    run_export(students, data_set, tmp_path / "small", dtype="int8")
+    stored = load_file(tmp_path / "small" / "model.safetensors")
+    trained = float_network(students).state_dict()
+    matrices = [name for name, value in trained.items() if value.ndim == 2]
+    assert matrices
+    for name in matrices:
+        step = trained[name].abs().amax(1) / 127
+        off = (stored[name].float() * stored[name + ".step"][:, None] - trained[name]).abs()
+        assert stored[name].dtype == torch.int8
+        assert (off <= step[:, None] * 0.5001).all(), "rounded to the nearest unit of its row"
+    rgb, audio = videos[1][:50], videos[2][:50]
+    by_torch = Exported(tmp_path / "small", "torch")
+    found = by_torch.logits(rgb, audio)
+    whole = Exported(students / "out").logits(rgb, audio)
+    assert np.abs(expit(found) - expit(whole)).max() < 0.05
+    by_graph = Exported(tmp_path / "small", "onnx").logits(rgb, audio)
+    assert np.abs(expit(by_graph) - expit(whole)).max() < 0.05
+    with rounded_inputs(by_torch.network):
+        np.testing.assert_allclose(by_graph, by_torch.logits(rgb, audio), atol=1e-4)
+    for file in ("model.safetensors", "model.onnx"):
+        sizes = [
+            (folder / file).stat().st_size for folder in (tmp_path / "small", students / "out")
+        ]
+        assert sizes[0] < 0.75 * sizes[1], (file, sizes, "small matrices have many steps")
+
+
+def test_moved_export_loads(students, videos, tmp_path):
+    shutil.copytree(students / "out", tmp_path / "elsewhere")
+    classes, scores = Exported(tmp_path / "elsewhere").top(videos[1][:3], videos[2][:3])
+    assert classes.shape == scores.shape == (3, 20)
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_over_budget_leaves_nothing(students, data_set, tmp_path):
+    with pytest.raises(
+        InputError, match=r"x: the export takes 0\.\d MB, over the budget of 0\.1 MB; raise"
+    ):
+        run_export(students, data_set, tmp_path / "x", budget_mb=0.1)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_failed_parity_check_leaves_the_old_export(students, data_set, monkeypatch):
+    before = (students / "out" / "model.safetensors").stat().st_mtime_ns
+    monkeypatch.setitem(export.TOLERANCE, "float16", 0.0)
+    with pytest.raises(AssertionError, match="model.safetensors: scores within"):
+        run_export(students, data_set, students / "out", onnx=False)
+    assert (students / "out" / "model.safetensors").stat().st_mtime_ns == before
+    assert not (students / "out.tmp").exists()
+
+
+def test_export_errors(students, data_set, tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "letter.txt").write_text("dear")
+    with pytest.raises(InputError, match="mine: is there and is no export"):
+        run_export(students, data_set, tmp_path / "mine")
+    with pytest.raises(InputError, match="--name best: not a student; allowed: student, resnet"):
+        run_export(students, data_set, tmp_path / "x", name="best")
+    with pytest.raises(InputError, match="--dtype int4: not supported; allowed: float16"):
+        run_export(students, data_set, tmp_path / "x", dtype="int4")
+    with pytest.raises(InputError, match="not an export"):
+        Exported(tmp_path)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_damaged_or_foreign_networks(students, tmp_path, runtime):
+    name = {"torch": "model.safetensors", "onnx": "model.onnx"}[runtime]
+    cut = {"torch": "does not fit model.json", "onnx": "cannot be loaded"}[runtime]
+    other = {"torch": cut, "onnx": "gives 30 classes and model.json says 31"}[runtime]
+    shutil.copytree(students / "out", tmp_path / "out")
+    path = tmp_path / "out" / name
+    path.write_bytes(path.read_bytes()[:-99])
+    with pytest.raises(InputError, match=f"{name}: {cut}"):
+        Exported(tmp_path / "out", runtime)
+    shutil.copytree(students / "out", tmp_path / "wider")
+    manifest = read_json(tmp_path / "wider" / "model.json")
+    write_json(tmp_path / "wider" / "model.json", manifest | {"classes": 31})
+    with pytest.raises(InputError, match=f"{name}: {other}"):
+        Exported(tmp_path / "wider", runtime)

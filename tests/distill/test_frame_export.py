@@ -1,0 +1,292 @@
+"""Exports that take frames: refitted frame-level models beside a video-level one, re-ranked."""
+
+import inspect
+import shutil
+import subprocess
+import sys
+from contextlib import nullcontext
+
+import numpy as np
+import pytest
+import torch
+from architectures import FRAME_CASES, TOY
+from distill_world import soft_labels_of
+from export_world import write_video_records
+from rounded_inputs import rounded_inputs
+from test_refit import STACKING, WITHOUT, pack, refit_one
+
+from distill import predict, refit
+from distill.config import main as configure
+from distill.export import given, score
+from distill.export import write as export
+from distill.export.graph import session_of
+from distill.export.onnx_graph import write_onnx
+from distill.export.run import Exported
+from first_level.bundle.manifest import Member, read_manifest
+from first_level.bundle.network import build_network
+from first_level.bundle.rounding import spread
+from first_level.config import ModelConfig, architecture
+from first_level.train import main as train_first_level
+from stacking.config import Stacking
+from yt8m.base.cli import InputError
+from yt8m.base.config import write_snapshot
+from yt8m.base.files import read_json
+from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.store import Dims, Store
+from yt8m.inputs.batch import Source
+from yt8m.inputs.frames import place_of
+from yt8m.inputs.sampling import stride
+from yt8m.inputs.settings import Inputs
+from yt8m.records.reader import video_level
+from yt8m.records.video import Video
+from yt8m.training import metrics
+from yt8m.training.loop import logits_of
+
+MODELS = {
+    "attends": ("attention_net", {"width": 8, "layers": 1, "hidden": 16}, {}),
+    "hears": ("lstm", {"width": 4, "layers": 1, "hidden": [8]}, {"modalities": "audio"}),
+    "mean": ("linear", {}, {}),
+}
+GRAPHLESS = ("frame_convolutions", "lstm_moe")
+
+
+@pytest.fixture(scope="module")
+def run(data_set, tmp_path_factory):
+    """A run folder: two frame-level models and a video-level one, refitted, and their export."""
+    run = tmp_path_factory.mktemp("frames")
+    store, folds = data_set / "store", data_set / "folds.npz"
+    data = Store(store)
+    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    for name, (arch, arguments, inputs) in MODELS.items():
+        training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
+        config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
+        path = run / "first_level" / name / "config.json"
+        write_snapshot(path, config)
+        for fold in range(NUM_FOLDS):
+            train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
+    toml = run / "distill.toml"
+    toml.write_text("[refit]\nmodels = ['attends', 'hears', 'mean']\ntargets.hard_weight = 1.0\n")
+    configure(toml, run / "distill" / "config.json")
+    write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
+    for name in MODELS:
+        refit_one(run, data_set, name, run / "distill/refit" / name / "copy0")
+    pack(run, store, folds, run / "distill" / "reranker")
+    run_export(run, data_set, run / "export")
+    return run
+
+
+def run_export(run, data_set, out, **flags) -> None:
+    export.main(run / "distill", run / "distill/config.json", data_set / "store", out, **flags)
+
+
+def batch_of(store, rows, most) -> dict[str, np.ndarray]:
+    (batch,) = given.of_store(store, rows, most)
+    return batch
+
+
+def test_the_folder_says_that_it_takes_frames(run, store):
+    manifest, readme = read_json(run / "export/model.json"), (run / "export/README.md").read_text()
+    assert manifest["frames"] == store.dims.max_frames
+    assert "`lengths` (N,)" in readme
+    assert "$" not in readme
+    levels = [
+        read_json(run / f"distill/refit/{name}/copy0/report.json")["level"] for name in MODELS
+    ]
+    assert levels == ["frame", "frame", "video"]
+
+
+def test_the_members_see_what_they_were_trained_on(run, store, splits):
+    """Frames as the pipeline reads them; the mean as the records' own video level has it."""
+    exported, rows = Exported(run / "export", "torch"), splits.holdout
+    batch = batch_of(store, rows, exported.manifest.frames)
+    found = exported.of_models(**batch)
+    for member, described, logits in zip(
+        exported.network.members, exported.manifest.members, found, strict=True
+    ):
+        level = "video" if described.name == "mean" else "frame"
+        source = Source(store, level, described.refit.inputs)
+        ((_, expected),) = logits_of(member, source, rows, precision="float32")
+        # Means that records give are of features before they became bytes.
+        atol = 0.1 if level == "video" else 1e-5
+        np.testing.assert_allclose(logits, expected.numpy(), atol=atol)
+
+
+@pytest.mark.parametrize("runtime", ["torch", "onnx"])
+def test_neither_padding_nor_batch_mates_change_a_score(run, store, runtime):
+    exported, rows = Exported(run / "export", runtime), np.arange(60)
+    most = exported.manifest.frames
+    lengths = store.num_frames[rows]
+    together = exported.top(**batch_of(store, rows, most))
+    for place in (lengths.argmin(), lengths.argmax(), 7):
+        alone = exported.top(**batch_of(store, rows[[place]], most))
+        np.testing.assert_array_equal(alone[0][0], together[0][place])
+        np.testing.assert_allclose(alone[1][0], together[1][place], rtol=1e-4)
+
+
+@pytest.mark.parametrize("dtype", ["float16", "int8"])
+def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype):
+    run_export(run, data_set, tmp_path / "x", dtype=dtype)
+    batch = batch_of(store, np.arange(100), store.dims.max_frames)
+    by_torch, by_graph = (Exported(tmp_path / "x", runtime) for runtime in ("torch", "onnx"))
+    rounded = rounded_inputs(by_torch.network) if dtype == "int8" else nullcontext()
+    with rounded:
+        expected = by_torch.of_models(**batch)
+    np.testing.assert_allclose(by_graph.of_models(**batch), expected, atol=1e-4)
+
+
+def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):
+    layer = Exported(run / "export", "torch").network.members[1].layers[0].nets[0]
+    assert spread(layer.weight_ih_l0)
+    assert not spread(layer.weight_hh_l0)
+
+
+def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
+    exported = Exported(run / "export")
+    predict.main(run / "export", [data_set / "records"], tmp_path / "both.csv")
+    predict.main(run / "export", [data_set / "records/frame"], tmp_path / "frame.csv", batch=7)
+    both, frame = (
+        dict(line.split(",") for line in (tmp_path / f"{name}.csv").read_text().splitlines()[1:])
+        for name in ("both", "frame")
+    )
+    assert both.keys() == frame.keys() == {bytes(video).decode() for video in store.ids}
+    classes, _ = exported.top(**batch_of(store, np.arange(60), exported.manifest.frames))
+    for row, video in enumerate(store.ids[:60]):
+        expected = classes[row, : predict.PAIRS].tolist()
+        for found in (both, frame):
+            assert [int(word) for word in found[bytes(video).decode()].split()[::2]] == expected
+
+
+def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
+    records, out = data_set / "records" / "frame", tmp_path / "without.csv"
+    subprocess.run([sys.executable, "-c", WITHOUT, run / "export", records, out], check=True)
+    predict.main(run / "export", [records], tmp_path / "with.csv")
+    one, other = (
+        [line.split(",")[1].split()[::2] for line in path.read_text().splitlines()[1:]]
+        for path in (out, tmp_path / "with.csv")
+    )
+    assert len(one) == len(other) == 400
+    assert np.mean([a == b for a, b in zip(one, other, strict=True)]) > 0.98
+
+
+def test_video_level_records_are_refused(run, data_set, tmp_path):
+    text = r"video: has video-level records alone and the export takes frames \(.*export\); give"
+    with pytest.raises(InputError, match=text):
+        predict.main(run / "export", [data_set / "records/video"], tmp_path / "x.csv")
+    (tmp_path / "frame").mkdir()
+    write_video_records(tmp_path / "frame/a.tfrecord", ["v"], np.ones((1, 24)), np.ones((1, 8)))
+    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, which the export"):
+        predict.main(run / "export", [tmp_path], tmp_path / "x.csv")
+    assert not list(tmp_path.glob("x.csv*"))
+
+
+def test_the_score_does_not_depend_on_how_frames_are_cut(
+    run, data_set, store, splits, tmp_path, monkeypatch
+):
+    exported, rows = Exported(run / "export", "torch"), splits.holdout
+    best = exported.top(**batch_of(store, rows, exported.manifest.frames))
+    expected = metrics.evaluate(*best, store.labels.take(rows), 30)
+    monkeypatch.setattr(given, "MOST", 100)
+    monkeypatch.setattr(given, "VIDEOS", 9)
+    batches = list(given.of_store(store, rows, exported.manifest.frames))
+    assert all(batch["rgb"].shape[0] * batch["rgb"].shape[1] <= 100 for batch in batches)
+    assert sum(len(batch["rgb"]) for batch in batches) == len(rows)
+    score.main(run / "export", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    assert read_json(tmp_path / "e.json") == pytest.approx(expected)
+
+
+def test_of_longer_videos_frames_at_even_steps_are_taken():
+    rng = np.random.default_rng(0)
+    lengths = [5, 12, 30, 13]
+    rgb, audio = ([rng.integers(0, 256, (n, w), np.uint8) for n in lengths] for w in (3, 2))
+    (batch,) = given.of_videos(rgb, audio, 12)
+    index, kept = stride(torch.tensor(lengths), 12)
+    assert batch["lengths"].tolist() == kept.tolist() == [5, 12, 12, 12]
+    expected = given.dequantise(np.concatenate(rgb)[index])
+    real = np.arange(12) < kept.numpy()[:, None]
+    np.testing.assert_array_equal(batch["rgb"][real], expected)
+    assert not batch["rgb"][~real].any()
+    assert place_of(kept).max() == 11
+
+
+def test_the_mean_is_that_of_a_frame_level_record():
+    rng = np.random.default_rng(0)
+    frames = [rng.integers(0, 256, (n, 6), np.uint8) for n in (4, 9, 1)]
+    (batch,) = given.of_videos(frames, [video[:, :0] for video in frames], 300)
+    expected = [video_level(Video(b"", None, None, None, f, None, None))[0] for f in frames]
+    np.testing.assert_allclose(given.means(batch["rgb"], batch["lengths"]), expected, atol=1e-5)
+
+
+def test_arrays_that_do_not_fit_are_named(run, store):
+    exported = Exported(run / "export")
+    batch = batch_of(store, np.arange(3), exported.manifest.frames)
+    with pytest.raises(InputError, match=r"takes rgb of shape \(N, T, 24\), not \(3, 24\)"):
+        exported.top(batch["rgb"][:, 0], batch["audio"][:, 0])
+    for lengths in ([0, 1, 1], [1, 1], [1, 1, 99]):
+        with pytest.raises(
+            InputError, match="takes 1 to 30 frames of a video and a length of each"
+        ):
+            exported.top(**batch | {"lengths": np.array(lengths)})
+    longer = [np.repeat(batch[name], 31, 1) for name in ("rgb", "audio")]
+    with pytest.raises(InputError, match="takes 1 to 30 frames of a video"):
+        exported.top(*longer)
+    whole = exported.top(batch["rgb"], batch["audio"])  # no lengths: all frames are real
+    same = exported.top(**batch | {"lengths": np.full(3, batch["rgb"].shape[1])})
+    np.testing.assert_array_equal(whole[0], same[0])
+
+
+def member_of(arch: str, arguments: dict) -> Member:
+    takes = inspect.signature(architecture(arch, "test")).parameters
+    sizes = {name: size for name, size in TOY.items() if name in takes}
+    return Member(
+        kind="refit", name=str(arguments), refit=ModelConfig(arch=arch, model=sizes | arguments)
+    )
+
+
+@pytest.mark.parametrize(
+    ("dims", "every"), [(Dims(6, 3, 9, 12), 1), (Dims(0, 3, 9, 1), 5)], ids=["both", "audio"]
+)
+def test_architectures_have_graphs_for_any_number_of_videos_and_frames(dims, every, tmp_path):
+    """All in one graph. A new one is tested without writing a test; GRAPHLESS names the others."""
+    torch.manual_seed(0)
+    cases = [(a, b) for a, b in FRAME_CASES if a not in GRAPHLESS][::every] + [("linear", {})]
+    members = [member_of(arch, arguments) for arch, arguments in cases]
+    members = [m.model_copy(update={"name": str(i)}) for i, m in enumerate(members)]
+    network = build_network(members, Inputs(), dims)
+    write_onnx(network, dims, tmp_path / "x.onnx", "float32")
+    session = session_of(tmp_path / "x.onnx", 1)
+    for videos, frames in ((1, 1), (1, 7), (4, 12), (3, 5), (5, 1)):
+        frames = min(frames, dims.max_frames)
+        lengths = torch.randint(1, frames + 1, (videos,))
+        batch = {"rgb": torch.randn(videos, frames, dims.rgb), "lengths": lengths}
+        batch["audio"] = torch.randn(videos, frames, dims.audio)
+        with torch.inference_mode():
+            expected = torch.stack(network.of_models(**batch))
+        feed = {node.name: batch[node.name].numpy() for node in session.get_inputs()}
+        (found,) = session.run(["models"], feed)
+        for case, one, other in zip(cases, found, expected.numpy(), strict=True):
+            np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-4, err_msg=str(case))
+
+
+@pytest.mark.parametrize("arch", GRAPHLESS)
+def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch, capfd):
+    model = next(member_of(a, b).refit for a, b in FRAME_CASES if a == arch)
+    text = rf"c.json: {arch} cannot be exported as a graph \(.*\); take it out of \[refit\] models"
+    with pytest.raises(InputError, match=text):
+        refit.check_graph(model, Dims(6, 3, 9, 12), "c.json")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
+    for inputs in ({"skip_frames": 2}, {"sampling": "random"}, {"max_frames": 5}):
+        config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
+        text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
+        with pytest.raises(InputError, match=text):
+            refit.check_refittable(config, tmp_path / "config.json")
+
+
+def test_an_older_export_takes_no_frames(run, tmp_path):
+    shutil.copytree(run / "export", tmp_path / "x")
+    text = (tmp_path / "x/model.json").read_text()
+    assert '"frames": 30' in text
+    (tmp_path / "x/model.json").write_text(text.replace('"frames": 30,', ""))
+    assert read_manifest(tmp_path / "x").frames == 0

@@ -1,0 +1,291 @@
+"""The re-ranked student: refitted models, the packed booster, its export with and without torch."""
+
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import torch
+from distill_world import soft_labels_of
+from safetensors.torch import load_file
+
+from distill import predict, refit
+from distill.config import DistillConfig
+from distill.config import main as configure
+from distill.export import reranker
+from distill.export import write as export
+from distill.export.run import Exported
+from first_level.bundle.network import build_network
+from first_level.config import ModelConfig, build
+from first_level.train import main as train_first_level
+from stacking import features, label_features, rows, train
+from stacking.candidates import pooled
+from stacking.config import Stacking
+from stacking.predict import read_booster
+from yt8m.base.cli import InputError
+from yt8m.base.config import read_snapshot, write_snapshot
+from yt8m.base.files import read_json, write_json
+from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.store import Store
+from yt8m.inputs.batch import prepared
+from yt8m.inputs.settings import Inputs
+from yt8m.records.labels import Labels
+from yt8m.training.loop import load_weights
+
+MODELS = {
+    "wide": ("mlp", {"widths": [24]}, {}),
+    "heard": ("linear", {}, {"modalities": "audio"}),
+    "near": ("neighbours", {"neighbours": 9}, {}),
+}
+STACKING = {
+    "candidates": 12,
+    "booster": {"max_rounds": 30, "num_leaves": 7, "min_data_in_leaf": 20},
+}
+
+
+@pytest.fixture(scope="module")
+def run(data_set, tmp_path_factory):
+    """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
+    run = tmp_path_factory.mktemp("refit")
+    store, folds = data_set / "store", data_set / "folds.npz"
+    data = Store(store)
+    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    for name, (arch, arguments, inputs) in MODELS.items():
+        training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
+        config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
+        path = run / "first_level" / name / "config.json"
+        write_snapshot(path, config)
+        for fold in range(NUM_FOLDS):
+            train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
+    toml = run / "distill.toml"
+    toml.write_text(
+        "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
+    )
+    configure(toml, run / "distill" / "config.json")
+    write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
+    for name in MODELS:
+        for copy in range(2):
+            refit_one(run, data_set, name, run / "distill/refit" / name / f"copy{copy}", copy)
+    pack(run, store, folds, run / "distill" / "reranker")
+    export.main(
+        run / "distill", run / "distill/config.json", store, run / "export", dtype="float32"
+    )
+    return run
+
+
+def refit_one(run, data_set, name, out, copy=0) -> None:
+    config = run / "first_level" / name / "config.json"
+    store, folds = data_set / "store", data_set / "folds.npz"
+    refit.main(run / "distill/config.json", config, store, folds, run / "soft.npz", out, copy=copy)
+
+
+def pack(run, store, folds, out) -> None:
+    """The rows of every fold, the booster over all of them, and both packed."""
+    settings, members = run / "stacking.json", run / "distill" / "members.txt"
+    for fold in range(NUM_FOLDS):
+        to = out / f"fold{fold}" / "rows"
+        rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
+    train.main(settings, out, out / "model.txt", fold=train.ALL)
+    about = out / "fold0" / "rows" / "rows.json"
+    reranker.main(settings, out / "model.txt", about, store, folds, out)
+
+
+def test_refitted_models_learn_from_all_folds_and_copies_differ(run, splits):
+    for name in MODELS:
+        reports = [
+            read_json(run / "distill/refit" / name / f"copy{copy}" / "report.json")
+            for copy in (0, 1)
+        ]
+        for report in reports:
+            assert report["training_videos"] == len(splits.training)
+            assert report["history"][-1]["loss"] < report["history"][0]["loss"]
+        assert reports[0]["gap_holdout"] != reports[1]["gap_holdout"]
+
+
+def test_refitting_again_gives_the_same_bytes(run, data_set, tmp_path):
+    refit_one(run, data_set, "wide", tmp_path / "again")
+    first, again = (
+        folder / "weights.safetensors"
+        for folder in (run / "distill/refit/wide/copy0", tmp_path / "again")
+    )
+    assert first.read_bytes() == again.read_bytes()
+
+
+def test_the_export_ranks_as_its_parts_do(run, store, splits):
+    """By the members' float32 weights, LightGBM itself and plain code for the rest."""
+    manifest = Exported(run / "export").manifest
+    network = build_network(manifest.members, manifest.inputs, manifest.dims)
+    copies = [0, 1] * len(MODELS)
+    for member, described, copy in zip(network.members, manifest.members, copies, strict=True):
+        folder = run / "distill/refit" / described.name / f"copy{copy}"
+        member.load_state_dict(load_file(folder / "weights.safetensors"))
+    rgb, audio = (np.asarray(x, np.float32) for x in store.video(splits.holdout))
+    with torch.inference_mode():
+        each = network.of_models(torch.from_numpy(rgb), torch.from_numpy(audio))
+    lists = []
+    for logits in each:
+        order = np.argsort(-logits.numpy(), axis=1, kind="stable")
+        lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
+    classes, _ = pooled(lists, "probability", store.dims.classes, 12)
+    own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
+    known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
+    probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
+    of_labels = label_features.label_features(known, classes, probability, 10)
+    table = np.concatenate([own, of_labels], axis=2)
+    raw = read_booster(run / "distill/reranker/model.txt").predict(
+        table.reshape(-1, table.shape[2]), raw_score=True
+    )
+    raw = raw.reshape(classes.shape)
+    order = np.argsort(-raw, axis=1, kind="stable")
+    found, scores = Exported(run / "export").top(rgb, audio, 12)
+    np.testing.assert_array_equal(found, np.take_along_axis(classes, order, 1))
+    expected = 1 / (1 + np.exp(-np.take_along_axis(raw, order, 1)))
+    np.testing.assert_allclose(scores, expected, rtol=1e-4)
+
+
+def test_the_graphs_rank_as_torch_does(run, store):
+    rgb, audio = (np.asarray(x, np.float32) for x in store.video(np.arange(300)))
+    found = [Exported(run / "export", runtime).top(rgb, audio) for runtime in ("torch", "onnx")]
+    assert (found[0][0] == found[1][0]).mean() > 0.99
+    np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-3)
+
+
+def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, monkeypatch):
+    """Planted: other labels on the holdout leave it as it is, other labels elsewhere do not."""
+    store, folds = data_set / "store", data_set / "folds.npz"
+    ids, labels = Store(store).ids, Store(store).labels
+    splits = refit.Splits.read(folds, ids)
+    for chosen, same in ((splits.holdout, True), (splits.training, False)):
+        lists = [labels.take(np.array([i])).indices for i in range(len(ids))]
+        for i in chosen:
+            lists[i] = np.array([3])
+
+        def changed(path, lists=lists):
+            data = Store(path)
+            data.__dict__["labels"] = Labels.from_lists(lists)
+            return data
+
+        for module in (rows, reranker):
+            monkeypatch.setattr(module, "Store", changed)
+        pack(run, store, folds, tmp_path / str(same))
+        equal = [
+            (run / "distill/reranker" / file).read_bytes()
+            == (tmp_path / str(same) / file).read_bytes()
+            for file in (reranker.TREES, reranker.COUNTS)
+        ]
+        assert equal == [same, same]
+
+
+WITHOUT = """
+import sys
+for name in ("torch", "lightgbm", "onnx", "onnxscript", "safetensors", "sklearn", "joblib"):
+    sys.modules[name] = None
+from pathlib import Path
+from distill import predict
+predict.main(Path(sys.argv[1]), [Path(sys.argv[2])], Path(sys.argv[3]))
+"""
+
+
+def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
+    records, out = data_set / "records" / "video", tmp_path / "without.csv"
+    subprocess.run([sys.executable, "-c", WITHOUT, run / "export", records, out], check=True)
+    predict.main(run / "export", [records], tmp_path / "with.csv")
+    one, other = (
+        [line.split(",")[1].split()[::2] for line in path.read_text().splitlines()[1:]]
+        for path in (out, tmp_path / "with.csv")
+    )
+    assert len(one) == len(other) == 400
+    assert np.mean([a == b for a, b in zip(one, other, strict=True)]) > 0.98
+
+
+def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
+    shutil.copytree(run / "export", tmp_path / "export")
+    (tmp_path / "export" / "model.onnx").unlink()
+    with pytest.raises(InputError, match="no model.onnx, which is needed where torch is not"):
+        Exported(tmp_path / "export", "onnx")
+
+
+def test_a_damaged_re_ranker_is_named(run, tmp_path):
+    shutil.copytree(run / "export", tmp_path / "export")
+    (tmp_path / "export" / reranker.COUNTS).unlink()
+    with pytest.raises(InputError, match="reranker.npz: no such file"):
+        Exported(tmp_path / "export")
+
+
+@pytest.mark.parametrize("file", [reranker.TREES, "model.onnx"])
+def test_a_damaged_graph_is_named(run, tmp_path, file):
+    shutil.copytree(run / "export", tmp_path / "export")
+    path = tmp_path / "export" / file
+    path.write_bytes(path.read_bytes()[:-200])
+    with pytest.raises(InputError, match=f"{file}: cannot be loaded .*; export again"):
+        Exported(tmp_path / "export", "onnx")
+
+
+def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
+    assert Exported(run / "export").reranker.about.kept == [30] * 3  # all classes there are
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"inputs": {"normalise": "whiten"}}, "cannot be refitted: normalise: an export can do"),
+        ({"start": {"weights": "x"}}, r"has a table \[start\], so it cannot be refitted"),
+        ({"teachers": {"models": ["a"]}}, r"has a table \[teachers\], so it cannot be refitted"),
+    ],
+)
+def test_models_that_no_export_could_run_are_refused(tmp_path, change, text):
+    values = {"arch": "linear"} | change
+    with pytest.raises(InputError, match=text):
+        refit.check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
+
+
+def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
+    toml, store = tmp_path / "distill.toml", Store(data_set / "store")
+    toml.write_text("[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\nfolds = ['wide']\n")
+    shutil.copytree(run, tmp_path / "run")
+    shutil.rmtree(tmp_path / "run/distill/refit/wide")
+    distill = tmp_path / "run/distill"
+    configure(toml, distill / "config.json")
+    export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
+    rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
+    found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]
+    batch = prepared(Inputs(), torch.from_numpy(rgb), torch.from_numpy(audio))
+    wide = read_snapshot(run / "first_level/wide/config.json", ModelConfig)
+    expected = []
+    for fold in range(NUM_FOLDS):
+        model = build(wide, store.dims, "wide").eval()
+        load_weights(model, run / f"first_level/wide/fold{fold}/weights.safetensors")
+        expected.append(model(batch).detach())
+    np.testing.assert_allclose(found, torch.stack(expected).mean(0), atol=0.02)
+    with pytest.raises(ValueError, match="'c' is not among `models`"):
+        DistillConfig.model_validate({"refit": {"models": ["a"], "folds": ["c"]}})
+
+
+def test_export_errors(run, data_set, tmp_path):
+    config, store = run / "distill/config.json", data_set / "store"
+    with pytest.raises(InputError, match="a re-ranked student is no mean; allowed: student, resn"):
+        export.main(run / "distill", config, store, tmp_path / "x", name="both")
+    shutil.copytree(run, tmp_path / "run")
+    (tmp_path / "run/distill/refit/wide/copy1/weights.safetensors").unlink()
+    with pytest.raises(InputError, match="wide/copy1/weights.safetensors: no such file; run `mak"):
+        export.main(tmp_path / "run/distill", config, store, tmp_path / "x")
+    with pytest.raises(ValueError, match="a model is named twice; say copies = 2"):
+        DistillConfig.model_validate({"refit": {"models": ["a", "a"]}})
+    settings = DistillConfig.model_validate({"refit": {"models": ["c", "a", "b"]}})
+    assert settings.refit.models == ("a", "b", "c"), "the order of make's jobs changes no export"
+
+
+def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
+    about = read_json(run / "distill/reranker/fold0/rows/rows.json")
+    write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
+    folds, out = data_set / "folds.npz", run / "distill/reranker"
+    with pytest.raises(InputError, match="was trained on other columns than"):
+        reranker.main(
+            run / "stacking.json",
+            out / "model.txt",
+            tmp_path / "rows.json",
+            data_set / "store",
+            folds,
+            tmp_path / "out",
+        )

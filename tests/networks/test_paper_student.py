@@ -1,0 +1,90 @@
+"""The paper's student and its extractors."""
+
+import pytest
+import torch
+from distill_world import FULL, SCALE
+from torch import nn
+
+from first_level.bundle.network import Member, build_member
+from yt8m.data.store import Dims
+from yt8m.inputs.batch import Batch, prepared
+from yt8m.inputs.settings import Inputs
+from yt8m.networks.extractors import Extractor
+from yt8m.networks.student import Student, num_values
+
+TOY = Dims(rgb=24, audio=8, classes=30, max_frames=0)
+
+
+def linear_shapes(model) -> list[tuple[int, int]]:
+    return [(m.in_features, m.out_features) for m in model.modules() if isinstance(m, nn.Linear)]
+
+
+def batch_of(dims: Dims, size: int = 6) -> Batch:
+    generator = torch.Generator().manual_seed(0)
+    rgb, audio = (torch.randn(size, w, generator=generator) for w in (dims.rgb, dims.audio))
+    return prepared(Inputs(), rgb, audio)
+
+
+def test_full_size_has_the_published_number_of_values():
+    with torch.device("meta"):
+        student = build_member(Member(kind="student"), FULL)
+    assert num_values(student) == 247_233_888
+    assert num_values(student) * 2 < 500e6  # bytes in float16
+    assert student.last[1].in_features == 9344
+
+
+@pytest.mark.parametrize(
+    ("letter", "shapes", "activation"),
+    [
+        ("a", [(1152, 1024), (1024, 1024), (1024, 1024)], nn.SiLU),
+        ("b", [(1152, 1024), (1024, 1024)], nn.ReLU),
+        ("c", [(1024, 1024), (128, 256), (1280, 1024)], nn.LeakyReLU),
+        (
+            "d",
+            [(1024, 1024), (1024, 1024), (128, 256), (256, 256), (1280, 1024)],
+            nn.SiLU,
+        ),
+        ("e", [(1152, 4096), *[(4096, 4096)] * 3, (4096, 2048)], nn.ReLU),
+        ("f", [(1152, 2048), *[(2048, 2048)] * 5], nn.ReLU),
+    ],
+)
+def test_extractor_is_as_published(letter, shapes, activation):
+    with torch.device("meta"):
+        extractor = Extractor(letter, FULL, 1.0)
+    assert linear_shapes(extractor) == shapes
+    modules = [m for m in extractor.modules() if type(m) not in (Extractor, nn.Sequential)]
+    linears = [m for m in modules if isinstance(m, nn.Linear)]
+    assert all(m.bias is None for m in linears)
+    for kind in (nn.BatchNorm1d, activation):
+        assert sum(isinstance(m, kind) for m in modules) == len(linears)
+    assert len(modules) == 3 * len(linears)
+
+
+def test_leaky_slope():
+    modules = Extractor("c", TOY, 1).modules()
+    assert [m.negative_slope for m in modules if isinstance(m, nn.LeakyReLU)] == [0.2] * 3
+
+
+@pytest.mark.parametrize("dims", [Dims(0, 8, 30, 0), Dims(24, 0, 30, 0), TOY])
+def test_absent_modalities(dims):
+    student = Student(dims, SCALE).eval()
+    assert student(batch_of(dims)).shape == (6, 30)
+    if not dims.rgb:
+        assert linear_shapes(student.extractors["c"])[0][0] == 8
+
+
+def test_features_end_with_the_input():
+    student = Student(TOY, SCALE).eval()
+    batch = batch_of(TOY)
+    assert torch.equal(student.features(batch)[:, -32:], batch.features)
+
+
+def test_frozen_extractors_ignore_training_mode_and_gradients():
+    student = Student(TOY, SCALE).train()
+    assert not any(module.training for module in student.extractors.modules())
+    student(batch_of(TOY)).sum().backward()
+    assert all(p.grad is None for p in student.extractors.parameters())
+    assert all(p.grad is not None for p in student.last.parameters())
+    student.freeze(False)
+    student.train()(batch_of(TOY)).sum().backward()
+    assert all(p.grad is not None for p in student.parameters())

@@ -1,0 +1,249 @@
+"""Recurrent architectures and sparse experts against their definitions, of no padding."""
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+from frame_world import MASK, check, model_of, padded_batch, videos_of
+from torch import nn
+
+from first_level.models.lstm_moe import SparseExperts, chances, variation
+from yt8m.networks import blocks as layers
+from yt8m.networks import recurrence
+
+
+@pytest.fixture(autouse=True)
+def _seed():
+    torch.manual_seed(0)
+
+
+# Recurrent
+
+
+def _torch_net(model: nn.Module, cell: str, width: int, bidirectional: bool) -> nn.Module:
+    """PyTorch's own stacked net with the weights of our layers, less the padding's."""
+    kind = {"lstm": nn.LSTM, "gru": nn.GRU}[cell]
+    net = kind(10, width, len(model.layers), batch_first=True, bidirectional=bidirectional)
+    with torch.no_grad():
+        for number, layer in enumerate(model.layers):
+            for ours, suffix in zip(layer.nets, ("", "_reverse"), strict=False):
+                for name in ("weight_ih", "weight_hh", "bias_ih", "bias_hh"):
+                    value = getattr(ours, f"{name}_l0")
+                    value = value[:, :-1] if name == "weight_ih" else value
+                    getattr(net, f"{name}_l{number}{suffix}").copy_(value)
+    return net
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_last_states_are_those_of_each_video_alone(cell, bidirectional):
+    model = model_of("lstm", cell=cell, width=5, layers=3, bidirectional=bidirectional, hidden=[7])
+    net = _torch_net(model, cell, 5, bidirectional)
+
+    def of_video(rgb, audio):
+        _, state = net(torch.cat([rgb, audio], 1)[None])
+        kinds = state if cell == "lstm" else (state,)  # h and c, or h; each (L S, 1, W)
+        return torch.cat(kinds, 2).flatten()
+
+    check(model, of_video)
+
+
+@pytest.mark.parametrize("bidirectional", [False, True])
+def test_ramp_reads_the_mean_output_weighted_by_the_frame_number(bidirectional):
+    model = model_of("lstm", width=5, bidirectional=bidirectional, readout="ramp", hidden=[])
+    net = _torch_net(model, "lstm", 5, bidirectional)
+
+    def of_video(rgb, audio):
+        out = net(torch.cat([rgb, audio], 1)[None])[0][0]
+        total = sum((i + 1) / len(out) * frame for i, frame in enumerate(out))
+        return total / sum((i + 1) / len(out) for i in range(len(out)))
+
+    check(model, of_video)
+
+
+def test_residual_connections_add_a_layers_input():
+    arguments = {"cell": "gru", "width": 5, "hidden": [], "readout": "ramp"}
+    model = model_of("lstm", residual=True, batch_norm=True, **arguments)
+    assert model.shortcuts[0].weight.shape == (5, 10)
+
+    def of_video(rgb, audio):
+        x = torch.cat([rgb, audio], 1)[None]
+        whole = torch.ones(x.shape[:2], dtype=torch.bool)
+        x = model.norm(x, whole)
+        x = model.layers[0](x, whole)[0] + x @ model.shortcuts[0].weight.T
+        x = model.layers[1](x, whole)[0] + x
+        return layers.ramp(x, whole)[0]
+
+    check(model, of_video)
+
+
+@pytest.mark.parametrize("cell", ["lstm", "gru"])
+def test_what_holds_the_state_in_padding_is_never_learnt_nor_worn_away(cell):
+    layer = layers.Recurrent(cell, 3, 4, bidirectional=True)
+    x, optimizer = torch.randn(4, 12, 3), torch.optim.AdamW(layer.parameters(), 0.1, weight_decay=9)
+    for _ in range(3):
+        optimizer.zero_grad()
+        layer(x, MASK)[1].sum().backward()
+        for net in layer.nets:
+            assert (net.weight_ih_l0.grad[:, -1] == 0).all()
+            assert (net.weight_ih_l0.grad[:, 0] != 0).any()
+        optimizer.step()
+    together = layer(x, MASK)[1]
+    for row, video in enumerate(videos_of(x)):
+        alone = layer(video[None], torch.ones(1, len(video), dtype=torch.bool))[1]
+        torch.testing.assert_close(together[row], alone[0])
+
+
+@pytest.mark.parametrize("frames", [1, 4])
+def test_the_recurrence_of_training_in_bf16_is_that_of_pytorch(frames):
+    """In float64 here, so that what differs is no rounding; cells alone are float32."""
+    net = nn.LSTM(3, 5, batch_first=True).double()
+    x = torch.randn(2, frames, 3, dtype=torch.double, requires_grad=True)
+    weights = [net.weight_ih_l0, net.weight_hh_l0]
+    asked = [x, *weights, net.bias_ih_l0]
+    of_out, of_cell = torch.randn(2, frames, 5), torch.randn(2, 5)
+
+    def gradients(out, cell):
+        return torch.autograd.grad((out * of_out).sum() + (cell * of_cell).sum(), asked)
+
+    out, (_, cell) = net(x)
+    ours = recurrence.LSTM.apply(x, *weights, net.bias_ih_l0 + net.bias_hh_l0)
+    torch.testing.assert_close(ours, (out, cell[0].float()), rtol=0, atol=1e-6)
+    expected = gradients(out, cell[0])
+    torch.testing.assert_close(gradients(*ours), expected, rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("readout", ["last", "ramp"])
+def test_training_in_bf16_takes_the_recurrence_and_learns_as_in_float32(readout, monkeypatch):
+    model = model_of("lstm", width=64, readout=readout, hidden=[]).train()
+    batch, calls = padded_batch(), []
+    apply = recurrence.LSTM.apply
+    monkeypatch.setattr(recurrence.LSTM, "apply", lambda *given: calls.append(1) or apply(*given))
+
+    def gradients(rounded: bool):
+        model.zero_grad()
+        with torch.autocast("cpu", torch.bfloat16, enabled=rounded):
+            model(batch).float().square().sum().backward()
+        assert len(calls) == 2 * rounded  # layers
+        return torch.cat([p.grad.flatten() for p in model.parameters()])
+
+    exact, rounded = gradients(False), gradients(True)
+    assert float(F.cosine_similarity(exact, rounded, dim=0)) > 0.999
+
+
+def test_a_state_outlasts_300_frames_of_padding_in_bf16():
+    layer = layers.Recurrent("lstm", 3, 8, bidirectional=True)
+    mask = torch.arange(305) < torch.tensor([[5], [305]])
+    x = torch.randn(2, 305, 3)
+    exact = layer(x[:1, :5], mask[:1, :5])[1]
+    with torch.autocast("cpu", torch.bfloat16):
+        found = layer(x, mask)[1]
+    torch.testing.assert_close(found[:1].float(), exact, atol=0.02, rtol=0.02)
+
+
+def test_lstm_attention_equals_its_definition():
+    model = model_of("lstm_attention", width=5, audio_width=3, hidden=[7])
+
+    def attended(net, frames):
+        x = net.project(frames)
+        whole = torch.ones(1, len(x), dtype=torch.bool)
+        x = torch.cat([x, net.lstm(x[None], whole)[0][0]], 1)
+        weights = net.score(x)[:, 0].softmax(0)
+        return sum(weight * frame for weight, frame in zip(weights, x, strict=True))
+
+    check(model, lambda rgb, audio: torch.cat([attended(model.rgb, rgb),
+                                                attended(model.audio, audio)]))  # fmt: skip
+
+
+# Mixture of experts
+
+
+def _experts(**arguments) -> SparseExperts:
+    torch.manual_seed(0)
+    experts = SparseExperts(**{"inputs": 6, "experts": 7, "active": 3, "width": 5} | arguments)
+    nn.init.normal_(experts.gate.weight)
+    nn.init.normal_(experts.noise.weight)
+    nn.init.normal_(experts.into_bias)
+    return experts.eval()
+
+
+def test_sparse_experts_equal_their_definition():
+    experts, x = _experts(), torch.randn(20, 6)
+    found, _ = experts(x)
+    for row, result in zip(x, found, strict=True):
+        scores = experts.gate(row)
+        best = scores.argsort(descending=True)[:3]
+        expected = torch.zeros(5)
+        for expert, share in zip(best, scores[best].softmax(0), strict=True):
+            hidden = (row @ experts.into[expert] + experts.into_bias[expert]).relu()
+            expected += share * (hidden @ experts.out[expert] + experts.out_bias[expert])
+        torch.testing.assert_close(result, expected)
+
+
+def test_experts_that_are_not_active_are_not_computed():
+    experts, x = _experts(active=1), torch.randn(1, 6)
+    chosen = int(experts.gate(x).argmax())
+    with torch.no_grad():
+        expected, _ = experts(x)
+        experts.into[[e for e in range(7) if e != chosen]] = torch.nan
+        assert torch.equal(experts(x)[0], expected)
+        experts.into[chosen] = torch.nan
+        assert experts(x)[0].isnan().all()
+
+
+def test_the_load_is_the_chance_to_be_among_the_best_with_new_noise():
+    torch.manual_seed(0)
+    clean, spread = torch.randn(4, 6), torch.rand(4, 6) + 0.2
+    noisy = clean + torch.randn(4, 6) * spread
+    counts = torch.zeros(4, 6)
+    for expert in range(6):
+        again = noisy.expand(20000, 4, 6).clone()
+        again[..., expert] = clean[:, expert] + torch.randn(20000, 4) * spread[:, expert]
+        counts[:, expert] = (again.topk(2, 2).indices == expert).any(2).float().mean(0)
+    torch.testing.assert_close(chances(clean, spread, noisy, 2), counts, atol=0.02, rtol=0)
+    assert (chances(clean, spread, noisy, 6) == 1).all()
+
+
+def test_the_balance_losses_are_the_squared_coefficients_of_variation():
+    experts, x = _experts().train(), torch.randn(50, 6)
+    torch.manual_seed(3)
+    _, found = experts(x)
+    torch.manual_seed(3)
+    clean, spread = experts.gate(x), F.softplus(experts.noise(x))
+    noisy = clean + torch.randn(50, 7) * spread
+    importance = np.zeros(7)
+    for row in noisy:
+        best = row.argsort(descending=True)[:3]
+        importance[best.numpy()] += row[best].softmax(0).detach().numpy()
+    load = chances(clean, spread, noisy, 3).sum(0).detach().numpy()
+    expected = sum((part.std() / part.mean()) ** 2 for part in (importance, load))
+    assert found.item() == pytest.approx(expected, rel=1e-4)
+    assert variation(torch.full((5,), 3.0)) == 0
+
+
+def test_the_penalty_spreads_frames_over_the_experts():
+    experts, x = _experts(active=1).train(), torch.rand(50, 6)
+    with torch.no_grad():
+        experts.gate.weight.zero_()[2] = 1.5  # most frames go to one expert
+    optimizer = torch.optim.Adam([experts.gate.weight, experts.noise.weight], 0.05)
+    penalties = []
+    for _ in range(60):
+        _, penalty = experts(x)
+        penalties.append(penalty.item())
+        optimizer.zero_grad()
+        penalty.backward()
+        optimizer.step()
+    assert penalties[0] > 3
+    assert max(penalties[-10:]) < 1
+
+
+def test_lstm_moe_leaves_its_penalty_in_training():
+    model = model_of("lstm_moe", width=6, experts=5, active=2, expert_width=4, balance=0.5).train()
+    torch.manual_seed(0)
+    model(padded_batch())
+    once = model.penalty.item()
+    model.balance = 1.0
+    torch.manual_seed(0)
+    model(padded_batch())
+    assert model.penalty.item() == pytest.approx(2 * once)
+    assert once > 0

@@ -1,0 +1,35 @@
+"""What the tests of exports share: students with random weights, their export, video records."""
+
+from distill.config import member_of
+from distill.export import write as export
+from first_level.bundle.network import build_network
+from yt8m.records.framing import messages, write_records
+
+
+def random_network(kind, config, dims):
+    """Random weights that spread the scores, as training does."""
+    network = build_network([member_of(kind, config)], config.inputs, dims)
+    for name, value in network.state_dict().items():
+        if name.endswith("running_var"):
+            value.uniform_(0.5, 2.0)
+        elif value.ndim == 2:
+            value.normal_(0, 1.4 * value.shape[1] ** -0.5)
+    return network
+
+
+def run_export(root, data_set, out, **flags) -> None:
+    export.main(root, root / "config.json", data_set / "store", out, **flags)
+
+
+def write_video_records(path, ids, rgb, audio, labels=None) -> None:
+    payloads = []
+    for row, video in enumerate(ids):
+        example = messages.Example()
+        feature = example.features.feature
+        feature["id"].bytes_list.value.append(video.encode())
+        feature["mean_rgb"].float_list.value.extend(rgb[row].tolist())
+        feature["mean_audio"].float_list.value.extend(audio[row].tolist())
+        if labels is not None:
+            feature["labels"].int64_list.value.extend(labels[row])
+        payloads.append(example.SerializeToString())
+    write_records(path, payloads)

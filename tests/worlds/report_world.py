@@ -1,0 +1,91 @@
+"""A small finished run for the tests of the report: real stacking, noted results of networks."""
+
+import numpy as np
+
+from report import summary
+from stacking import predict, report, rows, soft_labels, train
+from stacking.config import Stacking
+from yt8m.base.config import write_snapshot
+from yt8m.base.files import write_json
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import NUM_FOLDS, Splits
+
+MODELS = {"sharp": 0.6, "dull": 1.5, "noise": 30.0}  # and how far their logits are off
+QUICK = {"max_rounds": 25, "learning_rate": 0.2, "num_leaves": 7, "min_data_in_leaf": 20}
+PARTS = [*(f"extractor_{letter}" for letter in "abcdef"), "student", "resnet"]
+
+
+def build(run, store, splits, config="{}\n") -> None:
+    """Writes what a run of three models leaves in the folder `run`; returns nothing."""
+    rng = np.random.default_rng(3)
+    splits.write(run / "folds.npz", store.ids)
+    truth = _truth(store)
+    for name, off in MODELS.items():
+        _model(run / "first_level" / name, truth, off, store, splits, rng, config)
+    (run / "first_level" / "models.txt").write_text("\n".join(MODELS) + "\n")
+    _stack(run, store.folder)
+    _students(run, truth, store, splits, rng)
+    summary.main(run, run / "summary.json")
+
+
+def _truth(store) -> np.ndarray:
+    logits = np.full((len(store.ids), store.dims.classes), -4.0)
+    logits[store.labels.rows(), store.labels.indices] = 2.0
+    return logits
+
+
+def _predictions(logits, of, store, keep=20) -> Predictions:
+    order = np.argsort(-logits, axis=1, kind="stable")[:, :keep]
+    values = np.take_along_axis(logits, order, 1).astype(np.float16)
+    return Predictions(store.ids[of], order.astype(np.uint16), values)
+
+
+def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
+    for fold in range(NUM_FOLDS):
+        of = np.concatenate([splits.rows(fold), splits.holdout])
+        logits = truth[of] + off * rng.normal(size=(len(of), truth.shape[1]))
+        out = folder / f"fold{fold}"
+        _predictions(logits, of, store).write(out / "predictions.npz")
+        epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
+        write_json(
+            out / "report.json",
+            {
+                "level": "video",
+                "gap_fold": 0.5,
+                "megabytes": 2.0,
+                "seconds": 10.0,
+                "epochs": epochs,
+            },
+        )
+    (folder / "config.json").write_text(config)
+
+
+def _stack(run, store) -> None:
+    config, folder = run / "stacking" / "config.json", run / "stacking"
+    names, folds = run / "first_level" / "models.txt", run / "folds.npz"
+    write_snapshot(config, Stacking.model_validate({"candidates": 12, "booster": QUICK}))
+    for fold in range(NUM_FOLDS):
+        rows.main(config, names, run, store, folds, folder / f"fold{fold}" / "rows", fold=fold)
+    for fold in range(NUM_FOLDS):
+        out = folder / f"fold{fold}"
+        train.main(config, folder, out / "model.txt", fold=fold)
+        predict.main(config, out / "rows", out / "model.txt", out / "predictions.npz", fold=fold)
+    soft_labels.main(folder, store, folds, folder / "soft_labels.npz")
+    report.main(config, names, run, store, folds, folder / "report.json")
+
+
+def _students(run, truth, store, splits: Splits, rng) -> None:
+    held = splits.holdout
+    reached = 0.8 if len(held) else None
+    for part in PARTS:
+        history = [{"epoch": e + 1, "loss": 5.0 - e} for e in range(2)]
+        about = {"seconds": 4.0, "megabytes": 3.0, "parameters": 1000, "history": history}
+        about |= {"gap_holdout": reached, "revision": "abc1234"}
+        write_json(run / "distill" / part / "report.json", about)
+    write_json(run / "distill" / "config.json", {"refit": {"models": [], "copies": 1}})
+    manifest = {"values": 1000, "dtype": "float16", "members": [{}, {}]}
+    write_json(run / "export" / "model.json", manifest)
+    (run / "export" / "model.safetensors").write_bytes(bytes(2000))
+    logits = truth[held] + 0.5 * rng.normal(size=(len(held), truth.shape[1]))
+    _predictions(logits, held, store).write(run / "evaluation_predictions.npz")
+    write_json(run / "evaluation.json", {"gap20": reached})

@@ -1,0 +1,1 @@
+"""Command lines, files, arrays in files, configurations: what everything stands on."""

@@ -1,0 +1,1 @@
+"""A decoded data set, its folds, and sparse predictions of its videos."""

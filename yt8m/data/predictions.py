@@ -1,0 +1,85 @@
+"""Sparse predictions: the K best classes of each video, with their ids.
+
+Logits, not probabilities: float16 probabilities lose the ranking near 1, which GAP needs. Dense
+ones would be 43 GB a model at 5.6 million videos. Everyone who reads them aligns on ids.
+"""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.base.arrays import empty, let_go, open_npz, write_npz
+from yt8m.base.cli import InputError
+from yt8m.data.splits import find_rows
+
+BLOCK = 1 << 14  # videos copied at a time
+
+
+@dataclass(frozen=True)
+class Predictions:
+    """ids bytes (N,); classes uint16 (N, K); logits float16 (N, K), descending in a row."""
+
+    ids: np.ndarray
+    classes: np.ndarray
+    logits: np.ndarray
+    where: str = "predictions"
+
+    @classmethod
+    def read(cls, path: Path) -> "Predictions":
+        """Opens a .npz: mapped arrays. InputError when absent, damaged, or not predictions."""
+        arrays = open_npz(path)
+        if set(arrays) != {"ids", "classes", "logits"}:
+            raise InputError(f"{path}: holds {sorted(arrays)}, not predictions; delete it")
+        return cls(**arrays, where=str(path))
+
+    def write(self, path: Path) -> None:
+        """Writes a .npz atomically."""
+        write_npz(path, ids=self.ids, classes=self.classes, logits=self.logits)
+
+    def align(self, ids: np.ndarray, folder: Path | None = None) -> "Predictions":
+        """The predictions of `ids`, in that order; InputError on an absent or doubled id.
+
+        `ids` must differ. Nothing is copied where the predictions have that order already; else
+        into memory, or, if given, into files without a name in `folder`.
+        """
+        if np.array_equal(self.ids, ids):
+            return self
+        rows = find_rows(ids, self.ids, self.where)
+        found = replace(to_fill(ids, self.classes.shape[1], folder), where=self.where)
+        found.put(np.arange(len(rows)), self, rows)
+        return found
+
+    def put(self, places: np.ndarray, others: "Predictions", rows: np.ndarray) -> None:
+        """Copies `rows` of others to `places` here, as many of the best classes as there is room
+        for: a block of videos at a time."""
+        width = self.classes.shape[1]
+        for start in range(0, len(rows), BLOCK):
+            to, of = places[start : start + BLOCK], rows[start : start + BLOCK]
+            self.classes[to] = others.classes[of, :width]
+            self.logits[to] = others.logits[of, :width]
+            let_go()
+
+    @property
+    def scores(self) -> np.ndarray:
+        """Probabilities, float32 (N, K)."""
+        return sigmoid(self.logits)
+
+
+def to_fill(ids: np.ndarray, k: int, folder: Path | None = None) -> Predictions:
+    """Predictions to be filled: in memory or, if given, in files without a name in `folder`."""
+    kinds = (np.uint16, np.float16)
+    return Predictions(ids, *(empty(folder, kind, (len(ids), k)) for kind in kinds))
+
+
+def sigmoid(logits: np.ndarray) -> np.ndarray:
+    """1 / (1 + exp(-logits)) in float32, without overflow."""
+    return (0.5 * (1 + np.tanh(0.5 * logits.astype(np.float32)))).astype(np.float32)
+
+
+def top_k(logits, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Best k classes of a tensor (B, C): classes uint16 and logits float16, (B, min(k, C))."""
+    values, classes = logits.topk(min(k, logits.shape[1]), dim=1)  # (B, K), descending
+    limit = np.finfo(np.float16).max  # an overflow to infinity would tie the best classes
+    values = values.float().cpu().numpy().clip(-limit, limit)
+    return classes.cpu().numpy().astype(np.uint16), values.astype(np.float16)

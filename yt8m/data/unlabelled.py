@@ -1,0 +1,31 @@
+"""The videos of UNLABELLED beside those of DATA: whose labels, if they have any, nothing reads.
+
+They are a store inside the store of DATA (folds/unlabelled.py), so that the latter, its folds and
+all that is trained on them are the same with and without them. Rows of DATA come first.
+"""
+
+import copy
+
+import numpy as np
+
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+from yt8m.records.labels import Labels
+
+FOLDER = "unlabelled"  # their folder in the store of DATA
+
+
+def joined(data: Store, splits: Splits) -> tuple[Store, Splits]:
+    """A store and its folds, then the unlabelled videos. InputError when none are decoded."""
+    more = Store(data.folder / FOLDER)
+    both, count = copy.copy(data), len(more)
+    both.folder = more.folder  # where what is derived from both belongs
+    both.ids = np.concatenate([data.ids, more.ids])
+    both.labelled = np.concatenate([data.labelled, np.zeros(count, bool)])
+    none = Labels(np.zeros(count + 1, np.int64), np.zeros(0, np.uint16))
+    both.labels = Labels.concatenate([data.labels, none])
+    # Models may have been built for the longest video of DATA.
+    lengths = np.minimum(more.num_frames, data.dims.max_frames).astype(np.int32)
+    both.num_frames = np.concatenate([data.num_frames, lengths])
+    both.kinds = {name: kind.followed_by(more.kinds[name]) for name, kind in data.kinds.items()}
+    return both, splits.with_unlabelled(count)

@@ -1,0 +1,191 @@
+"""What is computed once for a data set: in folders of the store, read by every job that needs it.
+
+    store/derived/<what>-<key>/arrays/*.npy     memory-mapped; the folder is complete or absent
+
+Its key is a hash of the store's manifest, of the settings that matter and, for what is fitted, of
+the videos that it is fitted on: of the folds, never of the holdout, and without their labels. Two
+jobs that need the same do not both compute it: the second waits. A folder may be deleted; the next
+job that needs it makes it again.
+
+frames (dynamics = "pcp"), clusters (sampling = "centroids"), statistics (of video-level models
+whose sampling is not random) and scaling (normalise = "standard" and "whiten").
+N videos, S frames of all of them, R rgb, A audio, D = R + A, K centroids.
+"""
+
+import hashlib
+import json
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from yt8m.base import device as devices
+from yt8m.base.arrays import create, open_array
+from yt8m.base.cli import log
+from yt8m.base.files import fingerprint, working_in, writing
+from yt8m.data.splits import Splits
+from yt8m.data.store import DERIVED, MANIFEST, Store
+from yt8m.inputs.batch import Source, normalised
+from yt8m.inputs.clusters import Clusters, fit_centroids, nearest
+from yt8m.inputs.frames import Runs, StoredFrames
+from yt8m.inputs.sampling import RANDOM, strided
+from yt8m.inputs.scaling import Moments, Scaling
+from yt8m.inputs.settings import Inputs, Level
+
+VERSION = 1  # of what the code computes: part of every key
+BLOCK = 64  # videos in memory at a time
+# Fitted on no more than this: 30 frames a video and 100 a centroid for k-means, else videos.
+CLUSTER_FRAMES, FRAMES_PER_CLUSTER = 30, 100
+FITTED_VIDEOS: dict[Level, int] = {"video": 100_000, "frame": 10_000}
+# Settings that decide what comes out of each step.
+MOVING = ("modalities", "skip_frames", "dynamics")
+SAMPLED = (*MOVING, "sampling", "max_frames", "scene_threshold", "clusters", "statistics")
+
+
+def source_of(store: Store, level: Level, inputs: Inputs, splits: Splits) -> Source:
+    """A Source for any inputs; computes what it needs and nobody has computed before."""
+    source = Source(store, level, inputs)
+    takes_frames = level == "frame" or bool(inputs.frame_settings())
+    if takes_frames and inputs.dynamics == "pcp":
+        source = replace(source, made=replace(source.made, frames=_frames(source)))
+    if takes_frames and inputs.sampling == "centroids":
+        clusters = _clusters(source, splits.training)
+        source = replace(source, made=replace(source.made, clusters=clusters))
+    if level == "video" and takes_frames and inputs.sampling not in RANDOM:
+        statistics = _statistics(source, splits.training)
+        source = replace(source, made=replace(source.made, statistics=statistics))
+    if inputs.normalise in ("standard", "whiten"):
+        scaling = _scaling(source, splits.training)
+        source = replace(source, made=replace(source.made, scaling=scaling))
+    return source
+
+
+def made_once(store: Store, what: str, depends_on: list, make: Callable[[Path], None]) -> Path:
+    """The folder that `make` filled once for this store and these JSON values."""
+    key = fingerprint(store.folder / MANIFEST, json.dumps([VERSION, depends_on], sort_keys=True))
+    folder = store.folder / DERIVED / f"{what}-{key}"
+    arrays = folder / "arrays"
+    if arrays.is_dir():
+        return arrays
+    with working_in(folder):
+        if not arrays.is_dir():
+            log(f"[inputs] computing {what} once for this data set: {folder}")
+            started = time.monotonic()
+            with writing(arrays) as temporary:
+                temporary.mkdir()
+                make(temporary)
+            size = sum(path.stat().st_size for path in arrays.iterdir()) / 1e6
+            log(f"[inputs] {what}: {size:,.1f} MB in {time.monotonic() - started:,.0f} s")
+    return arrays
+
+
+def _frames(source: Source) -> StoredFrames:
+    """Frames after the dynamics."""
+    runs = Runs.of(source.store, source.inputs)
+
+    widths = source.inputs.widths(source.store.dims)
+
+    def make(folder: Path) -> None:
+        rgb = create(folder / "rgb.npy", "f2", (runs.total, widths[0]))
+        audio = create(folder / "audio.npy", "f2", (runs.total, widths[1]))
+        for rows in _blocks(np.arange(len(source.store)), BLOCK // 4):  # pcp needs much memory
+            frames, places = source.moving(rows, devices.pick()), runs.find(rows)[0]
+            rgb[places], audio[places] = frames.rgb.cpu().numpy(), frames.audio.cpu().numpy()
+
+    folder = made_once(source.store, "frames", [_settings(source, MOVING)], make)
+    return StoredFrames(open_array(folder / "rgb.npy"), open_array(folder / "audio.npy"), runs)
+
+
+def _clusters(source: Source, training: np.ndarray) -> Clusters:
+    store, count = source.store, source.inputs.clusters
+    runs, device = Runs.of(store, source.inputs), devices.pick()
+    per_video = min(CLUSTER_FRAMES, float(runs.lengths[training].mean()))
+    sample = _spread(training, int(FRAMES_PER_CLUSTER * count / per_video) + 1)
+
+    def make(folder: Path) -> None:
+        order = np.random.default_rng(0).permutation(sample)
+        batches = (source.moving(rows, device).on(device) for rows in _blocks(order))
+        joined = (strided(frames, CLUSTER_FRAMES).joined for frames in batches)
+        centroids = fit_centroids(joined, count, store.folder)
+        np.save(folder / "centroids.npy", centroids)
+        out = create(folder / "nearest.npy", "u2", (runs.total, 1))
+        centroids = _tensor(centroids, device)
+        for rows in _blocks(np.arange(len(store))):
+            found = nearest(source.moving(rows, device).on(device).joined, centroids)
+            out[runs.find(rows)[0], 0] = found.cpu().numpy()
+
+    depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]
+    folder = made_once(store, "clusters", depends_on, make)
+    centroids = _tensor(np.load(folder / "centroids.npy"), device)
+    width, _ = source.inputs.widths(store.dims)
+    return Clusters(centroids, open_array(folder / "nearest.npy")[:, 0], width, runs)
+
+
+def _statistics(source: Source, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Statistics of all videos, before they are normalised."""
+    store, whole = source.store, source.inputs.model_copy(update={"feature_share": 1.0})
+    dims = whole.dims(store.dims)
+
+    def make(folder: Path) -> None:
+        rgb = create(folder / "rgb.npy", "f2", (len(store), dims.rgb))
+        audio = create(folder / "audio.npy", "f2", (len(store), dims.audio))
+        for rows in _blocks(np.arange(len(store))):
+            parts = source.raw(rows, devices.pick())
+            rgb[rows], audio[rows] = (part.cpu().numpy() for part in parts[:2])
+
+    depends_on = [_settings(source, SAMPLED), _centroids_hash(source, training)]
+    folder = made_once(store, "statistics", depends_on, make)
+    return open_array(folder / "rgb.npy"), open_array(folder / "audio.npy")
+
+
+def _scaling(source: Source, training: np.ndarray) -> tuple[Scaling, Scaling]:
+    """Fitted on what a model sees when it predicts."""
+    inputs, device = source.inputs, devices.pick()
+    sample = _spread(training, FITTED_VIDEOS[source.level])
+    bare = inputs.model_copy(update={"normalise": "none", "feature_share": 1.0})
+
+    def make(folder: Path) -> None:
+        moments = {name: Moments(inputs.normalise) for name in ("rgb", "audio")}
+        for rows in _blocks(sample):
+            parts = normalised(bare, *source.raw(rows, device)[:2])
+            for one, part in zip(moments.values(), parts, strict=True):
+                one.add(part)
+        for name, one in moments.items():
+            one.scaling().write(folder, name)
+
+    settings = _settings(source, (*SAMPLED, "normalise"))
+    depends_on = [source.level, settings, _hash(sample), _centroids_hash(source, training)]
+    folder = made_once(source.store, "scaling", depends_on, make)
+    return Scaling.read(folder, "rgb", device), Scaling.read(folder, "audio", device)
+
+
+def _settings(source: Source, names: tuple[str, ...]) -> dict:
+    return source.inputs.model_dump(mode="json", include=set(names))
+
+
+def _spread(rows: np.ndarray, most: int) -> np.ndarray:
+    """At most `most` of the rows, evenly spread."""
+    if len(rows) <= most:
+        return rows
+    return rows[np.linspace(0, len(rows) - 1, most).astype(np.int64)]
+
+
+def _hash(rows: np.ndarray) -> str:
+    return hashlib.blake2b(rows.astype("<i8").tobytes(), digest_size=8).hexdigest()
+
+
+def _centroids_hash(source: Source, training: np.ndarray) -> str:
+    """Of the videos that the centroids come from, where there are any."""
+    return _hash(training) if source.made.clusters else ""
+
+
+def _blocks(rows: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
+    return torch.from_numpy(array).to(device)

@@ -1,0 +1,1 @@
+"""Blocks and networks that several architectures and students use."""

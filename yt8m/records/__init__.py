@@ -1,0 +1,1 @@
+"""TFRecords, from bytes to videos and back; descriptions, vocabularies, synthetic records."""

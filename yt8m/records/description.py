@@ -1,0 +1,163 @@
+"""What a data set is called and how large it is: feature names, classes, shards on disk.
+
+The description that is used: an explicit file, else `dataset.toml` beside the records, else the
+one in datasets/ whose feature names match the first record. Sizes of features come from the
+data; the number of classes from the description, else from the vocabulary file beside the records,
+else from the built-in description.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated
+
+from pydantic import Field
+
+from yt8m.base.cli import InputError
+from yt8m.base.config import Config, read_toml
+from yt8m.records.framing import messages, read_records
+from yt8m.records.vocabulary import Vocabulary, read_vocabulary
+
+BUILT_IN = Path(__file__).with_name("datasets")
+PATTERNS = ("*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz")
+KINDS = ("video", "frame")
+RATED = "segment"  # folder of frame-level records with rated segments
+Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
+
+
+class Description(Config):
+    """Names of features (each a list of accepted ones) and the size of the label space."""
+
+    name: str = "custom"
+    ids: Names = ("id", "video_id")
+    labels: Names = ("labels",)
+    rgb: Names = ("mean_rgb",)
+    audio: Names = ("mean_audio",)
+    rgb_frames: Names = ("rgb",)
+    audio_frames: Names = ("audio",)
+    segment_start_times: Names = ("segment_start_times",)
+    segment_end_times: Names = ("segment_end_times",)
+    segment_labels: Names = ("segment_labels",)
+    segment_scores: Names = ("segment_scores",)
+    classes: int | None = Field(None, ge=1, le=65536)
+    vocabulary: str | None = None  # file name, looked for beside the records and one folder up
+    max_frames: int = Field(360, ge=1)
+
+    def matches(self, names: set[str]) -> bool:
+        """Whether a record with these features has any that this description knows."""
+        known = (*self.rgb, *self.audio, *self.rgb_frames, *self.audio_frames)
+        return not names.isdisjoint(known)
+
+
+@dataclass(frozen=True)
+class Dims:
+    """Sizes of a data set; width 0 = that modality is absent; max_frames 0 = no frames;
+    verticals: the groups that its classes fall into, 0 = unknown."""
+
+    rgb: int
+    audio: int
+    classes: int
+    max_frames: int
+    verticals: int = 0
+
+
+def find_shards(data: Path) -> dict[str, list[Path]]:
+    """The shards of `data`, sorted by name: {"video": [...], "frame": [...]}, one or both.
+
+    `data`: a folder with video/, frame/ and/or segment/ (frame-level too, with rated segments), a
+    folder of shards, or one shard; the kind of the latter two is told from the first record.
+    InputError when there are none.
+    """
+    data = Path(data)
+    if data.is_file():
+        return {kind_of(data): [data]}
+    if not data.is_dir():
+        raise InputError(f"{data}: no such file or folder")
+    inside = {kind: _shards_in(data / kind) for kind in KINDS}
+    inside["frame"] += _shards_in(data / RATED)
+    found = {kind: shards for kind, shards in inside.items() if shards}
+    if found:
+        return found
+    shards = _shards_in(data)
+    if not shards:
+        raise InputError(
+            f"{data}: no records ({', '.join(PATTERNS)}) here, in video/ or in frame/; "
+            "give the folder that holds the shards"
+        )
+    return {kind_of(shards[0]): shards}
+
+
+def _shards_in(folder: Path) -> list[Path]:
+    if not folder.is_dir():
+        return []
+    files = {path for pattern in PATTERNS for path in folder.glob(pattern)}
+    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+
+
+def kind_of(shard: Path) -> str:
+    """ "frame" if the first record has frame features, else "video"."""
+    return "frame" if _first_record(shard).feature_lists.feature_list else "video"
+
+
+def _first_record(shard: Path):
+    return parse_message(next(read_records(shard)), f"{shard}: record 0")
+
+
+def parse_message(payload, where: str):
+    """A SequenceExample from an Example too: its `features` are read as `context` (field 1)."""
+    try:
+        return messages.SequenceExample.FromString(payload)
+    except Exception as error:  # protobuf's DecodeError differs between its implementations
+        raise InputError(f"{where}: is not an Example or SequenceExample ({error})") from error
+
+
+def describe(
+    data: Path, shards: dict[str, list[Path]], file: Path | None = None
+) -> tuple[Description, Vocabulary]:
+    """The description of a data set, `classes` filled in, and its class names.
+
+    data, shards: as for and from `find_shards`; file: an explicit description (TOML).
+    """
+    first = next(iter(shards.values()))[0]
+    message = _first_record(first)
+    names = {*message.context.feature, *message.feature_lists.feature_list}
+    folders = _beside(Path(data), first)
+    beside = next((f / "dataset.toml" for f in folders if (f / "dataset.toml").is_file()), None)
+    source = file or beside
+    given = read_toml(source, Description) if source else None
+    built_in = _built_in(names)
+    description = given or built_in
+    if description is None or not description.matches(names):
+        raise InputError(
+            f"{first}: no known feature among {', '.join(sorted(names)) or 'none'}; name them "
+            "in a dataset.toml beside the records (see yt8m/records/datasets) or with --description"
+        )
+    return _with_classes(description, source, built_in, folders, first)
+
+
+def _with_classes(description, source, built_in, folders, first):
+    name = description.vocabulary
+    path = next((f / name for f in folders if (f / name).is_file()), None) if name else None
+    if name and source and path is None:
+        raise InputError(f"{source}: vocabulary {name!r} is not beside the records")
+    vocabulary = read_vocabulary(path) if path else Vocabulary([])
+    explicit = description.classes if source else None
+    fallback = description.classes or (built_in.classes if built_in else None)
+    classes = explicit or len(vocabulary) or fallback
+    if classes is None:
+        raise InputError(
+            f"{first}: the number of classes is unknown; set `classes` or `vocabulary` in a "
+            "dataset.toml beside the records"
+        )
+    resized = vocabulary.resized(classes, path)
+    return description.model_copy(update={"classes": classes}), resized
+
+
+def _built_in(names: set[str]) -> Description | None:
+    found = (read_toml(path, Description) for path in sorted(BUILT_IN.glob("*.toml")))
+    return next((description for description in found if description.matches(names)), None)
+
+
+def _beside(data: Path, first: Path) -> list[Path]:
+    """Folders that may hold dataset.toml or the vocabulary: `data`, the shards', the one above."""
+    folders = [data, first.parent, first.resolve().parent.parent]
+    return [folder for folder in folders if folder.is_dir()]

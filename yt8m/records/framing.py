@@ -1,0 +1,185 @@
+"""TFRecord framing: the bytes of records in a file, each with two masked CRC32Cs.
+
+A record is: length uint64 | CRC of the length uint32 | payload | CRC of the payload uint32, all
+little-endian. Files may be gzip-compressed as a whole (told by the first two bytes, whatever the
+name). Read in blocks, so memory is bounded by a block plus the longest record.
+"""
+
+import contextlib
+import functools
+import gzip
+import importlib.util
+import struct
+import sys
+import threading
+import zlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from types import ModuleType
+
+from crc32c import crc32c
+
+from yt8m.base.cli import InputError
+from yt8m.base.files import writing
+
+BLOCK = 1 << 20  # most bytes of the file in memory at a time
+READ = 1 << 17  # bytes read at a time, as far as it goes: they are still in the cache when decoded
+HEADER = struct.Struct("<QI")
+FOOTER = struct.Struct("<I")
+LENGTH_BYTES = 8
+ASK = "download the file again or leave it out"
+
+
+def _load_messages() -> ModuleType:
+    """`tfrecord.example_pb2` without `tfrecord/__init__.py`, which imports all of torch.
+
+    Decoding workers need no torch: this saves each of them over a second and 200 MB.
+    """
+    name = "tfrecord.example_pb2"
+    if name in sys.modules:
+        return sys.modules[name]
+    package = importlib.util.find_spec("tfrecord")
+    path = Path(package.submodule_search_locations[0]) / "example_pb2.py"
+    spec = importlib.util.spec_from_file_location("yt8m_example_pb2", path)
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+messages = _load_messages()
+
+
+def masked_crc(data) -> int:
+    """The CRC32C of `data`, rotated and shifted as TFRecord files store it."""
+    crc = crc32c(data)
+    return (((crc >> 15) | (crc << 17)) + 0xA282EAD8) & 0xFFFFFFFF
+
+
+@functools.lru_cache(maxsize=4096)  # records of a data set have few lengths
+def _length(header: bytes) -> int | None:
+    """What a record's header says; None if its CRC is wrong."""
+    length, crc = HEADER.unpack(header)
+    return length if masked_crc(header[:LENGTH_BYTES]) == crc else None
+
+
+def read_records(path: Path) -> Iterator[memoryview]:
+    """Yields the payloads of a TFRecord file in order. Both CRCs of every record are checked.
+
+    A yielded view stays valid. InputError, with path, record number and byte (of the decompressed
+    stream when gzip), when the file is empty, truncated, damaged or no TFRecord file.
+    """
+    path = Path(path)
+    with open(path, "rb") as raw:
+        magic = raw.read(2)
+        raw.seek(0)
+        source = gzip.GzipFile(fileobj=raw) if magic == b"\x1f\x8b" else raw
+        block, at, size = memoryview(b""), 0, 0
+        number = start = 0  # of the record; `start` in the stream, `at` in the block
+        while True:
+            if at + HEADER.size > size:
+                block = _refill(source, block[at:], HEADER.size, path, number, start)
+                at, size = 0, len(block)
+                if not size:
+                    break
+                if size < HEADER.size:
+                    _truncated(path, number, start)
+            header = block[at : at + HEADER.size].tobytes()
+            length = _length(header)
+            if length is None:
+                _reject_header(path, header, number, start)
+            whole = HEADER.size + length + FOOTER.size
+            if at + whole > size:
+                block = _refill(source, block[at:], whole, path, number, start)
+                at, size = 0, len(block)
+                if size < whole:
+                    _truncated(path, number, start)
+            at, end = at + whole, at + whole - FOOTER.size
+            payload = block[end - length : end]
+            if masked_crc(payload) != FOOTER.unpack_from(block, end)[0]:
+                raise InputError(f"{path}: record {number} fails its CRC at byte {start}; {ASK}")
+            yield payload
+            number += 1
+            start += whole
+    if not number:
+        raise InputError(f"{path}: is empty; {ASK}")
+
+
+def _refill(source, rest: memoryview, wanted: int, path, number, start) -> memoryview:
+    """A new block that begins with `rest`; at least `wanted` bytes, unless the file ends.
+
+    In memory that nobody looks at any more: fetching fresh pages takes longer than reading into
+    them. A record longer than a block gets memory of its own, as it turns out.
+    """
+    have = len(rest)
+    try:
+        if wanted <= BLOCK:
+            block = memoryview(_unused_buffer())
+            block[:have] = rest
+            while have < wanted and (count := source.readinto(block[have : have + READ])):
+                have += count
+            return block[:have]
+        pieces = [rest]
+        while have < wanted and (piece := source.read(min(wanted - have, 64 * BLOCK))):
+            pieces.append(piece)
+            have += len(piece)
+        return memoryview(b"".join(pieces))
+    except EOFError:  # what gzip says of a truncated file
+        _truncated(path, number, start)
+    except (gzip.BadGzipFile, zlib.error) as error:
+        where = f"{path}: record {number} at byte {start}"
+        raise InputError(f"{where}: damaged gzip ({error}); {ASK}") from error
+
+
+class _Buffers(threading.local):
+    """The buffers of one thread: another must not take one between a check and its use."""
+
+    def __init__(self):
+        self.kept: list[bytearray] = []
+
+
+_buffers = _Buffers()
+
+
+def _unused_buffer() -> bytearray:
+    """A buffer of BLOCK bytes without a view of it; three are kept for that."""
+    for buffer in _buffers.kept:
+        with contextlib.suppress(BufferError):  # while there are views
+            buffer.append(0)
+            buffer.pop()
+            if len(buffer) == BLOCK:
+                return buffer
+    fresh = bytearray(BLOCK)
+    _buffers.kept = [fresh, *_buffers.kept[:2]]
+    return fresh
+
+
+def _truncated(path: Path, number: int, start: int) -> None:
+    text = f"{path}: record {number} at byte {start} is truncated; {ASK}"
+    raise InputError(text) from None
+
+
+def _reject_header(path: Path, begins: bytes, number: int, start: int) -> None:
+    if number == 0 and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in begins):
+        raise InputError(f"{path}: is not a TFRecord file (it begins with {begins!r}); {ASK}")
+    hint = " or is no TFRecord file" if number == 0 else ""
+    what = "fails the CRC of its length"
+    raise InputError(f"{path}: record {number} {what} at byte {start}{hint}; {ASK}")
+
+
+def framed(payload: bytes) -> bytes:
+    """One record as a TFRecord file holds it."""
+    length = struct.pack("<Q", len(payload))
+    crcs = FOOTER.pack(masked_crc(length)), FOOTER.pack(masked_crc(payload))
+    return b"".join((length, crcs[0], payload, crcs[1]))
+
+
+def write_records(path: Path, payloads: Iterable[bytes]) -> None:
+    """Writes a TFRecord file atomically; gzip when the name ends in `.gz`."""
+    with writing(path) as temporary, open(temporary, "wb") as raw:
+        zipped = Path(path).suffix == ".gz"
+        # No name and no time in the gzip header, so that equal records give equal files.
+        file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if zipped else raw
+        for payload in payloads:
+            file.write(framed(payload))
+        if zipped:
+            file.close()

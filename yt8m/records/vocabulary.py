@@ -1,0 +1,68 @@
+"""Class names and verticals from a vocabulary CSV.
+
+YouTube-8M: columns Index, Name, Vertical1; AudioSet: index, display_name. Rows come in any order
+and are joined on the index column; a field may hold newlines.
+"""
+
+import csv
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from yt8m.base.cli import InputError
+
+INDEX = ("Index", "index")
+NAME = ("Name", "display_name", "name")
+VERTICAL = ("Vertical1", "vertical1", "vertical")
+
+
+@dataclass(frozen=True)
+class Vocabulary:
+    """names: of each class; verticals: of each class, "" = unknown; [] = none are known."""
+
+    names: list[str]
+    verticals: list[str] = field(default_factory=list)
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def resized(self, classes: int, where) -> "Vocabulary":
+        """With exactly `classes` classes, the unknown called `class 17`. InputError if fewer."""
+        if len(self) > classes:
+            raise InputError(
+                f"{where}: names class {len(self) - 1}, but the description says classes = "
+                f"{classes}; make them agree"
+            )
+        missing = range(len(self), classes)
+        names = self.names + [f"class {index}" for index in missing]
+        return Vocabulary(names, self.verticals + [""] * len(missing) if self.verticals else [])
+
+
+def read_vocabulary(path: Path) -> Vocabulary:
+    """Reads a vocabulary CSV. InputError on missing columns, a doubled or a wrong index."""
+    with open(path, newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        columns = reader.fieldnames or []
+        index, name = _column(path, columns, INDEX), _column(path, columns, NAME)
+        vertical = next((known for known in VERTICAL if known in columns), None)
+        rows = {}
+        for row in reader:
+            key = row[index].strip()
+            if not key.isdecimal() or int(key) > 65535:
+                raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
+            if int(key) in rows:
+                raise InputError(f"{path}: {index} {key} is there twice; delete one row")
+            rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
+    if not rows:
+        raise InputError(f"{path}: holds no classes")
+    known = [rows.get(key, ("", "")) for key in range(max(rows) + 1)]
+    names = [text or f"class {key}" for key, (text, _) in enumerate(known)]
+    return Vocabulary(names, [text for _, text in known] if vertical else [])
+
+
+def _column(path: Path, columns, accepted) -> str:
+    for name in accepted:
+        if name in columns:
+            return name
+    raise InputError(
+        f"{path}: has no column {' or '.join(accepted)}; it has {', '.join(columns) or 'none'}"
+    )

@@ -1,0 +1,158 @@
+"""A training run in progress: what changes from step to step, kept so that a kill loses little.
+
+At most one checkpoint every CHECKPOINT_SECONDS, after an epoch. The average of the weights (EMA)
+and the best epoch's weights (early stopping) are part of it.
+"""
+
+import copy
+import time
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from yt8m.base import device as devices
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import writing
+from yt8m.training.adam import Adam
+
+CHECKPOINT_SECONDS = 20.0
+FORMAT = 2  # of checkpoint.pt; one of another format is not gone on from
+
+
+class Run:
+    """One model, its optimiser, averages and history; resumes itself from `folder`.
+
+    objective: with the parameters that are trained beside the model; settings: training.Training.
+    """
+
+    def __init__(
+        self,
+        model: nn.Module,
+        objective: nn.Module,
+        settings,
+        device,
+        folder: Path,
+        name: str,
+        fingerprint: str,
+    ):
+        self.model, self.objective, self.settings = model, objective, settings
+        self.device, self.name = device, name
+        self.trained = model
+        if devices.world_size() > 1:
+            self.trained = nn.parallel.DistributedDataParallel(model)
+        self.averaged = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
+        self.optimizer = _optimizer(self.parameters(), settings)
+        self.path = folder / "checkpoint.pt"
+        self.fingerprint = f"format {FORMAT} {fingerprint} {settings.model_dump_json()}"
+        self.epoch, self.updates, self.lr = 0, 0, settings.lr
+        self.history: list[dict] = []
+        self.best: dict[str, Tensor] | None = None  # with patience: the best epoch's weights
+        self.saved = time.monotonic()
+        self._resume()
+
+    def parameters(self) -> list[nn.Parameter]:
+        """All that is trained."""
+        return [*self.model.parameters(), *self.objective.parameters()]
+
+    @property
+    def gaps(self) -> list[float]:
+        """The watched videos' GAP after each epoch; 0 where it was not known."""
+        return [line.get("gap", 0.0) for line in self.history]
+
+    def set_lr(self, lr: float) -> None:
+        self.lr = lr
+        for group in self.optimizer.param_groups:
+            group["lr"] = lr
+
+    def step(self) -> None:
+        """An optimiser step, and the average's, whose decay grows so that it forgets the start."""
+        self.optimizer.step()
+        self.updates += 1
+        if self.averaged is None:
+            return
+        decay = min(self.settings.ema, (1 + self.updates) / (10 + self.updates))
+        with torch.no_grad():
+            for mean, now in zip(_state(self.averaged), _state(self.model), strict=True):
+                if mean.is_floating_point():
+                    mean.lerp_(now, 1 - decay)
+                else:
+                    mean.copy_(now)
+
+    def check_finite(self, value: Tensor, step: int) -> None:
+        if not torch.isfinite(value):
+            raise InputError(
+                f"[{self.name}] loss is {float(value)} at epoch {self.epoch + 1}, step {step + 1}; "
+                f"lr is {self.lr:g}; lower lr or clip"
+            )
+
+    def best_weights(self) -> nn.Module:
+        """The model that would be kept if training ended now."""
+        return self.model if self.averaged is None else self.averaged
+
+    def stale(self) -> bool:
+        """Whether `patience` epochs have gone by without a better GAP."""
+        patience, gaps = self.settings.patience, self.gaps
+        return bool(patience and gaps) and len(gaps) - 1 - int(np.argmax(gaps)) >= patience
+
+    def end_epoch(self, line: dict) -> None:
+        self.history.append(line)
+        self.epoch += 1
+        if self.settings.patience and line["gap"] >= max(e["gap"] for e in self.history):
+            self.best = {k: v.clone() for k, v in self.best_weights().state_dict().items()}
+        late = time.monotonic() - self.saved > CHECKPOINT_SECONDS
+        if late and self.epoch < self.settings.epochs and devices.rank() == 0:
+            self._save()
+            self.saved = time.monotonic()
+
+    def finish(self) -> None:
+        """Leaves the weights to keep in the model, and no checkpoint."""
+        if self.best is not None:
+            self.model.load_state_dict(self.best)
+        elif self.averaged is not None:
+            self.model.load_state_dict(self.averaged.state_dict())
+        self.model.eval()
+
+    def _save(self) -> None:
+        state = {name: getattr(self, name) for name in ("epoch", "updates", "history", "best")}
+        state["model"] = self.model.state_dict()
+        state["objective"] = self.objective.state_dict()
+        state["optimizer"] = self.optimizer.state_dict()
+        state["averaged"] = self.averaged.state_dict() if self.averaged is not None else None
+        state["fingerprint"] = self.fingerprint
+        with writing(self.path) as temporary:
+            torch.save(state, temporary)
+
+    def _resume(self) -> None:
+        if not self.path.is_file():
+            return
+        state = torch.load(self.path, map_location=self.device, weights_only=True)
+        if state["fingerprint"] != self.fingerprint:
+            return  # of other data or another configuration: start again
+        self.model.load_state_dict(state["model"])
+        self.objective.load_state_dict(state["objective"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        if self.averaged is not None:
+            self.averaged.load_state_dict(state["averaged"])
+        for name in ("epoch", "updates", "history", "best"):
+            setattr(self, name, state[name])
+        log(f"[{self.name}] goes on after epoch {self.epoch}")
+
+
+def _state(model: nn.Module) -> list[Tensor]:
+    return [*model.parameters(), *model.buffers()]
+
+
+def _optimizer(parameters: list[nn.Parameter], settings) -> Adam | torch.optim.Optimizer:
+    matrices = [p for p in parameters if p.requires_grad and p.ndim > 1]
+    vectors = [p for p in parameters if p.requires_grad and p.ndim <= 1]
+    groups = [
+        {"params": matrices, "weight_decay": settings.weight_decay},
+        {"params": vectors, "weight_decay": 0.0},
+    ]
+    if settings.optimizer == "rmsprop":
+        return torch.optim.RMSprop(groups, lr=settings.lr, alpha=0.9)
+    if settings.optimizer == "adagrad":
+        return torch.optim.Adagrad(groups, lr=settings.lr)
+    return Adam(groups, settings.lr, decoupled=settings.optimizer == "adamw")

@@ -1,0 +1,229 @@
+"""Losses of logits (B, C) against sparse targets -> scalar; a configuration names one.
+
+Of each label by itself (summed over classes, mean over the batch), or of pairs of a positive and a
+negative. Targets may be hard, soft or mixed: a label's loss is 1 - t times that of an absent one
+plus t times that of a present one; in a pair a positive counts by its target, and negatives are the
+classes whose target is 0. J negatives, I positives of a batch.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from yt8m.inputs.batch import Targets
+
+
+def bce(logits: Tensor, targets: Targets) -> Tensor:
+    """Binary cross-entropy (systems of the papers).
+
+    No dense targets: softplus(x) over everything, minus x where the target is. That is exact for
+    soft and mixed targets too, since BCE is linear in them.
+    """
+    logits = logits.float()
+    positive = (logits[targets.rows, targets.classes] * targets.values).sum()
+    return (F.softplus(logits).sum() - positive) / len(logits)
+
+
+def rated_bce(logits: Tensor, targets: Targets) -> Tensor:
+    """BCE of the listed (video, class) pairs alone, zeros among them: of others nothing is known.
+
+    For rated segments, where raters were asked about a class or two.
+    """
+    scores = logits[targets.rows, targets.classes].float()
+    return F.binary_cross_entropy_with_logits(scores, targets.values, reduction="sum") / len(logits)
+
+
+def balanced_bce(logits: Tensor, targets: Targets, weights: Tensor) -> Tensor:
+    """BCE in which a missed label costs its class's weight (C,) (LSTM-MoE paper, 5: it hurt).
+
+    Published: an additional cost inverse to the number of the class's training labels; see
+    `balancing_weights`.
+    """
+    logits = logits.float()
+    scores = logits[targets.rows, targets.classes]
+    missed = weights[targets.classes] * F.softplus(-scores) - F.softplus(scores)
+    return (F.softplus(logits).sum() + (targets.values * missed).sum()) / len(logits)
+
+
+def balancing_weights(counts: Tensor) -> Tensor:
+    """1 + a cost inverse to counts (C,), of mean 1 over all labels; no count is below 1."""
+    return 1 + counts.sum() / ((counts > 0).sum() * counts.clamp_min(1))
+
+
+def rank_weighted_bce(logits: Tensor, targets: Targets) -> Tensor:
+    """BCE weighted by rank violations: 1 + log of their number (main paper, "Loss function").
+
+    A positive violates the order with every negative of the batch above it, a negative with every
+    positive below it. The weights are constants. Published with the bare number, whose largest
+    label outweighs the rest of the batch; the logarithm is this project's choice.
+    """
+    logits = logits.float()
+    weights = 1 + rank_violations(logits.detach(), targets).clamp_min_(1).log_()  # (B, C)
+    at = (targets.rows, targets.classes)
+    positive = (weights[at] * logits[at] * targets.values).sum()
+    return ((weights * F.softplus(logits)).sum() - positive) / len(logits)
+
+
+def rank_violations(logits: Tensor, targets: Targets) -> Tensor:
+    """How many of the other kind of the batch are on the wrong side of each logit: (B, C)."""
+    positive = torch.zeros_like(logits, dtype=torch.bool)  # dense, as the result is
+    targets = _positive(targets)
+    positive[targets.rows, targets.classes] = True
+    scores = logits[positive].sort().values  # (I,)
+    below = torch.searchsorted(scores, logits)  # positives strictly below: (B, C)
+    # A negative above k positives is above the k lowest of them.
+    above = torch.bincount(below[~positive], minlength=len(scores) + 1)
+    above = above.flip(0).cumsum(0).flip(0)[1:]  # negatives above each of `scores`
+    below[positive] = above[torch.searchsorted(scores, logits[positive])]
+    return below.float()
+
+
+def mse(logits: Tensor, targets: Targets) -> Tensor:
+    """Squared error of probabilities. Dense, as a target given in two parts is squared as one."""
+    return (logits.float().sigmoid() - targets.dense()).square().sum() / len(logits)
+
+
+def hinge(logits: Tensor, targets: Targets) -> Tensor:
+    """max(0, 1 - y x) with y = +1 for a present label, -1 for an absent one (benchmark paper, 4.3).
+
+    The margin is 1. A soft target mixes the two.
+    """
+    logits = logits.float()
+    scores = logits[targets.rows, targets.classes]
+    positive = (targets.values * (F.relu(1 - scores) - F.relu(1 + scores))).sum()
+    return (F.relu(1 + logits).sum() + positive) / len(logits)
+
+
+def soft_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
+    """Mean of softplus(n_j - p_i + 1) over the pairs of a batch (main paper, "Loss function").
+
+    n_j: each video's `negatives` best-scored classes with target 0; p_i: all positives, each
+    weighted by its target.
+    """
+    worst = _worst_of_each(logits.float(), targets, negatives)
+    return _over_pairs(logits.float(), targets, worst, 1.0, _softplus)
+
+
+def soft_ranking_batch(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
+    """`soft_ranking` against the 30 B best-scored negatives of the whole batch, as published."""
+    worst = _worst_of_all(logits.float(), targets, negatives)
+    return _over_pairs(logits.float(), targets, worst, 1.0, _softplus)
+
+
+def bce_soft_ranking(logits: Tensor, targets: Targets) -> Tensor:
+    """BCE + 0.1 x soft ranking."""
+    return bce(logits, targets) + 0.1 * soft_ranking(logits, targets)
+
+
+def sigmoid_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
+    """Mean of log(1 + sigmoid(n_j - p_i)), pairs as in `soft_ranking_batch`: a pair costs < log 2.
+
+    As published with the paper.
+    """
+    worst = _worst_of_all(logits.float(), targets, negatives)
+    return _over_pairs(logits.float(), targets, worst, 0.0, _log_sigmoid)
+
+
+def hinge_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
+    """Mean of max(0, n_j - p_i + 1), pairs as in `soft_ranking` (main paper: it hurt)."""
+    worst = _worst_of_each(logits.float(), targets, negatives)
+    return _over_pairs(logits.float(), targets, worst, 1.0, _hinge)
+
+
+def lsep(logits: Tensor, targets: Targets) -> Tensor:
+    """Log-sum-exp pairwise loss, mean over the batch (Li et al. 2017, equation 4).
+
+    log(1 + sum over pairs of exp(n_j - p_i)) of each video: the sum of pairs is a product of two
+    sums, so that it costs no more than BCE.
+    """
+    logits, targets = logits.float(), _positive(targets)
+    rows, scores = targets.rows, logits[targets.rows, targets.classes]
+    outside = torch.ones_like(logits, dtype=torch.bool)  # a dense mask: C - 3 of C are negatives
+    outside[rows, targets.classes] = False
+    lowest = torch.finfo(logits.dtype).min / 4  # not -inf: a row may have none
+    negatives = logits.where(outside, lowest).logsumexp(1)  # (B,)
+    exponents = targets.values.log() - scores
+    largest = torch.full_like(negatives, lowest)
+    largest.scatter_reduce_(0, rows, exponents.detach(), "amax")
+    sums = torch.zeros_like(negatives).index_add(0, rows, (exponents - largest[rows]).exp())
+    positives = sums.clamp_min(torch.finfo(sums.dtype).tiny).log() + largest
+    return F.softplus(negatives + positives).mean()
+
+
+def _positive(targets: Targets) -> Targets:
+    """Without the entries of value 0."""
+    kept = targets.values > 0
+    return Targets(targets.rows[kept], targets.classes[kept], targets.values[kept], targets.shape)
+
+
+def _worst_of_each(logits: Tensor, targets: Targets, most: int) -> Tensor:
+    """The best-scored negatives of each video, `most` of each: (J,)."""
+    hidden = _without_positives(logits, targets)
+    best = hidden.topk(min(most, logits.shape[1]), dim=1).indices
+    return logits.gather(1, best)[hidden.gather(1, best) > -torch.inf]
+
+
+def _worst_of_all(logits: Tensor, targets: Targets, most: int) -> Tensor:
+    """The best-scored negatives of the batch, `most` times B: (J,)."""
+    hidden = _without_positives(logits, targets).flatten()
+    best = hidden.topk(min(most * len(logits), len(hidden))).indices
+    return logits.flatten()[best][hidden[best] > -torch.inf]
+
+
+def _without_positives(logits: Tensor, targets: Targets) -> Tensor:
+    targets, hidden = _positive(targets), logits.detach().clone()
+    hidden[targets.rows, targets.classes] = -torch.inf
+    return hidden
+
+
+def _over_pairs(logits: Tensor, targets: Targets, worst: Tensor, margin: float, cost) -> Tensor:
+    """sum_i t_i mean_j cost(n_j - p_i + margin) / sum_i t_i; 0 without pairs."""
+    targets = _positive(targets)
+    scores = logits[targets.rows, targets.classes]  # (I,)
+    if not len(scores) or not len(worst):
+        return logits.sum() * 0
+    weights = targets.values / targets.values.sum()
+    return _PairLoss.apply(scores - margin, weights, worst, cost)
+
+
+# Costs of gaps n_j - p_i + margin -> (values, slopes). They may overwrite the gaps.
+
+
+def _softplus(gaps: Tensor) -> tuple[Tensor, Tensor]:
+    return F.softplus(gaps), gaps.sigmoid_()
+
+
+def _hinge(gaps: Tensor) -> tuple[Tensor, Tensor]:
+    return gaps.relu(), (gaps > 0).to(gaps.dtype)
+
+
+def _log_sigmoid(gaps: Tensor) -> tuple[Tensor, Tensor]:
+    share = gaps.sigmoid_()
+    return share.log1p(), share * (1 - share) / (1 + share)
+
+
+class _PairLoss(torch.autograd.Function):
+    """sum_i w_i mean_j cost(n_j - p_i), with its gradient computed on the way.
+
+    A batch of 512 has some 20 million pairs: blocks of positives keep them from all being in
+    memory, and autograd from keeping each of them.
+    """
+
+    BLOCK = 128
+
+    @staticmethod
+    def forward(ctx, p: Tensor, w: Tensor, n: Tensor, cost) -> Tensor:
+        loss, p_grad, n_grad = p.new_zeros(()), torch.empty_like(p), torch.zeros_like(n)
+        for block in torch.arange(len(p), device=p.device).split(_PairLoss.BLOCK):
+            values, slopes = cost(n - p[block, None])  # (block, J)
+            loss += (values.mean(1) * w[block]).sum()
+            slopes = slopes.mul_(w[block, None] / len(n))
+            p_grad[block] = -slopes.sum(1)
+            n_grad += slopes.sum(0)
+        ctx.save_for_backward(p_grad, n_grad)
+        return loss
+
+    @staticmethod
+    def backward(ctx, grad: Tensor):
+        p_grad, n_grad = ctx.saved_tensors
+        return grad * p_grad, None, grad * n_grad, None

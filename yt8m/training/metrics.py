@@ -1,0 +1,217 @@
+"""GAP@20, mAP, Hit@k and PERR over top-k lists, MAP@K over rated segments: the only copy.
+
+classes (N, k) integers and scores (N, k) floats in any order within a row; `labels` is aligned by
+row. Ties are broken by order: row first, then the list's own order (stable sort), so two runs
+agree. Definitions: the YouTube-8M benchmark paper (section 5), and for GAP the challenge's rules
+(main paper, section 2).
+"""
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from yt8m.records.labels import BLOCK, Labels
+
+TOGETHER = 1 << 18  # predictions that are sorted by class at a time
+
+# The place of each float16, by its bits: the largest first, equal ones together, nan last.
+PLACES = np.unique(-np.arange(1 << 16, dtype=np.uint16).view(np.float16), return_inverse=True)[1]
+PLACES = PLACES.astype(np.uint16)
+
+
+def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) -> float:
+    """Global average precision of every video's k best predictions, sorted together.
+
+    The recall's denominator is the number of all labels, also of those outside the top k.
+    Nan when no video has a label. With float16 scores, which predictions have, no memory grows with
+    the videos.
+    """
+    if not len(labels.indices):
+        return float("nan")
+    if scores.dtype == np.float16:
+        return _precisions_by_counting(classes, scores, labels, k) / len(labels.indices)
+    classes, scores = _sorted(classes, scores, k)
+    order = np.argsort(-scores.ravel(), kind="stable")
+    ranks = np.flatnonzero(labels.contains(classes).ravel()[order]) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / len(labels.indices))
+
+
+def mean_average_precision(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, num_classes: int
+) -> tuple[float, int]:
+    """(mean over the classes with a positive of their average precision, number of such classes).
+
+    A video whose list lacks the class counts as not retrieved. Classes without positives are left
+    out, since counting them as zero makes subsets incomparable.
+    """
+    hits = labels.contains(classes).ravel().astype(np.int8)
+    positives = labels.class_counts(num_classes)
+    return map_at_k(classes.ravel(), scores.ravel(), hits, positives, len(hits) + 1)
+
+
+def map_at_k(
+    classes: np.ndarray,
+    scores: np.ndarray,
+    rated: np.ndarray,
+    positives: np.ndarray,
+    k: int = 100_000,
+) -> tuple[float, int]:
+    """MAP@K of the 2019 challenge's segment task: (mean over classes, number of classes counted).
+
+    n predicted (class, segment) pairs in any order: classes, scores and rated (n,), the last 1
+    where raters saw the class, 0 where they did not, -1 where nobody was asked. positives: int64
+    (C,), all pairs that raters confirmed, also those that are not predicted.
+
+    A class' k best predictions are its list; those not rated are then left out of it, and the sum
+    of the precisions at its hits is divided by its positives. Classes with a positive count, as in
+    the challenge's own evaluation.
+    """
+    sums = np.zeros(len(positives))
+    for some in _together(classes, len(positives)):
+        sums += _precisions_by_class(classes[some], scores[some], rated[some], len(positives), k)
+    counted = positives > 0
+    if not counted.any():
+        return float("nan"), 0
+    return float((sums[counted] / positives[counted]).mean()), int(counted.sum())
+
+
+def _together(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
+    """Index arrays of all predictions: those of some whole classes, about TOGETHER at a time."""
+    group = (np.cumsum(np.bincount(classes, minlength=num_classes)) // TOGETHER).astype(np.uint16)
+    of_each = group[classes]
+    for one in np.unique(group):
+        yield np.flatnonzero(of_each == one)
+
+
+def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np.ndarray:
+    """The sum of the precisions at each class' hits, as `map_at_k` has them: float64 (C,)."""
+    order = np.lexsort((-scores, classes))  # by class, then best first; stable
+    classes, rated = classes[order].astype(np.int64), rated[order]
+    starts = np.searchsorted(classes, np.arange(num_classes))
+    place = np.arange(len(classes)) - starts[classes]
+    listed = (place < k) & (rated >= 0)
+    classes, hits = classes[listed], rated[listed] > 0
+    starts = np.searchsorted(classes, np.arange(num_classes))
+    rank = np.arange(len(classes)) - starts[classes] + 1
+    found = np.concatenate([[0], np.cumsum(hits)])
+    precision = (found[1:] - found[starts[classes]]) / rank
+    return np.bincount(classes, weights=precision * hits, minlength=num_classes)
+
+
+def cross_entropy(
+    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int, chunk: int = 65_536
+) -> float:
+    """Binary cross-entropy, the mean over all videos and classes, from the k kept logits (N, k).
+
+    A label that is not among a row's k counts as if it had the least of them; any other class that
+    is not kept counts as no loss. So it is a lower bound, exact when all classes are kept.
+    """
+    if not len(labels):
+        return float("nan")
+    total = 0.0
+    for start in range(0, len(labels), chunk):
+        rows = np.arange(start, min(start + chunk, len(labels)))
+        part, z = labels.take(rows), logits[rows].astype(np.float32)
+        hits = part.contains(classes[rows])
+        total += float(np.logaddexp(0, z, dtype=np.float64).sum() - z[hits].sum(dtype=np.float64))
+        absent = part.counts() - hits.sum(axis=1)
+        total += float(absent @ np.logaddexp(0, -z.min(axis=1), dtype=np.float64))
+    return total / (len(labels) * num_classes)
+
+
+def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
+    """Share of the videos with labels that have at least one of them among their k best."""
+
+    def hit(classes, scores, labels):
+        return labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)
+
+    return _mean(_each(hit, classes, scores, labels)[labels.counts() > 0])
+
+
+def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
+    """Precision at equal recall rate: of a video with n labels, the share right in its n best.
+
+    Mean over the videos with labels. A list shorter than n counts what it lacks as wrong.
+    """
+
+    def right(classes, scores, labels):
+        classes, _ = _sorted(classes, scores, classes.shape[1])
+        within = np.arange(classes.shape[1]) < labels.counts()[:, None]
+        return (labels.contains(classes) & within).sum(axis=1)
+
+    counts = labels.counts()
+    return _mean(_each(right, classes, scores, labels)[counts > 0] / counts[counts > 0])
+
+
+def evaluate(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, num_classes: int
+) -> dict[str, float | int | None]:
+    """All figures of a run: gap20, map, classes (counted in map), hit1, hit5, perr, videos."""
+    mean_ap, counted = mean_average_precision(classes, scores, labels, num_classes)
+    figures = {
+        "gap20": gap(classes, scores, labels),
+        "map": mean_ap,
+        "classes": counted,
+        "hit1": hit_at(classes, scores, labels, 1),
+        "hit5": hit_at(classes, scores, labels, 5),
+        "perr": perr(classes, scores, labels),
+        "videos": len(labels),
+    }
+    return {name: None if value != value else value for name, value in figures.items()}
+
+
+def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
+    """The sum of the precisions at each hit, of float16 scores.
+
+    Only blocks of videos are sorted: how often each of the 65,536 scores occurs tells how many
+    predictions come before those of a block.
+    """
+
+    def blocks():
+        """(place of its score, whether it is right) of each prediction, a block at a time."""
+        for start in range(0, len(labels), BLOCK):
+            rows = np.arange(start, min(start + BLOCK, len(labels)))
+            best, place = classes[rows], PLACES[scores[rows].view(np.uint16)]
+            if place.shape[1] > k:
+                order = np.argsort(place, axis=1, kind="stable")[:, :k]
+                best, place = (np.take_along_axis(part, order, 1) for part in (best, place))
+            yield place.ravel(), labels.take(rows).contains(best).ravel()
+
+    counts = sum(_counts(place, hit) for place, hit in blocks())
+    before = np.cumsum(counts, axis=1) - counts  # predictions, and hits, of better scores
+    total = 0.0
+    for place, hit in blocks():
+        order = np.argsort(place, kind="stable")
+        here = _counts(place, hit)
+        first, first_hit = np.cumsum(here, axis=1) - here
+        at = np.flatnonzero(hit[order])
+        place = place[order[at]]
+        rank = before[0, place] + at - first[place] + 1
+        hits = before[1, place] + np.arange(len(at)) - first_hit[place] + 1
+        total += float((hits / rank).sum())
+        before += here  # equal scores of later blocks come after these
+    return total
+
+
+def _counts(place: np.ndarray, hit: np.ndarray) -> np.ndarray:
+    """How many predictions, and how many hits, are at each place: int64 (2, 65,536)."""
+    return np.stack([np.bincount(part, minlength=len(PLACES)) for part in (place, place[hit])])
+
+
+def _each(figure, classes: np.ndarray, scores: np.ndarray, labels: Labels) -> np.ndarray:
+    """A figure of each video (N,), of which `figure` is asked for those of a block."""
+    parts = [np.zeros(0)]
+    for start in range(0, len(labels), BLOCK):
+        rows = np.arange(start, min(start + BLOCK, len(labels)))
+        parts.append(figure(classes[rows], scores[rows], labels.take(rows)))
+    return np.concatenate(parts)
+
+
+def _sorted(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+    """Each row best first, cut to k."""
+    order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
+    return np.take_along_axis(classes, order, 1), np.take_along_axis(scores, order, 1)
+
+
+def _mean(values: np.ndarray) -> float:
+    return float(values.mean()) if len(values) else float("nan")

@@ -1,0 +1,96 @@
+"""How a network is trained. No torch: the planner reads configurations."""
+
+from typing import Literal
+
+from pydantic import Field, ValidationInfo, field_validator, model_validator
+
+from yt8m.base.config import Config, Precision
+
+Loss = Literal[  # functions of yt8m/training/losses.py
+    "bce",
+    "soft_ranking",
+    "soft_ranking_batch",
+    "bce_soft_ranking",
+    "sigmoid_ranking",
+    "hinge_ranking",
+    "lsep",
+    "hinge",
+    "mse",
+    "balanced_bce",
+    "rank_weighted_bce",
+]
+
+
+class Noise(Config):
+    """What is done about wrong labels; published as without strong effect (main paper, section 3).
+
+    Only the training labels and the loss are touched; figures are always on the labels as they are.
+    """
+
+    smoothing: float = Field(0.0, ge=0, lt=1)  # label y -> (1 - s) y + s x the class's frequency
+    drop: float = Field(0.0, ge=0, lt=1)  # share of the labels left out, drawn anew each time
+    add: float = Field(0.0, ge=0)  # false labels for each true one, by class frequency, drawn anew
+    by_accuracy: bool = False  # drop and add more where a class's cross-validation accuracy is low
+    confidence: float = Field(0.0, ge=0)  # penalty on a class's score, times 1 - its accuracy
+    # With a noise matrix for each class, P(label | truth), from the precision and recall of the
+    # labels: here those of YouTube-8M against human raters (benchmark paper).
+    correction: Literal["none", "forward", "backward"] = "none"
+    label_precision: float = Field(0.788, gt=0, le=1)
+    label_recall: float = Field(0.145, gt=0, le=1)
+    adaptation: bool = False  # the same, learnt beside the model and dropped for predictions
+    adaptation_dropout: float = Field(0.1, ge=0, lt=1)  # of its weights
+    test_passes: int = Field(0, ge=0)  # predictions averaged with dropout on; 0: dropout off
+
+    @property
+    def needs_accuracies(self) -> bool:
+        """Whether the classes' cross-validation accuracies are used."""
+        return self.confidence > 0 or self.by_accuracy
+
+    @model_validator(mode="after")
+    def _check(self) -> "Noise":
+        if self.by_accuracy and not (self.drop or self.add):
+            raise ValueError("by_accuracy says which labels to drop and add; set drop or add")
+        if self.adaptation and self.correction != "none":
+            raise ValueError("adaptation learns what correction is given; choose one")
+        return self
+
+
+class Training(Config):
+    """How a network is trained. Defaults suit tens of thousands of videos."""
+
+    epochs: int = Field(10, ge=0)
+    steps_per_epoch: int = Field(0, ge=0)  # batches of an endless shuffled stream; 0: all rows once
+    batch_size: int = Field(512, ge=2)
+    optimizer: Literal["adamw", "adam", "rmsprop", "adagrad"] = "adamw"
+    lr: float = Field(1e-3, gt=0)
+    # Of matrices only: apart from the gradient with adamw, else added to it (0 in what was
+    # published with adam and rmsprop).
+    weight_decay: float = Field(0.01, ge=0)
+    # "plateau" halves lr when the GAP of the inner split has not risen for more than
+    # `plateau_patience` epochs: torch's ReduceLROnPlateau, as in all published configurations.
+    schedule: Literal["cosine", "constant", "plateau"] = "cosine"
+    plateau_patience: int = Field(1, ge=0)
+    warmup: float = Field(0.1, ge=0, lt=1)  # share of all steps in which lr rises linearly
+    clip: float = Field(10.0, gt=0)  # gradient norm
+    ema: float = Field(0.0, ge=0, lt=1)  # decay of averaged weights; 0: off
+    precision: Precision = "auto"
+    loss: Loss = "bce"
+    vertical_weight: float = Field(1.0, ge=0)  # of the verticals' loss, in models that have them
+    mixup: float = Field(0.0, ge=0)  # alpha; 0: off
+    patience: int = Field(0, ge=0)  # epochs without a better inner GAP; 0: fixed schedule
+    inner: float = Field(0.05, gt=0, lt=0.5)  # share of training videos kept for these two
+    seed: int = 0
+    noise: Noise = Noise()
+
+    @property
+    def needs_inner(self) -> bool:
+        """Whether an inner split of the training videos decides anything."""
+        return self.patience > 0 or self.schedule == "plateau"
+
+    @field_validator("noise")
+    @classmethod
+    def _fits_the_loss(cls, noise: Noise, others: ValidationInfo) -> Noise:
+        changes_bce = noise.smoothing or noise.correction != "none" or noise.adaptation
+        if changes_bce and others.data.get("loss", "bce") != "bce":
+            raise ValueError('smoothing, correction and adaptation need loss = "bce"')
+        return noise
