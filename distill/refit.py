@@ -23,7 +23,7 @@ from distill.train import Job, files_of, lessons, report
 from first_level.bundle.manifest import Member
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, architecture, build
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
@@ -45,7 +45,7 @@ def main(
     unlabelled: Path | None = None,
 ) -> None:
     """Trains copy --copy of MODEL_CONFIG's model on all training videos into the folder OUT."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     started = time.monotonic()
     settings, model = read_snapshot(config, DistillConfig), read_snapshot(model_config, ModelConfig)
     name = model_config.parent.name

@@ -21,7 +21,7 @@ from torch import nn
 from distill.config import DistillConfig, member_of
 from distill.targets import SoftTargets
 from first_level.bundle.network import build_member, level_of
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in, write_json
@@ -56,7 +56,7 @@ def main(
     """Trains --part a, b, c, d, e, f, last or resnet of the students into the folder OUT."""
     if part not in PARTS:
         raise InputError(f"--part {part}: no such part; allowed: {', '.join(PARTS)}")
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     started = time.monotonic()
     settings = read_snapshot(config, DistillConfig)
     with working_in(out):

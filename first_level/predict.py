@@ -9,7 +9,7 @@ from pathlib import Path
 
 from first_level.config import ModelConfig, build
 from first_level.train import Job, fingerprint_of, has_weights
-from yt8m.base import cli, device
+from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.data.splits import Splits
@@ -22,7 +22,7 @@ def main(
     config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
     """Predicts the unlabelled videos by the model of CONFIG that never saw fold FOLD."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, ModelConfig), Store(store)
     made_from = fingerprint_of(settings, config, store, folds, out, fold)
     if not has_weights(out, made_from):

@@ -20,7 +20,7 @@ from torch import nn
 
 from first_level import start, teachers
 from first_level.config import ModelConfig, build
-from yt8m.base import cli, device
+from yt8m.base import cli, device, processor
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.run_log import seconds_of
@@ -46,7 +46,7 @@ def main(
     config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
     """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
     made_from = fingerprint_of(settings, config, store, folds, out, fold)

@@ -22,7 +22,7 @@ from distill.targets import SoftTargets
 from report.denoising import clean_labels, compare
 from stacking import soft_labels
 from stacking.candidates import averaged
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.base.tables import shown, table
@@ -56,7 +56,7 @@ def main(
     cells = parsed(levels)
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: 1 or more is allowed")
-    cli.set_threads(1)
+    processor.set_threads(1)
     with working_in(out):
         found = {
             cell: [measured(out, *cell, videos, classes, seed) for seed in range(seeds)]

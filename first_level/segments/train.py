@@ -22,7 +22,7 @@ from first_level.config import PlannedModel, build
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
 from first_level.segments.windows import Windows, every_window, rated_windows
 from first_level.train import has_weights
-from yt8m.base import cli, device
+from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
@@ -49,7 +49,7 @@ def main(
     threads: int = 1,
 ) -> None:
     """Fine-tunes the model of CONFIG, trained in PARENT without fold FOLD, and predicts windows."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
     check(settings, model, data, config)

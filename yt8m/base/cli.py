@@ -6,7 +6,6 @@ wrong ends in one line on stderr and exit status 2; a traceback is always a bug 
 
 import argparse
 import contextlib
-import ctypes
 import errno
 import gc
 import inspect
@@ -36,32 +35,6 @@ def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MB (10^6 bytes)."""
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kib * 1024 / 1e6 if sys.platform != "darwin" else kib / 1e6
-
-
-def set_threads(n: int) -> None:
-    """Threads of torch's kernels in this process; jobs x threads should not exceed the cores.
-
-    Numbers below 1e-38 become zero. Gradients that fade from frame to frame come down to them, and
-    some CPUs take a hundred times as long over each: 290 seconds for a step of an LSTM, not 14.
-    """
-    import torch
-
-    torch.set_flush_denormal(True)  # of this thread, and of those that it starts from now on
-    torch.set_num_threads(n)
-    _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Lets glibc's malloc reuse large blocks instead of giving them back to the kernel.
-
-    Otherwise every training step maps and zeroes its tens of megabytes of gradients and activations
-    anew: measured 31,000 page faults and a third of the time of a step (4,096 wide, batch 256).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl, macOS
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def parser_of(main) -> argparse.ArgumentParser:
