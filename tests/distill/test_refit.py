@@ -20,9 +20,9 @@ from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from first_level.train import main as train_first_level
 from stacking import features, label_features, rows, train
-from stacking.candidates import pooled
+from stacking.booster import read_booster
+from stacking.candidates import pool
 from stacking.config import Stacking
-from stacking.predict import read_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json, write_json
@@ -127,7 +127,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     for logits in each:
         order = np.argsort(-logits.numpy(), axis=1, kind="stable")
         lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
-    classes, _ = pooled(lists, "probability", store.dims.classes, 12)
+    classes, _ = pool(lists, "probability", store.dims.classes, 12)
     own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
     known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]

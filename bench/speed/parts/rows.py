@@ -12,7 +12,7 @@ import numpy as np
 from bench.speed import generated
 from bench.speed.measure import Figure, in_turns
 from stacking.config import Stacking
-from stacking.rows import write_fold
+from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.data.predictions import sigmoid
 
@@ -72,7 +72,7 @@ def repeated(store, splits, paths, videos: int, rng):
 def build(folder: Path, paths, names, store, splits) -> None:
     """All rows of fold 0 and of the holdout, as the stage writes them."""
     folder.mkdir()
-    write_fold(folder, 0, paths, names, store, splits, Stacking())
+    RowWriter(store, splits, Stacking()).write_fold(folder, 0, paths, names)
     shutil.rmtree(folder)
 
 
