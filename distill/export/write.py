@@ -20,8 +20,8 @@ from distill.config import DistillConfig, member_of
 from distill.export import given
 from distill.export.reranker import FILES as RERANKER
 from distill.export.run import Exported
-from distill.refit import check_handed_over, check_refittable
-from distill.train import revision
+from distill.job import revision
+from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
@@ -67,7 +67,7 @@ def main(
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
-        raise InputError(f"{out}: is there and is no export; give another name")
+        raise InputError(f"{out}: already exists and is not an export; choose another folder")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
     sample = Sample.of(network, data, manifest.frames)
     with working_in(out.parent), writing(out) as folder:
@@ -140,7 +140,7 @@ def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
     where = distill.parent / "first_level" / name / "config.json"
     model = read_snapshot(_there(where), ModelConfig)
     if name in settings.refit.folds:
-        check_handed_over(model, where)
+        check_inputs(model, where)
     else:
         check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
