@@ -69,7 +69,7 @@ def main(
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: already exists and is not an export; choose another folder")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
-    sample = Sample.of(network, data, manifest.frames)
+    sample = ParitySample.of(network, data, manifest.frames)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
@@ -169,14 +169,14 @@ def readme(manifest: Manifest) -> str:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ParitySample:
     """Some real videos, as an export takes them, and what the trained network says of them."""
 
     batches: list[dict[str, np.ndarray]]
     logits: torch.Tensor  # (SAMPLE, C)
 
     @classmethod
-    def of(cls, network: Network, data: Store, frames: int) -> "Sample":
+    def of(cls, network: Network, data: Store, frames: int) -> "ParitySample":
         """SAMPLE videos of the store, evenly spread."""
         rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
         batches = list(given.of_store(data, rows, frames))
@@ -184,25 +184,25 @@ class Sample:
             found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
         return cls(batches, torch.cat(found))
 
-    def compared(self, exported: Exported, name: str, dtype: str) -> str:
+    def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
         found = np.concatenate([exported.logits(**batch) for batch in self.batches])
         return _compare(self.logits, found, name, dtype)
 
 
-def check_parity(sample: Sample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
+def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
     """Compares the folder's forms with the trained network; writes the ONNX form.
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     exported = Exported(folder, "torch")
-    texts = [sample.compared(exported, WEIGHTS, dtype)]
+    texts = [sample.compare(exported, WEIGHTS, dtype)]
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
         write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
         del exported
-        texts.append(sample.compared(Exported(folder, "onnx", threads), GRAPH, dtype))
+        texts.append(sample.compare(Exported(folder, "onnx", threads), GRAPH, dtype))
     return "; ".join(texts)
 
 

@@ -151,7 +151,7 @@ def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
     assert both.keys() == frame.keys() == {bytes(video).decode() for video in store.ids}
     classes, _ = exported.top(**batch_of(store, np.arange(60), exported.manifest.frames))
     for row, video in enumerate(store.ids[:60]):
-        expected = classes[row, : 20].tolist()
+        expected = classes[row, :20].tolist()
         for found in (both, frame):
             assert [int(word) for word in found[bytes(video).decode()].split()[::2]] == expected
 
@@ -174,7 +174,7 @@ def test_video_level_records_are_refused(run, data_set, tmp_path):
         predict.main(run / "export", [data_set / "records/video"], tmp_path / "x.csv")
     (tmp_path / "frame").mkdir()
     write_video_records(tmp_path / "frame/a.tfrecord", ["v"], np.ones((1, 24)), np.ones((1, 8)))
-    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, which the export"):
+    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, but the export"):
         predict.main(run / "export", [tmp_path], tmp_path / "x.csv")
     assert not list(tmp_path.glob("x.csv*"))
 

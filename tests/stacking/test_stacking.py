@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from stacking_world import CLASSES, MODELS, QUICK, World
+from stacking_world import CLASSES, MODELS, QUICK, StackingWorld
 
 from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.booster import fit, sequences
@@ -22,7 +22,7 @@ from yt8m.training.metrics import gap
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
+    return StackingWorld(tmp_path, monkeypatch)
 
 
 INPUTS = ("classes", "features", "label_features")
@@ -141,7 +141,7 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
 
 
 def test_without_a_holdout(tmp_path, monkeypatch):
-    figures = World(tmp_path, monkeypatch, holdout=0).run()
+    figures = StackingWorld(tmp_path, monkeypatch, holdout=0).run()
     assert figures["stack"]["gap_holdout"] is None
     assert figures["mean"]["gap_holdout_single"] is None
     assert figures["recall_holdout"] is None
@@ -150,7 +150,7 @@ def test_without_a_holdout(tmp_path, monkeypatch):
 
 
 def test_random_labels_are_at_chance(tmp_path, monkeypatch):
-    world = World(tmp_path, monkeypatch, related=False)
+    world = StackingWorld(tmp_path, monkeypatch, related=False)
     figures = world.run()
     labels = world.store.labels.take(world.splits.holdout)
     counts = world.store.labels.take(world.splits.training).class_counts(CLASSES)

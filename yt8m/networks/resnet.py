@@ -15,7 +15,7 @@ from yt8m.networks.dropout import Dropout
 from yt8m.networks.linear import Linear
 
 
-class Noise(nn.Module):
+class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
@@ -31,7 +31,7 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
     return nn.Sequential(
         Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
-        *([Noise(noise)] if noise else []),
+        *([GaussianNoise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
         Dropout(dropout),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from bench.speed import generated
-from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.measure import Result, in_turns, ratio
 from stacking.booster import fit, predict_rows, sequences
 from stacking.config import Booster, Stacking, parameters
 from stacking.table import FOLD_PREFIX, Rows
@@ -38,7 +38,7 @@ FAST = Booster(
 )
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """Five folds of generated rows of ten models; the booster that predicts fold 0."""
     rounds = 20 if toy else 300
     settings = Stacking(booster=Booster(max_rounds=rounds))
@@ -68,7 +68,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
         figures.append(ratio(f"{name} / default parameters", timings, name, "default", goal, note))
         lost = gaps["default"] - gaps[name]
         most = 5e-4 if goal else None
-        figures.append(Figure(f"{name}: GAP@20 lost to them", lost, "", most, most=True))
+        figures.append(Result(f"{name}: GAP@20 lost to them", lost, "", most, most=True))
     return figures
 
 
