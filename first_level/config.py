@@ -43,7 +43,7 @@ class Teachers(Config):
     weight: float = Field(0.5, gt=0, le=1)  # of their mean probability; the labels have the rest
 
 
-class Segments(Config):
+class SegmentSettings(Config):
     """How a frame-level model is fine-tuned on rated segments. Measured: docs/models.md."""
 
     seconds: int = Field(5, ge=1)  # of the windows that are predicted
@@ -78,7 +78,7 @@ class PlannedModel(ModelConfig):
     `segments` is no part of the model's own snapshot: to change it retrains no parent.
     """
 
-    segments: Segments | None = None
+    segments: SegmentSettings | None = None
 
     def trained(self) -> ModelConfig:
         """What the model itself is trained from."""

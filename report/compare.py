@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.evaluate import read_labels, read_predictions
+from distill.challenge import read_labels, read_predictions
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.data.predictions import Predictions
@@ -88,7 +88,7 @@ def read(path: Path) -> Predictions:
         return Predictions.read(path)
     ids, classes, scores = read_predictions(path)
     if len(set(ids)) < len(ids):
-        raise InputError(f"{path}: an id is there twice")
+        raise InputError(f"{path}: an id appears twice")
     classes = np.where(classes < 0, 65535, classes).astype(np.uint16)  # no class has this number
     return Predictions(np.array([video.encode() for video in ids]), classes, scores, str(path))
 

@@ -12,7 +12,7 @@ import numpy as np
 
 from report.summary import refitted
 from stacking.features import lookup
-from stacking.rows import HOLDOUT, OWN, Rows, read_models
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions, sigmoid
@@ -106,7 +106,7 @@ class Run:
         return path if path.is_file() else None
 
     def rows(self, prefix: str) -> Rows:
-        """The candidates of fold FOLD (OWN) or of the holdout (HOLDOUT), memory-mapped."""
+        """The candidates of fold FOLD or, with HOLDOUT_PREFIX, of the holdout; memory-mapped."""
         return Rows.open(self.folder / "stacking" / f"fold{FOLD}" / "rows", prefix)
 
     def labels_of(self, ids: np.ndarray) -> Labels:
@@ -131,7 +131,7 @@ class Sample:
 
 def prefix_of(run: Run) -> str:
     """The group that figures of the ensemble are from: the holdout, or else fold FOLD."""
-    return HOLDOUT if run.has_holdout else OWN
+    return HOLDOUT_PREFIX if run.has_holdout else FOLD_PREFIX
 
 
 def source_of(run: Run, videos: int, versions: bool = True) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.experiments.jobs import together, verb
 from first_level.config import ModelConfig, check_arguments, read
-from first_level.train import fingerprint_of, has_weights
+from first_level.job import fingerprint_of, has_weights
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot

@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from bench.speed.chart import lines_chart
-from bench.speed.measure import Figure
+from bench.speed.measure import Result
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, working_in, write_json, writing
@@ -146,7 +146,7 @@ def measured(command: list[str]) -> tuple[float, float, float]:
     return time.perf_counter() - started, cpu, kib * 1024 / 1e6
 
 
-def growth(runs: dict) -> list[Figure]:
+def growth(runs: dict) -> list[Result]:
     """The exponent of time and the factor of memory of each stage, between the largest sizes."""
     sizes = sorted(map(int, runs))
     if len(sizes) < 2:
@@ -156,10 +156,10 @@ def growth(runs: dict) -> list[Figure]:
     for stage in (name for name in runs[str(large)] if name not in ("disk", "records")):
         before, after = runs[str(small)][stage], runs[str(large)][stage]
         power = math.log(after["seconds"] / before["seconds"]) / math.log(large / small)
-        found.append(Figure(f"{stage}: time grows as n^", power, "", EXPONENT, True, note))
+        found.append(Result(f"{stage}: time grows as n^", power, "", EXPONENT, True, note))
         factor = after["mb"] / before["mb"]
         text = f"{note}; {after['mb']:,.0f} MB"
-        found.append(Figure(f"{stage}: memory grows", factor, "x", MEMORY, True, text))
+        found.append(Result(f"{stage}: memory grows", factor, "x", MEMORY, True, text))
     return found
 
 

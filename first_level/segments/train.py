@@ -19,9 +19,9 @@ import torch
 from torch import nn
 
 from first_level.config import PlannedModel, build
+from first_level.job import has_weights
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
 from first_level.segments.windows import Windows, every_window, rated_windows
-from first_level.train import has_weights
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
@@ -58,7 +58,7 @@ def main(
         raise InputError(f"{weights}: no such file; run `make first_level` to train the parent")
     made_from = fingerprint(config, store / "manifest.json", folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
-    job = Job(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
+    job = SegmentJob(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
     with working_in(out):
         load_weights(model.to(device.pick()), weights)
         figures = job.score_parent(model)
@@ -86,7 +86,7 @@ def check(settings: PlannedModel, model: nn.Module, data: Store, where: Path) ->
 
 
 @dataclass(frozen=True)
-class Job:
+class SegmentJob:
     """One model, the fold that it never sees, and the videos whose windows it predicts."""
 
     settings: PlannedModel

@@ -10,6 +10,7 @@ from distill_world import toy_config
 from safetensors.numpy import load_file
 
 from distill import train as distill
+from distill.job import rows_of
 from first_level import predict as first_level
 from first_level import train as job
 from first_level.config import ModelConfig
@@ -174,7 +175,7 @@ def other_labels(payload) -> bytes:
 def test_the_last_layers_of_split_videos_see_none_of_them(run):
     _, splits = opened(run)
     config = toy_config(extractor_videos="split")
-    first, last = (splits.fold[distill.rows_of(part, config, splits)] for part in ("a", "last"))
+    first, last = (splits.fold[rows_of(part, config, splits)] for part in ("a", "last"))
     assert set(first) == {0, 1, 2, UNLABELLED}
     assert set(last) == {3, 4}
 

@@ -15,7 +15,7 @@ from export_world import write_video_records
 from rounded_inputs import rounded_inputs
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
-from distill import predict, refit
+from distill import predict, refittable
 from distill.config import main as configure
 from distill.export import given, score
 from distill.export import write as export
@@ -31,7 +31,7 @@ from stacking.config import Stacking
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
-from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
 from yt8m.inputs.batch import Source
 from yt8m.inputs.frames import place_of
@@ -56,7 +56,7 @@ def run(data_set, tmp_path_factory):
     run = tmp_path_factory.mktemp("frames")
     store, folds = data_set / "store", data_set / "folds.npz"
     data = Store(store)
-    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -151,7 +151,7 @@ def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
     assert both.keys() == frame.keys() == {bytes(video).decode() for video in store.ids}
     classes, _ = exported.top(**batch_of(store, np.arange(60), exported.manifest.frames))
     for row, video in enumerate(store.ids[:60]):
-        expected = classes[row, : predict.PAIRS].tolist()
+        expected = classes[row, :20].tolist()
         for found in (both, frame):
             assert [int(word) for word in found[bytes(video).decode()].split()[::2]] == expected
 
@@ -169,12 +169,12 @@ def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
 
 
 def test_video_level_records_are_refused(run, data_set, tmp_path):
-    text = r"video: has video-level records alone and the export takes frames \(.*export\); give"
+    text = r"video: has only video-level records, but the export takes frames \(.*export\); give"
     with pytest.raises(InputError, match=text):
         predict.main(run / "export", [data_set / "records/video"], tmp_path / "x.csv")
     (tmp_path / "frame").mkdir()
     write_video_records(tmp_path / "frame/a.tfrecord", ["v"], np.ones((1, 24)), np.ones((1, 8)))
-    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, which the export"):
+    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, but the export"):
         predict.main(run / "export", [tmp_path], tmp_path / "x.csv")
     assert not list(tmp_path.glob("x.csv*"))
 
@@ -272,7 +272,7 @@ def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch,
     model = next(member_of(a, b).refit for a, b in FRAME_CASES if a == arch)
     text = rf"c.json: {arch} cannot be exported as a graph \(.*\); take it out of \[refit\] models"
     with pytest.raises(InputError, match=text):
-        refit.check_graph(model, Dims(6, 3, 9, 12), "c.json")
+        refittable.check_graph(model, Dims(6, 3, 9, 12), "c.json")
     assert capfd.readouterr() == ("", "")
 
 
@@ -281,7 +281,7 @@ def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
         config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
         text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
         with pytest.raises(InputError, match=text):
-            refit.check_refittable(config, tmp_path / "config.json")
+            refittable.check_refittable(config, tmp_path / "config.json")
 
 
 def test_an_older_export_takes_no_frames(run, tmp_path):

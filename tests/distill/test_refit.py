@@ -16,17 +16,18 @@ from distill.config import main as configure
 from distill.export import reranker
 from distill.export import write as export
 from distill.export.run import Exported
+from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from first_level.train import main as train_first_level
 from stacking import features, label_features, rows, train
-from stacking.candidates import pooled
+from stacking.booster import read_booster
+from stacking.candidates import pool
 from stacking.config import Stacking
-from stacking.predict import read_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json, write_json
-from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
@@ -50,7 +51,7 @@ def run(data_set, tmp_path_factory):
     run = tmp_path_factory.mktemp("refit")
     store, folds = data_set / "store", data_set / "folds.npz"
     data = Store(store)
-    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -86,7 +87,7 @@ def pack(run, store, folds, out) -> None:
     for fold in range(NUM_FOLDS):
         to = out / f"fold{fold}" / "rows"
         rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
-    train.main(settings, out, out / "model.txt", fold=train.ALL)
+    train.main(settings, out, out / "model.txt", fold=-1)
     about = out / "fold0" / "rows" / "rows.json"
     reranker.main(settings, out / "model.txt", about, store, folds, out)
 
@@ -127,7 +128,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     for logits in each:
         order = np.argsort(-logits.numpy(), axis=1, kind="stable")
         lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
-    classes, _ = pooled(lists, "probability", store.dims.classes, 12)
+    classes, _ = pool(lists, "probability", store.dims.classes, 12)
     own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
     known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
@@ -155,7 +156,7 @@ def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, 
     """Planted: other labels on the holdout leave it as it is, other labels elsewhere do not."""
     store, folds = data_set / "store", data_set / "folds.npz"
     ids, labels = Store(store).ids, Store(store).labels
-    splits = refit.Splits.read(folds, ids)
+    splits = Splits.read(folds, ids)
     for chosen, same in ((splits.holdout, True), (splits.training, False)):
         lists = [labels.take(np.array([i])).indices for i in range(len(ids))]
         for i in chosen:
@@ -237,7 +238,7 @@ def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
 def test_models_that_no_export_could_run_are_refused(tmp_path, change, text):
     values = {"arch": "linear"} | change
     with pytest.raises(InputError, match=text):
-        refit.check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
+        check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
 
 
 def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):

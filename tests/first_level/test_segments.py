@@ -294,6 +294,6 @@ def test_skipped_and_sampled_frames_do_not_empty_a_window(run):
     windows = every_window(store, np.arange(20), 5)
     inputs = Inputs(skip_frames=20, sampling="random", max_frames=2)
     config = segments.PlannedModel(arch="lstm", inputs=inputs)
-    job = segments.Job(config, store, None, run, 0, "test", "")
+    job = segments.SegmentJob(config, store, None, run, 0, "test", "")
     batch = job.source(windows).load(np.arange(len(windows)), torch.device("cpu"))
     assert batch.mask.sum(1).tolist() == np.minimum(windows.num_frames, 2).tolist()

@@ -57,7 +57,7 @@ def random_lists(rng, n, count, depth):
 def test_candidates_by_definition(rank_by):
     rng = np.random.default_rng(1)
     lists = random_lists(rng, 30, 3, 6) + random_lists(rng, 30, 1, 9)
-    classes, scores = candidates.pooled(lists, rank_by, CLASSES, 6)
+    classes, scores = candidates.pool(lists, rank_by, CLASSES, 6)
     for v in range(30):
         vote = {}
         listed = set().union(*(set(found[v]) for found, _ in lists))
@@ -75,13 +75,13 @@ def test_candidates_by_definition(rank_by):
 
 def test_tied_candidates_come_by_class():
     lists = [(np.array([[5, 3, 9]], np.uint16), np.array([[1, 1, 1]], np.float16))]
-    assert candidates.pooled(lists, "probability", 10, 3)[0].tolist() == [[3, 5, 9]]
+    assert candidates.pool(lists, "probability", 10, 3)[0].tolist() == [[3, 5, 9]]
 
 
 def test_features_by_definition():
     rng = np.random.default_rng(2)
     lists = random_lists(rng, 20, 4, 22)
-    classes, _ = candidates.pooled(lists, "probability", CLASSES, 7)
+    classes, _ = candidates.pool(lists, "probability", CLASSES, 7)
     context = {"frames": np.arange(20, dtype=np.float32)}
     got = features.features(lists, classes, CLASSES, context)
     names = features.names(["a", "b", "c", "d"], context)

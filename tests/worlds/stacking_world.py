@@ -34,7 +34,7 @@ class FakeStore:
         return self.rgb[rows], self.audio[rows]
 
 
-class World:
+class StackingWorld:
     """A run folder with first-level predictions of a toy problem, and verbs to run on it."""
 
     def __init__(self, folder, monkeypatch, videos=1200, holdout=0.2, seed=0, related=True):

@@ -13,7 +13,7 @@ from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 
 
-class Noise(nn.Module):
+class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
@@ -29,7 +29,7 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
-        *([Noise(noise)] if noise else []),
+        *([GaussianNoise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
         nn.Dropout(dropout),
     )

@@ -5,14 +5,14 @@ from pathlib import Path
 import numpy as np
 
 from bench.speed import generated
-from bench.speed.measure import Figure
+from bench.speed.measure import Result
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.training import metrics
 
 CLASSES, KEPT = 3862, 40
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """K as models keep it by default; the scores of the first are rounded as they would be."""
     rng = np.random.default_rng(0)
     classes = 200 if toy else CLASSES
@@ -30,6 +30,6 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     loss, other = abs(exact - of_sparse), abs(exact - of_dense)
     note = f"float16 scores of all classes lose {other:.1e}"
     return [
-        Figure("bytes of dense scores / of sparse predictions", sizes[0] / sizes[1], "x", 40),
-        Figure("GAP@20 lost to float32", loss, "", 1e-4, most=True, note=note),
+        Result("bytes of dense scores / of sparse predictions", sizes[0] / sizes[1], "x", 40),
+        Result("GAP@20 lost to float32", loss, "", 1e-4, most=True, note=note),
     ]
