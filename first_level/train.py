@@ -1,9 +1,9 @@
 """One job: trains one model without one fold, then predicts that fold and the holdout.
 
-    python -m first_level.train CONFIG.json STORE FOLDS.npz OUT --fold 3
+    python -m first_level.train CONFIG.json STORE FOLDS OUT --fold 3
 
-writes OUT/weights.safetensors, OUT/report.json and, last, OUT/predictions.npz. Each is complete or
-absent; a killed job goes on from its checkpoint, and a job whose weights are there only predicts.
+writes OUT/weights.safetensors, OUT/report.json and, last, OUT/predictions.safetensors. Each is
+complete or absent. A killed job resumes from its checkpoint; a job that has weights only predicts.
 No epoch is chosen on a video that the model then predicts: the schedule is fixed, or early stopping
 looks at an inner split of the training videos. Under torchrun the processes train one model
 together (DistributedDataParallel); the first alone writes and predicts.
@@ -158,7 +158,7 @@ class Job:
             **read_json(self.out / "training.json"),
         }
         write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.npz")
+        found.write(self.out / "predictions.safetensors")
         figures = {"fold": gap_fold, "holdout": gap_holdout}
         text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
         cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")

@@ -1,13 +1,13 @@
 """The stack's figures beside what it must beat.
 
-    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT.json
+    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS OUT.json
 
 Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
 (`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
 `gap_holdout_single` is the mean of the five alone; `bce_oof` is the binary cross-entropy of the
 kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20, of
-logits in float16, as all predictions are. Beside it
-holdout/<system>.npz has the averaged predictions of the stack and of each member.
+logits in float16, as all predictions are. Beside it, holdout/<system>.safetensors has the averaged
+predictions of the stack and of each member.
 """
 
 import math
@@ -43,14 +43,14 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     stacking = run / "stacking"
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
-    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.npz")}
+    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
     for name in names:
         folder = run / "first_level" / name
-        parts = [Predictions.read(folder / f"fold{k}" / "predictions.npz") for k in FOLDS]
-        scored = truth.score(parts, out.parent / "holdout" / f"{name}.npz")
+        parts = [Predictions.read(folder / f"fold{k}" / "predictions.safetensors") for k in FOLDS]
+        scored = truth.score(parts, out.parent / "holdout" / f"{name}.safetensors")
         figures["members"][name] = scored | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))

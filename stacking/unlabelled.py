@@ -1,7 +1,7 @@
 """The videos of UNLABELLED as the booster of one fold predicts them: as stacking.rows and .predict
 do the holdout, but chunk by chunk, with no rows on disk; there may be more of them than of others.
 
-    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS.npz OUT.npz \
+    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
 ROWS: the rows of that fold, which say what the booster's columns are.
@@ -44,7 +44,9 @@ def main(
     settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
     booster, data = booster_of(model, rows), Store(store)
     videos, splits = joined(data, Splits.read(folds, data.ids))
-    paths = [run / "first_level" / m / f"fold{fold}" / "unlabelled.npz" for m in about["models"]]
+    paths = [
+        run / "first_level" / m / f"fold{fold}" / "unlabelled.safetensors" for m in about["models"]
+    ]
     known = known_labels(videos, splits, settings, fold)
     with working_in(out.parent):
         lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]

@@ -28,7 +28,7 @@ def generated(
     run: Path, precision: float, recall: float, videos: int, classes: int, seed: int
 ) -> tuple[Path, Path]:
     """Records, their store and folds; (store, folds). A seed's videos are the same at any noise."""
-    store, folds = run / "store", run / "folds.npz"
+    store, folds = run / "store", run / "folds.safetensors"
     noise = {"precision": precision, "recall": recall}
     sizes = {"videos": videos, "classes": classes, "rgb": 128, "audio": 32}
     synthetic.main(run / "records", **sizes, **noise, seed=seed)
@@ -52,9 +52,9 @@ def stacked(run: Path, store: Path, folds: Path, seed: int) -> None:
     for k in range(NUM_FOLDS):
         folder = out / f"fold{k}"
         train.main(config, out, folder / "model.txt", fold=k)
-        parts = folder / "rows", folder / "model.txt", folder / "predictions.npz"
+        parts = folder / "rows", folder / "model.txt", folder / "predictions.safetensors"
         predict.main(config, *parts, fold=k)
-    soft_labels.main(out, store, folds, out / "soft_labels.npz")
+    soft_labels.main(out, store, folds, out / "soft_labels.safetensors")
     report.main(config, models, run, store, folds, out / "report.json")
 
 

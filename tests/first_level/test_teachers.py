@@ -33,7 +33,7 @@ def run(data_set, tmp_path_factory):
 
 
 def _train(run, data_set, name, fold=1):
-    where = (data_set / "store", data_set / "folds.npz", run / name / f"fold{fold}")
+    where = (data_set / "store", data_set / "folds.safetensors", run / name / f"fold{fold}")
     train.main(run / name / "config.json", *where, fold=fold)
 
 

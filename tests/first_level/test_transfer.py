@@ -62,7 +62,7 @@ def _data_set(folder: Path, shards: list[Path], label_of: np.ndarray, holdout: f
     classes = f"name = 'transfer'\nclasses = {label_of.max() + 1}\n"
     (folder / "dataset.toml").write_text(classes)
     decode.main(folder, folder / "store", jobs=1)
-    assign.main(folder / "store", folder / "folds.npz", holdout=holdout)
+    assign.main(folder / "store", folder / "folds.safetensors", holdout=holdout)
 
 
 def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
@@ -73,7 +73,7 @@ def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
     out = root / "out" / name / "model"
     folder = out / f"fold{fold}"
     data = root / data
-    job.main(out / "config.json", data / "store", data / "folds.npz", folder, fold=fold)
+    job.main(out / "config.json", data / "store", data / "folds.safetensors", folder, fold=fold)
     return folder / "weights.safetensors", read_json(folder / "report.json")
 
 
