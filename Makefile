@@ -151,14 +151,14 @@ $(A)/budget.txt: FORCE
 	$(call keep,echo '$(BUDGET_MB) $(DTYPE)')
 
 # ---- 1. folds --------------------------------------------------------------------------------------
-folds: $(A)/folds.npz ## records -> store, holdout and five folds
+folds: $(A)/folds.safetensors ## records -> store, holdout and five folds
 $(A)/records/dataset.toml: | $(VENV)
 	$(RUN) $(PYTHON) -m yt8m.records.synthetic $(@D) --frames --videos 4000 --classes 80 --rgb 128 --audio 32
 $(STORE)/manifest.json: $(A)/data.txt | $(VENV)
 	$(RUN) $(PYTHON) -m folds.decode '$(DATA)' $(STORE) $(if $(DESCRIPTION),--description '$(DESCRIPTION)') --jobs $(JOBS)
 $(STORE)/unlabelled/manifest.json: $(A)/unlabelled.txt $(STORE)/manifest.json
 	$(RUN) $(PYTHON) -m folds.unlabelled '$(UNLABELLED)' $(STORE) --jobs $(JOBS)
-$(A)/folds.npz: $(STORE)/manifest.json $(A)/holdout.txt
+$(A)/folds.safetensors: $(STORE)/manifest.json $(A)/holdout.txt
 	$(RUN) $(PYTHON) -m folds.assign $(STORE) $@ --holdout $(HOLDOUT)
 
 # ---- 2. first_level: one job per (model, fold) -------------------------------------------------------
@@ -178,11 +178,11 @@ STARTED := $(notdir $(basename $(shell grep -ls '^\[start\]' first_level/configs
 TAUGHT := $(notdir $(basename $(shell grep -ls '^\[teachers\]' first_level/configs/$(PLAN)/*.toml)))
 PREDICTIONS :=
 define first_level_job # model, fold, teachers, weights it begins with
-$(A)/first_level/$1/fold$2/predictions.npz: $(A)/first_level/$1/config.json $(A)/folds.npz $(3:%=$(A)/first_level/%/fold$2/predictions.npz) $4
-	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
-PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.npz
-$(A)/first_level/$1/fold$2/unlabelled.npz: $(A)/first_level/$1/fold$2/predictions.npz $(STORE)/unlabelled/manifest.json
-	$$(RUN) $$(PYTHON) -m first_level.predict $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $$(@D) --fold $2 --threads $(THREADS)
+$(A)/first_level/$1/fold$2/predictions.safetensors: $(A)/first_level/$1/config.json $(A)/folds.safetensors $(3:%=$(A)/first_level/%/fold$2/predictions.safetensors) $4
+	$$(RUN) $$(TRAINER) -m first_level.train $$< $(STORE) $(A)/folds.safetensors $$(@D) --fold $2 --threads $(THREADS)
+PREDICTIONS += $(A)/first_level/$1/fold$2/predictions.safetensors
+$(A)/first_level/$1/fold$2/unlabelled.safetensors: $(A)/first_level/$1/fold$2/predictions.safetensors $(STORE)/unlabelled/manifest.json
+	$$(RUN) $$(PYTHON) -m first_level.predict $(A)/first_level/$1/config.json $(STORE) $(A)/folds.safetensors $$(@D) --fold $2 --threads $(THREADS)
 endef
 $(foreach m,$(TAUGHT),$(eval t_$m := $(call teachers_of,$m)))
 $(foreach m,$(STARTED),$(eval s_$m := $(call file_of,$(call started_from,$m))))
@@ -196,9 +196,9 @@ SEGMENTED := $(notdir $(basename $(shell grep -ls '^\[segments\]' first_level/co
 SEGMENTS  := $(SEGMENTED:%=$(A)/first_level/%/segments)
 $(SEGMENTS:%=%/config.json): $(A)/first_level/models.txt ; +@:
 define segments_job
-$1/fold$2/predictions.npz: $1/config.json $(patsubst %/,%,$(dir $1))/fold$2/predictions.npz
-	$$(RUN) $$(PYTHON) -m first_level.segments.train $$< $(STORE) $(A)/folds.npz $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
-$1/submission.csv: $1/fold$2/predictions.npz
+$1/fold$2/predictions.safetensors: $1/config.json $(patsubst %/,%,$(dir $1))/fold$2/predictions.safetensors
+	$$(RUN) $$(PYTHON) -m first_level.segments.train $$< $(STORE) $(A)/folds.safetensors $(patsubst %/,%,$(dir $1))/fold$2 $$(@D) --fold $2 --threads $(THREADS)
+$1/submission.csv: $1/fold$2/predictions.safetensors
 endef
 $(foreach s,$(SEGMENTS),$(foreach k,$(FOLDS),$(eval $(call segments_job,$s,$k))))
 $(SEGMENTS:%=%/submission.csv):
@@ -212,23 +212,23 @@ S := $(A)/stacking
 $(S)/config.json: FORCE | $(VENV)
 	@$(PYTHON) -m stacking.config stacking/configs/$(PLAN).toml $@
 define stacked_fold
-$(S)/fold$1/rows/rows.json: $(S)/config.json $(A)/first_level/models.txt $(A)/folds.npz $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/predictions.npz)
-	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1
+$(S)/fold$1/rows/rows.json: $(S)/config.json $(A)/first_level/models.txt $(A)/folds.safetensors $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/predictions.safetensors)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.safetensors $$(@D) --fold $1
 $(S)/fold$1/model.txt: $(S)/config.json $(FOLDS:%=$(S)/fold%/rows/rows.json)
 	$$(RUN) $$(PYTHON) -m stacking.train $$< $(S) $$@ --fold $1 --threads $(THREADS)
-$(S)/fold$1/predictions.npz: $(S)/fold$1/model.txt
+$(S)/fold$1/predictions.safetensors: $(S)/fold$1/model.txt
 	$$(RUN) $$(PYTHON) -m stacking.predict $(S)/config.json $$(@D)/rows $$< $$@ --fold $1 --threads $(THREADS)
-$(S)/fold$1/unlabelled.npz: $(S)/fold$1/model.txt $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/unlabelled.npz)
-	$$(RUN) $$(PYTHON) -m stacking.unlabelled $(S)/config.json $$(@D)/rows $$< $(A) $(STORE) $(A)/folds.npz $$@ --fold $1 --threads $(THREADS)
+$(S)/fold$1/unlabelled.safetensors: $(S)/fold$1/model.txt $(foreach m,$(MODELS),$(A)/first_level/$m/fold$1/unlabelled.safetensors)
+	$$(RUN) $$(PYTHON) -m stacking.unlabelled $(S)/config.json $$(@D)/rows $$< $(A) $(STORE) $(A)/folds.safetensors $$@ --fold $1 --threads $(THREADS)
 endef
 $(foreach k,$(FOLDS),$(eval $(call stacked_fold,$k)))
-$(S)/soft_labels.npz: $(FOLDS:%=$(S)/fold%/predictions.npz)
-	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@
-$(S)/unlabelled.npz: $(FOLDS:%=$(S)/fold%/unlabelled.npz)
-	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.npz $@ --unlabelled
-$(S)/report.json: $(FOLDS:%=$(S)/fold%/predictions.npz)
-	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.npz $@
-stacking: $(S)/soft_labels.npz $(S)/report.json ## LightGBM over the predictions; soft labels
+$(S)/soft_labels.safetensors: $(FOLDS:%=$(S)/fold%/predictions.safetensors)
+	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.safetensors $@
+$(S)/unlabelled.safetensors: $(FOLDS:%=$(S)/fold%/unlabelled.safetensors)
+	$(RUN) $(PYTHON) -m stacking.soft_labels $(S) $(STORE) $(A)/folds.safetensors $@ --unlabelled
+$(S)/report.json: $(FOLDS:%=$(S)/fold%/predictions.safetensors)
+	$(RUN) $(PYTHON) -m stacking.report $(S)/config.json $(A)/first_level/models.txt $(A) $(STORE) $(A)/folds.safetensors $@
+stacking: $(S)/soft_labels.safetensors $(S)/report.json ## LightGBM over the predictions; soft labels
 
 # ---- 4. distill --------------------------------------------------------------------------------------
 D := $(A)/distill
@@ -237,11 +237,11 @@ $(D)/config.json: FORCE | $(VENV)
 # What of it each part is made from: its own snapshot, so that a change trains again what it concerns.
 $(D)/members.txt $(D)/student.json $(D)/resnet.json $(D)/refit.json: $(D)/config.json ; +@:
 # What UNLABELLED adds: nothing until it is first given. Then its snapshot too, for when it is given up.
-MORE := $(if $(UNLABELLED),$(S)/unlabelled.npz)
+MORE := $(if $(UNLABELLED),$(S)/unlabelled.safetensors)
 MORE_FROM := $(if $(UNLABELLED),$(A)/unlabelled.txt,$(wildcard $(A)/unlabelled.txt)) $(MORE)
 ALSO := $(if $(MORE), --unlabelled $(MORE))
-$(D)/resnet/weights.safetensors: $(D)/resnet.json $(S)/soft_labels.npz $(MORE_FROM)
-	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part resnet --threads $(THREADS)$(ALSO)
+$(D)/resnet/weights.safetensors: $(D)/resnet.json $(S)/soft_labels.safetensors $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.safetensors $(S)/soft_labels.safetensors $(@D) --part resnet --threads $(THREADS)$(ALSO)
 
 # The re-ranked student: the models of [refit] trained again, and LightGBM over their predictions.
 refit_table = awk '/^\[/ { s = /^\[refit\]/ } s' distill/configs/$(PLAN).toml 2>/dev/null | sed 's/\#.*//'
@@ -254,26 +254,26 @@ HANDED := $(call refit_says,folds)
 COPIES := $(shell seq 0 $$(( $(or $(firstword $(call refit_says,copies)),1) - 1 )))
 REFITS := $(foreach m,$(filter-out $(HANDED),$(REFIT)),$(COPIES:%=$(D)/refit/$m/copy%/weights.safetensors))
 define refit_job # model, copy
-$(D)/refit/$1/copy$2/weights.safetensors: $(D)/refit.json $(A)/first_level/$1/config.json $(S)/soft_labels.npz $(if $(REFIT_MORE),$(MORE_FROM))
-	$$(RUN) $$(PYTHON) -m distill.refit $(D)/config.json $(A)/first_level/$1/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $$(@D) --copy $2 --threads $(THREADS)$(if $(REFIT_MORE),$(ALSO))
+$(D)/refit/$1/copy$2/weights.safetensors: $(D)/refit.json $(A)/first_level/$1/config.json $(S)/soft_labels.safetensors $(if $(REFIT_MORE),$(MORE_FROM))
+	$$(RUN) $$(PYTHON) -m distill.refit $(D)/config.json $(A)/first_level/$1/config.json $(STORE) $(A)/folds.safetensors $(S)/soft_labels.safetensors $$(@D) --copy $2 --threads $(THREADS)$(if $(REFIT_MORE),$(ALSO))
 endef
 $(foreach m,$(REFIT),$(foreach c,$(COPIES),$(eval $(call refit_job,$m,$c))))
 define reranker_rows # fold
-$(D)/reranker/fold$1/rows/rows.json: $(S)/config.json $(D)/members.txt $(A)/folds.npz $(foreach m,$(REFIT),$(A)/first_level/$m/fold$1/predictions.npz)
-	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(D)/members.txt $(A) $(STORE) $(A)/folds.npz $$(@D) --fold $1 --no-frames
+$(D)/reranker/fold$1/rows/rows.json: $(S)/config.json $(D)/members.txt $(A)/folds.safetensors $(foreach m,$(REFIT),$(A)/first_level/$m/fold$1/predictions.safetensors)
+	$$(RUN) $$(PYTHON) -m stacking.rows $$< $(D)/members.txt $(A) $(STORE) $(A)/folds.safetensors $$(@D) --fold $1 --no-frames
 endef
 $(foreach k,$(FOLDS),$(eval $(call reranker_rows,$k)))
 $(D)/reranker/model.txt: $(S)/config.json $(FOLDS:%=$(D)/reranker/fold%/rows/rows.json)
 	$(RUN) $(PYTHON) -m stacking.train $< $(D)/reranker $@ --fold -1 --threads $(THREADS)
 # Packing also writes the trees and the counts; if they are gone it packs again.
-$(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/reranker/reranker.onnx),$(wildcard $(D)/reranker/reranker.npz)),,FORCE)
-	$(RUN) $(PYTHON) -m distill.export.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.npz $(@D)
+$(D)/reranker/reranker.json: $(D)/reranker/model.txt $(if $(and $(wildcard $(D)/reranker/reranker.onnx),$(wildcard $(D)/reranker/reranker.safetensors)),,FORCE)
+	$(RUN) $(PYTHON) -m distill.export.reranker $(S)/config.json $< $(D)/reranker/fold0/rows/rows.json $(STORE) $(A)/folds.safetensors $(@D)
 
 # The paper's student, of plans without [refit]: six extractors, and layers over all of them.
-$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/student.json $(S)/soft_labels.npz $(MORE_FROM)
-	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part $* --threads $(THREADS)$(ALSO)
+$(LETTERS:%=$(D)/extractor_%/weights.safetensors): $(D)/extractor_%/weights.safetensors: $(D)/student.json $(S)/soft_labels.safetensors $(MORE_FROM)
+	$(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.safetensors $(S)/soft_labels.safetensors $(@D) --part $* --threads $(THREADS)$(ALSO)
 $(D)/student/weights.safetensors: $(D)/student.json $(LETTERS:%=$(D)/extractor_%/weights.safetensors) | $(D)/resnet/weights.safetensors
-	$(ALONE) $(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.npz $(S)/soft_labels.npz $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
+	$(ALONE) $(RUN) $(PYTHON) -m distill.train $(D)/config.json $(STORE) $(A)/folds.safetensors $(S)/soft_labels.safetensors $(@D) --part last --threads $$(( $(JOBS) * $(THREADS) ))$(ALSO)
 STUDENT := $(if $(REFIT),$(REFITS) $(D)/reranker/reranker.json,$(D)/student/weights.safetensors)
 # The ResNetLike is named first: it takes longest, and make starts jobs in this order.
 STUDENTS := $(D)/resnet/weights.safetensors $(STUDENT)
@@ -295,8 +295,8 @@ $(A)/export/model.json: $(D)/config.json $(STUDENTS) $(A)/budget.txt
 	$(ALONE) $(RUN) $(PYTHON) -m distill.export.write $(D) $(D)/config.json $(STORE) $(@D) --budget-mb $(BUDGET_MB) $(if $(DTYPE),--dtype $(DTYPE)) --plan $(PLAN)
 export: $(A)/export/model.json ## one folder to hand over: safetensors, JSON, ONNX; within BUDGET_MB
 # Scoring also writes the export's predictions; if they are gone it scores again.
-$(A)/evaluation.json: $(A)/export/model.json $(if $(wildcard $(A)/evaluation_predictions.npz),,FORCE)
-	$(ALONE) $(RUN) $(PYTHON) -m distill.export.score $(@D)/export $(STORE) $(A)/folds.npz $@
+$(A)/evaluation.json: $(A)/export/model.json $(if $(wildcard $(A)/evaluation_predictions.safetensors),,FORCE)
+	$(ALONE) $(RUN) $(PYTHON) -m distill.export.score $(@D)/export $(STORE) $(A)/folds.safetensors $@
 evaluate: $(A)/evaluation.json ## the export's six figures on the holdout
 	@cat $<
 submission: $(EXPORT)/model.json ## predictions of RECORDS (default: DATA) as OUT, by EXPORT
@@ -309,7 +309,7 @@ plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS
 	@$(PYTHON) -m jobs.plan_cost $(PLAN) --videos $(if $(filter command line,$(origin VIDEOS)),$(VIDEOS),5600000) --device $(DEVICE) --cores $(JOBS)
 table: $(A)/summary.json ## the table of all systems
 	@$(PYTHON) -m report.table $<
-$(A)/report.html: $(A)/summary.json $(S)/soft_labels.npz $(A)/videos.txt
+$(A)/report.html: $(A)/summary.json $(S)/soft_labels.safetensors $(A)/videos.txt
 	$(RUN) $(PYTHON) -m report.page $(A) $(STORE) $@ --videos $(VIDEOS)
 report: $(A)/report.html ## one HTML file: systems, figures, errors, predictions of VIDEOS videos
 	@$(REPORTED)

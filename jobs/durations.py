@@ -17,7 +17,7 @@ from yt8m.base.files import read_json
 
 # What a job makes, and the file beside it that holds its seconds.
 RECORDS = {
-    "predictions.npz": "report.json",
+    "predictions.safetensors": "report.json",
     "weights.safetensors": "report.json",
     "model.txt": "train.json",
     "rows.json": "rows.json",

@@ -129,7 +129,7 @@ def gaps_of(run: Path, wanted) -> dict[str, dict[str, float]]:
     """{model: {fold: GAP@20 on it}} of the first-level jobs that are done already."""
     gaps = {}
     for path in sorted(run.glob("first_level/*/fold*/report.json")):
-        if path.parent / "predictions.npz" in wanted:
+        if path.parent / "predictions.safetensors" in wanted:
             continue
         try:
             gap = read_json(path).get("gap_fold")
