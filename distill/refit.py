@@ -1,7 +1,7 @@
 """Trains a first-level model again, on the videos of all folds and their soft labels.
 
-    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT \
-        --copy 0 --threads 1 [--unlabelled SOFT_LABELS.npz]
+    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS SOFT_LABELS OUT \
+        --copy 0 --threads 1 [--unlabelled SOFT_LABELS]
 
 Such models are the extractors of a re-ranked student. Its last layer is LightGBM over their
 predictions (export/reranker.py); it learnt from the fold models' out-of-fold predictions. Copies of

@@ -1,7 +1,7 @@
 """Trains one part of the students on soft labels; each part is one process and one make target.
 
-    python -m distill.train CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT --part a --threads 1 \
-        [--unlabelled SOFT_LABELS.npz]
+    python -m distill.train CONFIG.json STORE FOLDS SOFT_LABELS OUT --part a --threads 1 \
+        [--unlabelled SOFT_LABELS]
 
 Paper section 3. Parts: a to f, the extractors (OUT is extractor_<letter>); last, the layers over
 the six frozen extractors, read from OUT's siblings; resnet, the single ResNetLike student.

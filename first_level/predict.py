@@ -1,8 +1,9 @@
 """The videos of UNLABELLED as one model without one fold predicts them, for soft labels of them.
 
-    python -m first_level.predict CONFIG.json STORE FOLDS.npz OUT --fold 3
+    python -m first_level.predict CONFIG.json STORE FOLDS OUT --fold 3
 
-OUT is the folder of a job of first_level.train, whose weights are there; writes OUT/unlabelled.npz.
+OUT is the folder of a job of first_level.train, which holds its weights; writes
+OUT/unlabelled.safetensors.
 """
 
 from pathlib import Path
@@ -32,7 +33,7 @@ def main(
     both, splits = joined(data, Splits.read(folds, data.ids))
     job = FoldJob(config, settings, both, splits, out, fold, made_from)
     found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
-    found.write(out / "unlabelled.npz")
+    found.write(out / "unlabelled.safetensors")
     log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")
 
 

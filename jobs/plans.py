@@ -14,7 +14,7 @@ from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
 from yt8m.base.files import fingerprint, read_json, write_json
-from yt8m.base.paths import CONFIG, Artifacts
+from yt8m.base.paths import CONFIG, MODELS, SEGMENTS, Artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LEVEL = Path("first_level/configs")
@@ -62,7 +62,7 @@ class Plan:
 
     def snapshots(self, files: Artifacts) -> dict[Path, str]:
         """What each snapshot has to hold."""
-        texts = model_snapshots(self.models, files)
+        texts = model_snapshots(self.models, files.first_level)
         texts[files.stacking / CONFIG] = canonical(self.stack)
         texts[files.distill / CONFIG] = canonical(self.distill)
         for part in get_args(Part):
@@ -96,11 +96,11 @@ def read_models(folder: Path) -> dict[str, PlannedModel]:
     return {path.stem: model for path, model in models.items()}
 
 
-def model_snapshots(models: dict[str, PlannedModel], files: Artifacts) -> dict[Path, str]:
-    """Of the models, of their segments, and the list of their names."""
-    texts = {files.models: "".join(f"{name}\n" for name in models)}
+def model_snapshots(models: dict[str, PlannedModel], folder: Path) -> dict[Path, str]:
+    """Of the models, of their segments, and the list of their names, in a run's first_level."""
+    texts = {folder / MODELS: "".join(f"{name}\n" for name in models)}
     for name, model in models.items():
-        texts[files.model(name) / CONFIG] = canonical(model.trained())
+        texts[folder / name / CONFIG] = canonical(model.trained())
         if model.segments is not None:
-            texts[files.segments(name) / CONFIG] = canonical(model)
+            texts[folder / name / SEGMENTS / CONFIG] = canonical(model)
     return texts

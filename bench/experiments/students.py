@@ -57,11 +57,11 @@ def main(
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
-    folds, data = out / "folds.npz", Store(run / "store")
-    judges = judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted)
+    folds, data = out / "folds.safetensors", Store(run / "store")
+    judges = judged(Splits.read(run / "folds.safetensors", data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
-    given = Given(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
+    given = Given(run / "store", folds, run / "stacking" / "soft_labels.safetensors", unlabelled)
     first, then = {}, {}  # jobs by their folders; those of `then` build on the others
     for name, plan in plans.items():
         if part == "resnet":

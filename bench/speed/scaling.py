@@ -77,9 +77,13 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
     store, folds, first, stack = (
-        run / n for n in ("store", "folds.npz", "first_level", "stacking")
+        run / n for n in ("store", "folds.safetensors", "first_level", "stacking")
     )
-    soft, config, student = stack / "soft_labels.npz", stack / "config.json", run / "student.json"
+    soft, config, student = (
+        stack / "soft_labels.safetensors",
+        stack / "config.json",
+        run / "student.json",
+    )
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]
     own = [stack / f"fold{k}" for k in FOLDS]
     model = first / "mlp"
@@ -109,7 +113,7 @@ def commands(size: int, run: Path) -> dict[str, list[list]]:
         "soft_labels": [
             *(
                 ["stacking.predict", config, own[k] / "rows", own[k] / "model.txt"]
-                + [own[k] / "predictions.npz", "--fold", k]
+                + [own[k] / "predictions.safetensors", "--fold", k]
                 for k in FOLDS
             ),
             ["stacking.soft_labels", stack, store, folds, soft],

@@ -114,7 +114,7 @@ def report_job(context: Context) -> Job:
         [config, files.models, files.run, files.store, files.folds, out],
         [config, files.models, files.folds]
         + [files.stack_fold(fold) / paths.PREDICTIONS for fold in FOLDS],
-        [out, *(holdout / f"{name}.npz" for name in systems)],
+        [out, *(holdout / f"{name}.safetensors" for name in systems)],
     )
 
 

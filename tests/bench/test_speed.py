@@ -94,7 +94,7 @@ def test_the_stages_that_scaling_measures_run(tmp_path):
     assert min(seconds, cpu) > 0
     assert mb > 10
     with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
-        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.npz")])
+        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
 
 
 def test_one_gpu_on_the_cpu(tmp_path):

@@ -54,9 +54,9 @@ GRAPHLESS = ("frame_convolutions", "lstm_moe")
 def run(data_set, tmp_path_factory):
     """A run folder: two frame-level models and a video-level one, refitted, and their export."""
     run = tmp_path_factory.mktemp("frames")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -190,7 +190,9 @@ def test_the_score_does_not_depend_on_how_frames_are_cut(
     batches = list(given.of_store(store, rows, exported.manifest.frames))
     assert all(batch["rgb"].shape[0] * batch["rgb"].shape[1] <= 100 for batch in batches)
     assert sum(len(batch["rgb"]) for batch in batches) == len(rows)
-    score.main(run / "export", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    score.main(
+        run / "export", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
+    )
     assert read_json(tmp_path / "e.json") == pytest.approx(expected)
 
 

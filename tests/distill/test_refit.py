@@ -49,9 +49,9 @@ STACKING = {
 def run(data_set, tmp_path_factory):
     """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
     run = tmp_path_factory.mktemp("refit")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -77,8 +77,10 @@ def run(data_set, tmp_path_factory):
 
 def refit_one(run, data_set, name, out, copy=0) -> None:
     config = run / "first_level" / name / "config.json"
-    store, folds = data_set / "store", data_set / "folds.npz"
-    refit.main(run / "distill/config.json", config, store, folds, run / "soft.npz", out, copy=copy)
+    store, folds = data_set / "store", data_set / "folds.safetensors"
+    refit.main(
+        run / "distill/config.json", config, store, folds, run / "soft.safetensors", out, copy=copy
+    )
 
 
 def pack(run, store, folds, out) -> None:
@@ -154,7 +156,7 @@ def test_the_graphs_rank_as_torch_does(run, store):
 
 def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, monkeypatch):
     """Planted: other labels on the holdout leave it as it is, other labels elsewhere do not."""
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     ids, labels = Store(store).ids, Store(store).labels
     splits = Splits.read(folds, ids)
     for chosen, same in ((splits.holdout, True), (splits.training, False)):
@@ -210,7 +212,7 @@ def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
 def test_a_damaged_re_ranker_is_named(run, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
     (tmp_path / "export" / reranker.COUNTS).unlink()
-    with pytest.raises(InputError, match="reranker.npz: no such file"):
+    with pytest.raises(InputError, match="reranker.safetensors: no such file"):
         Exported(tmp_path / "export")
 
 
@@ -280,7 +282,7 @@ def test_export_errors(run, data_set, tmp_path):
 def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
     about = read_json(run / "distill/reranker/fold0/rows/rows.json")
     write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
-    folds, out = data_set / "folds.npz", run / "distill/reranker"
+    folds, out = data_set / "folds.safetensors", run / "distill/reranker"
     with pytest.raises(InputError, match="was trained on other columns than"):
         reranker.main(
             run / "stacking.json",

@@ -4,20 +4,27 @@ A file of arrays states its own digest in its header (arrays.py); others are has
 only save the look: `Digests` remembers what a file of that size, time and place was found to hold.
 """
 
+import contextlib
 import hashlib
 import os
 from pathlib import Path
 
+from yt8m.base.arrays import content_digest_of
+from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
+
+ARRAYS = ".safetensors"  # suffix of files of arrays
 
 
 def digest_of(path: Path) -> str | None:
-    """Of a file's content, 16 characters; None when there is no such file."""
-    try:
-        with open(path, "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()[:16]
-    except (FileNotFoundError, IsADirectoryError, NotADirectoryError):
+    """Of a file's content; None when there is no such file."""
+    if not path.is_file():
         return None
+    if path.suffix == ARRAYS:
+        with contextlib.suppress(InputError):  # weights have no digest of their own
+            return content_digest_of(path)
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def digest_of_text(text: str) -> str:

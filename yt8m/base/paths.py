@@ -10,13 +10,15 @@ from pathlib import Path
 # Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
 WEIGHTS = "weights.safetensors"
-PREDICTIONS = "predictions.npz"
-UNLABELLED_PREDICTIONS = "unlabelled.npz"
+PREDICTIONS = "predictions.safetensors"
+UNLABELLED_PREDICTIONS = "unlabelled.safetensors"
 REPORT = "report.json"
 TRAINING = "training.json"  # seconds and epochs of a training that has ended
 CHECKPOINT = "checkpoint.pt"
 RUN_LOG = "log.jsonl"  # a line for each epoch
 TABLE = "table.txt"
+MODELS = "models.txt"  # names of a plan's models, one a line
+SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
@@ -24,7 +26,7 @@ FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
 HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
 # Of the re-ranker, which an export has as well.
-RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.npz"
+RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 RERANKER_FILES = (RERANKER, RERANKER_TREES, RERANKER_COUNTS)
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
 # Of an export.
@@ -94,7 +96,7 @@ class Artifacts:
 
     @property
     def folds(self) -> Path:
-        return self.run / "folds.npz"
+        return self.run / "folds.safetensors"
 
     # 2. first_level
     @property
@@ -103,8 +105,7 @@ class Artifacts:
 
     @property
     def models(self) -> Path:
-        """Names of the plan's models, one a line."""
-        return self.first_level / "models.txt"
+        return self.first_level / MODELS
 
     def model(self, name: str) -> Path:
         """The folder of a first-level model."""
@@ -116,7 +117,7 @@ class Artifacts:
 
     def segments(self, name: str) -> Path:
         """The folder of a model that is fine-tuned on segments."""
-        return self.model(name) / "segments"
+        return self.model(name) / SEGMENTS
 
     # 3. stacking
     @property
@@ -128,7 +129,7 @@ class Artifacts:
 
     @property
     def soft_labels(self) -> Path:
-        return self.stacking / "soft_labels.npz"
+        return self.stacking / "soft_labels.safetensors"
 
     @property
     def unlabelled_soft_labels(self) -> Path:
@@ -169,7 +170,7 @@ class Artifacts:
 
     @property
     def evaluation_predictions(self) -> Path:
-        return self.run / "evaluation_predictions.npz"
+        return self.run / "evaluation_predictions.safetensors"
 
     @property
     def denoising(self) -> Path:
