@@ -14,7 +14,7 @@ from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
 from yt8m.base.files import fingerprint, read_json, write_json
-from yt8m.base.paths import CONFIG, MODELS, SEGMENTS, Artifacts
+from yt8m.base.paths import CONFIG, MEMBERS, MODELS, SEGMENTS, Artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LEVEL = Path("first_level/configs")
@@ -64,10 +64,7 @@ class Plan:
         """What each snapshot has to hold."""
         texts = model_snapshots(self.models, files.first_level)
         texts[files.stacking / CONFIG] = canonical(self.stack)
-        texts[files.distill / CONFIG] = canonical(self.distill)
-        for part in get_args(Part):
-            texts[files.part_settings(part)] = self.distill.deciding(part)
-        texts[files.members] = "".join(f"{name}\n" for name in self.distill.refit.models)
+        texts |= distill_snapshots(self.distill, files.distill)
         return texts
 
     def check_models(self, checked: Path) -> None:
@@ -103,4 +100,13 @@ def model_snapshots(models: dict[str, PlannedModel], folder: Path) -> dict[Path,
         texts[folder / name / CONFIG] = canonical(model.trained())
         if model.segments is not None:
             texts[folder / name / SEGMENTS / CONFIG] = canonical(model)
+    return texts
+
+
+def distill_snapshots(config: DistillConfig, folder: Path) -> dict[Path, str]:
+    """Of the students, of what decides each part of them, and the list of the refitted models."""
+    texts = {folder / CONFIG: canonical(config)}
+    for part in get_args(Part):
+        texts[folder / f"{part}.json"] = config.deciding(part)
+    texts[folder / MEMBERS] = "".join(f"{name}\n" for name in config.refit.models)
     return texts

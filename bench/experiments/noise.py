@@ -21,7 +21,7 @@ from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from report.denoising import clean_labels, compare
 from stacking import soft_labels
-from stacking.candidates import averaged
+from stacking.candidates import average
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
@@ -156,7 +156,7 @@ class Scores:
         versions = [soft_labels.fold_predictions(folders[0], k) for k in range(NUM_FOLDS)]
         single = [self.gaps(version) for version in versions]
         of_models = {name: Predictions.read(folders[1] / f"{name}.safetensors") for name in MODELS}
-        mean = averaged(list(of_models.values()), self.store.dims.classes)
+        mean = average(list(of_models.values()), self.store.dims.classes)
         return {
             "five versions of the network": self.gaps(of_models[NETWORK]),
             "five versions of all models": self.gaps(mean),

@@ -13,10 +13,10 @@ from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
 from rounded_inputs import rounded_inputs
+from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
 from distill import predict, refittable
-from distill.config import main as configure
 from distill.export import given, score
 from distill.export import write as export
 from distill.export.graph import session_of
@@ -66,7 +66,7 @@ def run(data_set, tmp_path_factory):
             train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
     toml = run / "distill.toml"
     toml.write_text("[refit]\nmodels = ['attends', 'hears', 'mean']\ntargets.hard_weight = 1.0\n")
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         refit_one(run, data_set, name, run / "distill/refit" / name / "copy0")

@@ -9,10 +9,10 @@ import pytest
 import torch
 from distill_world import soft_labels_of
 from safetensors.torch import load_file
+from snapshots import write_distill_snapshots
 
 from distill import predict, refit
 from distill.config import DistillConfig
-from distill.config import main as configure
 from distill.export import reranker
 from distill.export import write as export
 from distill.export.run import Exported
@@ -63,7 +63,7 @@ def run(data_set, tmp_path_factory):
     toml.write_text(
         "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
     )
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         for copy in range(2):
@@ -249,7 +249,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/distill/refit/wide")
     distill = tmp_path / "run/distill"
-    configure(toml, distill / "config.json")
+    write_distill_snapshots(toml, distill)
     export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
     rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
     found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]

@@ -18,6 +18,7 @@ CHECKPOINT = "checkpoint.pt"
 RUN_LOG = "log.jsonl"  # a line for each epoch
 TABLE = "table.txt"
 MODELS = "models.txt"  # names of a plan's models, one a line
+MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
 # Folders of stages.
@@ -142,8 +143,7 @@ class Artifacts:
 
     @property
     def members(self) -> Path:
-        """Names of the re-ranked student's models, one a line."""
-        return self.distill / "members.txt"
+        return self.distill / MEMBERS
 
     def part_settings(self, part: str) -> Path:
         """What decides a part of the students: student, resnet or refit."""
