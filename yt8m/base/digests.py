@@ -6,25 +6,24 @@ only save the look: `Digests` remembers what a file of that size, time and place
 
 import contextlib
 import hashlib
+import json
 import os
 from pathlib import Path
 
-from yt8m.base.arrays import content_digest_of
-from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 
-ARRAYS = ".safetensors"  # suffix of files of arrays
+ARRAYS = ".safetensors"
+LONGEST_HEADER = 1 << 20
 
 
 def digest_of(path: Path) -> str | None:
     """Of a file's content; None when there is no such file."""
     if not path.is_file():
         return None
-    if path.suffix == ARRAYS:
-        with contextlib.suppress(InputError):  # weights have no digest of their own
-            return content_digest_of(path)
     with open(path, "rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+        stated = stated_digest(file) if path.suffix == ARRAYS else None
+        file.seek(0)
+        return stated or hashlib.file_digest(file, "sha256").hexdigest()[:16]
 
 
 def digest_of_text(text: str) -> str:
@@ -32,34 +31,40 @@ def digest_of_text(text: str) -> str:
     return hashlib.sha256(text.encode()).hexdigest()[:16]
 
 
-def signature_of(path: Path) -> list[int] | None:
-    """Size, time and place on disk: another one calls for another look. None: no such file."""
-    try:
-        state = os.stat(path)
-    except OSError:
-        return None
-    return [state.st_size, state.st_mtime_ns, state.st_ino]
+def stated_digest(file) -> str | None:
+    """What the header of a file of arrays states; None of weights, which state none."""
+    length = int.from_bytes(file.read(8), "little")
+    with contextlib.suppress(ValueError, KeyError, TypeError):
+        return json.loads(file.read(min(length, LONGEST_HEADER)))["__metadata__"]["digest"]
+    return None
 
 
 class Digests:
-    """Digests of files, looked up in the file `cache` before they are computed."""
+    """Digests of files, looked up in the file `cache` before they are computed.
+
+    shards: the same of records, which yt8m/records/content.py looks up and fills.
+    """
 
     def __init__(self, cache: Path):
-        self.cache, self.changed = cache, False
+        self.cache = cache
         kept = read_json(cache) if cache.is_file() else {}
-        self.kept: dict[str, list] = kept if isinstance(kept, dict) else {}
+        self.files: dict[str, list] = kept.get("files", {})
+        self.shards: dict[str, str] = kept.get("shards", {})
+        self.before = len(self.shards), 0
+        self.looks = 0
 
     def __getitem__(self, path: Path) -> str | None:
-        signature = signature_of(path)
-        if signature is None:
+        try:
+            state = os.stat(path)
+        except OSError:
             return None
-        key = str(path)
-        if key not in self.kept or self.kept[key][0] != signature:
-            self.kept[key] = [signature, digest_of(path)]
-            self.changed = True
-        return self.kept[key][1]
+        key, signature = str(path), [state.st_size, state.st_mtime_ns, state.st_ino]
+        if key not in self.files or self.files[key][0] != signature:
+            self.files[key] = [signature, digest_of(path)]
+            self.looks += 1
+        return self.files[key][1]
 
     def save(self) -> None:
         """Writes the cache if it has learnt anything."""
-        if self.changed:
-            write_json(self.cache, self.kept)
+        if (len(self.shards), self.looks) != self.before:
+            write_json(self.cache, {"files": self.files, "shards": self.shards})
