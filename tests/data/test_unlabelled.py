@@ -113,8 +113,11 @@ def test_rows_of_data_come_first_and_the_others_have_features_but_no_labels(run,
             getattr(data, which)(chosen[[0, 3]]),
             getattr(alone, which)(chosen[1:3] - 180),
         )
-        for index, part in enumerate(found):
-            whole = np.concatenate([first[index], second[index]])
+        if which == "frames":
+            assert sorted(found[1]) == sorted([*first[1], *second[1]])
+            found, first, second = found[0], first[0], second[0]
+        for name, part in found.items():
+            whole = np.concatenate([first[name], second[name]])
             assert sorted(part.ravel().tolist()) == sorted(whole.ravel().tolist())
 
 

@@ -12,6 +12,7 @@ import torch
 from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
+from kinds import FOUR, named, random_features
 from rounded_inputs import rounded_inputs
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
@@ -222,7 +223,9 @@ def test_the_mean_is_that_of_a_frame_level_record():
     frames = [rng.integers(0, 256, (n, 6), np.uint8) for n in (4, 9, 1)]
     (batch,) = given.of_videos({"rgb": frames}, Dims({"rgb": 6}, 9, 300))
     expected = [video_level(Video(b"", None, None, None, f, None, None))[0] for f in frames]
-    np.testing.assert_allclose(given.means(batch.features, batch.lengths)["rgb"], expected, atol=1e-5)
+    np.testing.assert_allclose(
+        given.means(batch.features, batch.lengths)["rgb"], expected, atol=1e-5
+    )
 
 
 def test_arrays_that_do_not_fit_are_named(run, store):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from export_world import write_video_records
+from kinds import named
 
 from distill import evaluate, predict
 from distill.export import score
@@ -221,7 +222,7 @@ def test_score_of_another_format(students, data_set, tmp_path):
     shutil.copytree(students / "out", tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "model.json")
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})
-    with pytest.raises(InputError, match="not an export of format 2"):
+    with pytest.raises(InputError, match="not an export of format 3"):
         score.main(
             tmp_path / "out", data_set / "store", data_set / "folds.npz", tmp_path / "e.json"
         )

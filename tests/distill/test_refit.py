@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from distill_world import soft_labels_of
+from kinds import as_float, as_tensors
 from safetensors.torch import load_file
 
 from distill import predict, refit

@@ -23,13 +23,13 @@ QUICK = {
 class FakeStore:
     """What the stage uses of a store, in memory."""
 
-    def __init__(self, ids, labels, dims=(("rgb", 4), ("audio", 3)), frames=True):
+    def __init__(self, ids, labels, widths=None, frames=True):
         self.ids, self.labels, self.has_frames = ids, labels, frames
         self.dims = SimpleNamespace(classes=CLASSES)
         rng = np.random.default_rng(5)
         self.features = {
             name: rng.normal(size=(len(ids), width)).astype(np.float16)
-            for name, width in dims
+            for name, width in (widths or {"rgb": 4, "audio": 3}).items()
         }
         self.num_frames = rng.integers(1, 300, len(ids)).astype(np.int32)
 
