@@ -92,11 +92,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monke
         if self.epoch == 2:
             raise Killed
 
-    save = checkpoint.Run._save
-    monkeypatch.setattr(checkpoint.Run, "_save", save_then_die)
+    save = checkpoint.TrainingRun._save
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", save_then_die)
     with pytest.raises(Killed):
         _fit(store, rows, tmp_path / "b", settings, check=check)
-    monkeypatch.setattr(checkpoint.Run, "_save", save)
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", save)
     resumed, again = _fit(store, rows, tmp_path / "b", settings, check=check)
     assert _bytes(resumed) == _bytes(whole)
     for key in ("loss", "lr", "gap"):
