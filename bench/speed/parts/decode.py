@@ -7,8 +7,9 @@ from tfrecord.reader import tfrecord_loader
 
 from bench.speed.measure import Figure, in_turns, ratio
 from yt8m.records.description import Description
-from yt8m.records.framing import messages, read_records, write_records
-from yt8m.records.reader import Reader
+from yt8m.records.framing import read_records, write_records
+from yt8m.records.messages import protobuf as messages
+from yt8m.records.reader import stream
 
 CLASSES, RGB, AUDIO = 3862, 1024, 128
 NAMES = Description(classes=CLASSES)
@@ -26,7 +27,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     seconds = 0.1 if toy else 20
     of_video = in_turns(
         {
-            "ours": lambda: exhaust(Reader(NAMES).runs(video)),
+            "ours": lambda: exhaust(stream([video], NAMES)),
             "tfrecord": lambda: exhaust(tfrecord_loader(str(video), None, means)),
             "reading and CRCs": lambda: exhaust(read_records(video)),
         },
@@ -34,7 +35,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     )
     of_frames = in_turns(
         {
-            "ours": lambda: exhaust(Reader(NAMES).runs(frame)),
+            "ours": lambda: exhaust(stream([frame], NAMES)),
             "tfrecord": lambda: exhaust(tfrecord_loader(str(frame), None, known, None, frames)),
             "reading and CRCs": lambda: exhaust(read_records(frame)),
         },
