@@ -18,14 +18,14 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims, width: Size = 1024, times: Size = 3, dropout: float = 0.0):
         super().__init__()
-        self.hidden = nn.Sequential(Linear(dims.rgb + dims.audio, width), nn.ReLU())
+        self.hidden = nn.Sequential(Linear(dims.width, width), nn.ReLU())
         self.again = nn.Linear(width, width)  # not ours: autocast casts it once for all passes
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(times))
         self.dropout = Dropout(dropout)
         self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.hidden(batch.features)  # (B, W)
+        x = self.hidden(batch.joined)  # (B, W)
         for norm in self.norms:
             x = norm(self.again(x)).relu()
         return self.classifier(self.dropout(x))

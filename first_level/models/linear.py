@@ -15,7 +15,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = Linear(dims.width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.classifier(batch.features)
+        return self.classifier(batch.joined)

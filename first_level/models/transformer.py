@@ -58,13 +58,13 @@ class Model(nn.Module):
         if width % (2 * heads):
             raise ValueError(f"width = {width}; allowed: multiples of 2 x heads = {2 * heads}")
         self.positions = positions
-        self.project = Linear(dims.rgb + dims.audio, width)
+        self.project = Linear(dims.width, width)
         self.layers = nn.ModuleList(Layer(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.classifier = Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.project(batch.features)
+        x = self.project(batch.joined)
         if self.positions:
             x = x + codes(*x.shape[1:]).to(x)
         for layer in self.layers:
