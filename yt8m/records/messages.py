@@ -34,7 +34,7 @@ protobuf = _load()
 
 
 class Record:
-    """A record's features by name: those of the video (`context`) and those of its frames (`lists`).
+    """A record's features by name, those of the video (`context`) and of its frames (`lists`).
 
     The methods give None for a feature that is absent or unset, InputError for another type.
     """

@@ -1,6 +1,6 @@
 """Records to videos: shards read in order, checked, few videos in memory at a time."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 from yt8m.records.description import Description, Dims, describe, find_shards
@@ -75,18 +75,26 @@ def stream(
         yield from reader.videos(shard)
 
 
-def dims_of(shards: Iterable[Path], description: Description) -> Dims:
+def dims_of(
+    shards: Iterable[Path], description: Description, known: Mapping[str, int] | None = None
+) -> Dims:
     """The sizes that all records of a data set must have: those of the first one and, for optional
-    kinds of features that it lacks, of the first one that has them; max_frames 0."""
+    kinds of features that it lacks, of the first one that has them; max_frames 0.
+
+    known: widths of optional kinds, which nothing then looks for.
+    """
     optional = {name for name, kind in description.kinds.items() if kind.optional}
-    features, framed = {}, set()
+    known = {name: width for name, width in (known or {}).items() if name in optional}
+    features: dict[str, int] = {}
+    framed: set[str] = set()
     for where, video in _parsed(shards, description):
         found = widths(video, where)
-        for kind in found if not features else optional & found.keys() - features.keys():
+        for kind in found if not features else (optional & found.keys()) - features.keys():
             features[kind] = found[kind]
             framed |= {kind} & video.frames.keys()
-        if optional <= features.keys():
+        if optional <= features.keys() | known.keys():
             break
+    features = known | features
     ordered = {kind: features[kind] for kind in description.kinds if kind in features}
     frameless = tuple(kind for kind in ordered if framed and kind not in framed)
     return Dims(ordered, description.classes or MAX_CLASS + 1, 0, frameless=frameless)

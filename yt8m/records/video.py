@@ -180,9 +180,7 @@ def check(video: Video, dims: Dims, description: Description, where: str) -> Non
     lacking = [kind for kind in dims.features if kind not in found and kinds[kind].optional]
     if found != {kind: width for kind, width in dims.features.items() if kind not in lacking}:
         sizes = Dims(found, 0, 0).sizes
-        raise InputError(
-            f"{where}: has {sizes} wide, not {dims.sizes}; is it of another data set?"
-        )
+        raise InputError(f"{where}: has {sizes} wide, not {dims.sizes}; is it of another data set?")
     _fill(video, {kind: dims.features[kind] for kind in lacking}, dims.frameless)
     labels = video.labels
     if labels is not None and len(labels) and labels[-1] >= dims.classes:
