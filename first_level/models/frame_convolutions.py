@@ -16,8 +16,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import MaskedBatchNorm, masked_max
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 from yt8m.networks.towers import Towers
 
 
@@ -83,8 +81,8 @@ class Model(nn.Module):
         self.towers = Towers(dims, lambda name, _: Blocks(sizes[name], kernel, len(rgb_channels)))
         together = [sum(own[-1] for own in sizes.values()), *channels]
         self.both = Blocks(together, kernel, len(channels) - 1)
-        self.dropout = Dropout(dropout)
-        self.classifier = Linear(together[-1], dims.classes)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(together[-1], dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         parts, masks = zip(*self.towers(batch).values(), strict=True)  # all masks are the same

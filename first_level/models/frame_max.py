@@ -12,7 +12,6 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import masked_max, padded, real_rows
-from yt8m.networks.linear import Linear
 from yt8m.networks.resnet import ResNetLike
 from yt8m.networks.towers import Towers
 
@@ -21,7 +20,7 @@ class Pooled(nn.Sequential):
     """(B, T, D) -> (B, W)."""
 
     def __init__(self, inputs: int, width: int):
-        super().__init__(Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
+        super().__init__(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         return masked_max(padded(super().forward(real_rows(frames, mask)), mask), mask)

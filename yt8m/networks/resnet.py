@@ -13,12 +13,10 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 from yt8m.networks.towers import Towers
 
 
-class Noise(nn.Module):
+class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
@@ -32,20 +30,20 @@ class Noise(nn.Module):
 def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequential:
     """Linear, BatchNorm, noise if any (in units of what BatchNorm gives), LeakyReLU, Dropout."""
     return nn.Sequential(
-        Linear(inputs, outputs),
+        nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
-        *([Noise(noise)] if noise else []),
+        *([GaussianNoise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
-        Dropout(dropout),
+        nn.Dropout(dropout),
     )
 
 
 class IdentityBlock(nn.Module):
-    """y = LeakyReLU(x + Linear(fc(x))), through `inner` units."""
+    """y = LeakyReLU(x + nn.Linear(fc(x))), through `inner` units."""
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
-        self.layers = nn.Sequential(fc(width, inner, dropout, noise), Linear(inner, width))
+        self.layers = nn.Sequential(fc(width, inner, dropout, noise), nn.Linear(inner, width))
         self.activation = nn.LeakyReLU(0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -57,7 +55,7 @@ class ResNetLike(nn.Module):
 
     rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); without
     the other one, each has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
-    to be added before the activation). gating: logits * sigmoid(BatchNorm(Linear(logits))).
+    to be added before the activation). gating: logits * sigmoid(BatchNorm(nn.Linear(logits))).
     verticals: their V logits as further outputs. hierarchy: the same, and the classes are given
     [features; verticals' scores]. ValueError for what is out of range, or without verticals.
     """
@@ -95,10 +93,10 @@ class ResNetLike(nn.Module):
         )
         self.hierarchy = hierarchy
         self.verticals = dims.verticals if verticals or hierarchy else 0
-        self.vertical_head = Linear(width, self.verticals) if self.verticals else None
+        self.vertical_head = nn.Linear(width, self.verticals) if self.verticals else None
         # Before the classifier: the last Linear with C outputs starts from class frequencies.
         self.gate = _open_gate(dims.classes) if gating else None
-        self.classifier = Linear(width + self.verticals * hierarchy, dims.classes)
+        self.classifier = nn.Linear(width + self.verticals * hierarchy, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.concat(torch.cat(list(self.towers(batch).values()), dim=1))  # (B, W)
@@ -112,14 +110,14 @@ class ResNetLike(nn.Module):
 
 
 def _open_gate(classes: int) -> nn.Module:
-    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
+    """nn.Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
 
     Without BatchNorm one step of Adam moves a gate by C times the learning rate times the mean
     logit, -8: on 28,792 videos GAP was 0.37 after two epochs, against 0.55 (and 0.53 ungated).
     """
     norm = nn.BatchNorm1d(classes)
     nn.init.constant_(norm.bias, 3.0)  # sigmoid(3) = 0.95
-    return nn.Sequential(Linear(classes, classes, bias=False), norm)
+    return nn.Sequential(nn.Linear(classes, classes, bias=False), norm)
 
 
 def _check(dims: Dims, rgb_share: float, noise: float, verticals: bool) -> None:
