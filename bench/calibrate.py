@@ -17,7 +17,8 @@ from bench.speed.measure import in_turns
 from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
 from bench.speed.run import circumstances
-from folds.parts import Part, Shard, write_part
+from folds.part_writer import write_part
+from folds.parts import Part, Shard
 from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
 from yt8m.base import cli, processor

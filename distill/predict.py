@@ -26,7 +26,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
 from yt8m.data.store import Dims, Features
-from yt8m.records.reader import Video, describe, find_shards, frame_level, stream, video_level
+from yt8m.records.reader import Video, describe, dims_of, find_shards, stream, video_level
 
 NAMED = "VideoId,Class,Name,Confidence"
 
@@ -88,7 +88,8 @@ def features(
         names, _ = describe(data, {"video": shards}, description)
         names = names.model_copy(update={"classes": None})  # labels are not read
         for shard in shards:
-            for number, video in enumerate(stream([shard], names)):
+            sizes = dims_of([shard], names, exported.manifest.dims.features)
+            for number, video in enumerate(stream([shard], names, sizes)):
                 where = f"{shard}: record {number}"
                 if frames and not video.num_frames:
                     raise InputError(f"{where}: has no frames, but the export takes them")
@@ -120,10 +121,9 @@ def _text(video: Video, where: str) -> str:
 
 def _features(video: Video, dims: Dims) -> Features:
     """What the export takes of a record; a kind that it lacks is absent."""
-    found = dict(zip(("rgb", "audio"), video_level(video), strict=True))
+    found = video_level(video)
     if dims.max_frames:
-        frames = dict(zip(("rgb", "audio"), frame_level(video), strict=True))
-        found |= {name: part for name, part in frames.items() if name not in dims.frameless}
+        found |= {name: part for name, part in video.frames.items() if name not in dims.frameless}
     return {name: found[name] for name in dims.features if name in found}
 
 

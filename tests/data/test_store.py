@@ -53,14 +53,15 @@ def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
     rows = shuffled(60)[:41]
     rgb, audio = store.video(rows).values()
     assert rgb.dtype == audio.dtype == np.float16
-    np.testing.assert_array_equal(rgb, [truth["video"][r].rgb.astype("f2") for r in rows])
-    np.testing.assert_array_equal(audio, [truth["video"][r].audio.astype("f2") for r in rows])
+    wanted = [truth["video"][row].features for row in rows]
+    np.testing.assert_array_equal(rgb, [means["rgb"].astype("f2") for means in wanted])
+    np.testing.assert_array_equal(audio, [means["audio"].astype("f2") for means in wanted])
     features, lengths = store.frames(rows)
     rgb, audio = features.values()
     assert lengths.dtype == np.int32
-    np.testing.assert_array_equal(rgb, np.concatenate([truth["frame"][r].rgb_frames for r in rows]))
-    wanted = np.concatenate([truth["frame"][r].audio_frames for r in rows])
-    np.testing.assert_array_equal(audio, wanted)
+    wanted = [truth["frame"][row].frames for row in rows]
+    np.testing.assert_array_equal(rgb, np.concatenate([frames["rgb"] for frames in wanted]))
+    np.testing.assert_array_equal(audio, np.concatenate([frames["audio"] for frames in wanted]))
     assert lengths.tolist() == [truth["frame"][r].num_frames for r in rows]
 
 
@@ -80,8 +81,8 @@ def test_frames_only_gives_their_means(records, tmp_path):
     store = Store(tmp_path / "store")
     truth = videos_of(records)["video"]
     rgb, audio = store.video(np.arange(60)).values()
-    np.testing.assert_allclose(rgb, [video.rgb for video in truth], atol=2e-3)
-    np.testing.assert_allclose(audio, [video.audio for video in truth], atol=2e-3)
+    np.testing.assert_allclose(rgb, [video.features["rgb"] for video in truth], atol=2e-3)
+    np.testing.assert_allclose(audio, [video.features["audio"] for video in truth], atol=2e-3)
     frames, _ = store.frames(np.array([7]))
     np.testing.assert_allclose(rgb[7], dequantise(frames["rgb"]).mean(axis=0), atol=2e-3)
 
@@ -166,9 +167,9 @@ def test_rated_records_take_the_place_of_the_plain_ones(records, tmp_path, tiny_
         assert found.start[mine].tolist() == expected[store.ids[row]][0].tolist()
         rgb = store.frames(np.array([row]))[0]["rgb"]
         [same] = [v for v in rated["frame"] if v.id == store.ids[row]]
-        np.testing.assert_array_equal(rgb, same.rgb_frames)
+        np.testing.assert_array_equal(rgb, same.frames["rgb"])
     shutil.copy(next((records / "segment").iterdir()), records / "segment" / "again.tfrecord")
-    with pytest.raises(InputError, match="segment/again.tfrecord: id .* is there twice, again in"):
+    with pytest.raises(InputError, match="segment/again.tfrecord: id .* appears twice, again in"):
         decode.main(records, tmp_path / "store", jobs=1)
 
 
@@ -185,9 +186,9 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
     frames = {video.id: video for video in truth["frame"]}
     for row in (0, 7, 39):
         rgb = store.frames(np.array([row]))[0]["rgb"]
-        np.testing.assert_array_equal(rgb, frames[store.ids[row]].rgb_frames)
+        np.testing.assert_array_equal(rgb, frames[store.ids[row]].frames["rgb"])
         np.testing.assert_array_equal(
-            store.video([row])["rgb"][0], truth["video"][20 + row].rgb.astype("f2")
+            store.video([row])["rgb"][0], truth["video"][20 + row].features["rgb"].astype("f2")
         )
     for path in (records / "frame").iterdir():
         path.unlink()
@@ -200,5 +201,5 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
 
 def test_means_of_a_video_are_what_stream_users_see(records):
     for video in videos_of(records)["frame"][:5]:
-        rgb, _ = video_level(video)
-        np.testing.assert_allclose(rgb, dequantise(video.rgb_frames).mean(axis=0), atol=1e-5)
+        rgb = video_level(video)["rgb"]
+        np.testing.assert_allclose(rgb, dequantise(video.frames["rgb"]).mean(axis=0), atol=1e-5)

@@ -24,7 +24,8 @@ from yt8m.data.store import Dims, Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
 from yt8m.records import synthetic
-from yt8m.records.framing import messages, read_records, write_records
+from yt8m.records.framing import read_records, write_records
+from yt8m.records.messages import protobuf
 
 CLASSES, GROUPS = 40, 10
 NET = "arch = 'resnet'\n[model]\nwidth = 64\ndropout = 0.2\n"
@@ -53,7 +54,7 @@ def _data_set(folder: Path, shards: list[Path], label_of: np.ndarray, holdout: f
     """Records of these shards with other labels, decoded and folded."""
 
     def relabelled(payload) -> bytes:
-        example = messages.Example.FromString(bytes(payload))
+        example = protobuf.Example.FromString(bytes(payload))
         values = example.features.feature["labels"].int64_list.value
         values[:] = sorted(set(label_of[list(values)].tolist()))
         return example.SerializeToString(deterministic=True)
