@@ -28,7 +28,7 @@ from first_level.bundle.manifest import (
     MANIFEST,
     README,
     WEIGHTS,
-    FeatureKind,
+    ExportedKind,
     Manifest,
     Member,
 )
@@ -114,7 +114,7 @@ def trained(
         plan=plan,
         revision=revision(),
         features=[
-            FeatureKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
+            ExportedKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
             for name, width in dims.features.items()
         ],
         classes=dims.classes,
