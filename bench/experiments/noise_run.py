@@ -29,9 +29,8 @@ def generated(
 ) -> tuple[Path, Path]:
     """Records, their store and folds; (store, folds). A seed's videos are the same at any noise."""
     store, folds = run / "store", run / "folds.safetensors"
-    noise = {"precision": precision, "recall": recall}
     sizes = {"videos": videos, "classes": classes, "rgb": 128, "audio": 32}
-    synthetic.main(run / "records", **sizes, **noise, seed=seed)
+    synthetic.main(run / "records", **sizes, annotator=(precision, recall), seed=seed)
     decode.main(run / "records", store, jobs=1)
     assign.main(store, folds, holdout=HOLDOUT)
     return store, folds
