@@ -31,6 +31,12 @@ def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
     assert model[1].num_batches_tracked == 8
 
 
+def test_determinism_fills_no_tensors():
+    device.use_deterministic_kernels()
+    assert torch.get_deterministic_debug_mode() == 1, "warn"
+    assert not torch.utils.deterministic.fill_uninitialized_memory
+
+
 def test_jobs_use_freed_memory_again_and_spend_no_time_on_denormal_numbers():
     code = """
 import resource, torch

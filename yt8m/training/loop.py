@@ -67,7 +67,7 @@ def fit(
         kept = rows[:: -(-len(rows) // model.videos)]
         model.remember(source.load(kept, torch.device("cpu")), targets(kept))
     device = devices.pick()
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
+    devices.use_deterministic_kernels()
     verticals = getattr(model, "verticals", 0)
     objective = Objective(settings, source.store, rows, targets, verticals).to(device)
     use_fast_layers(model.to(device))
