@@ -52,7 +52,7 @@ def decoding(folder: Path, toy: bool) -> dict[str, float]:
         count = 20 if toy else count
         path = folder / f"{kind}.tfrecord"
         write_records(path, (make(rng, i) for i in range(count)))
-        dims = Dims(decode.RGB, decode.AUDIO, decode.CLASSES, 0)
+        dims = Dims({"rgb": decode.RGB, "audio": decode.AUDIO}, decode.CLASSES, 0)
         part = Part(kind, (Shard.of(path),), decode.NAMES, dims, kind == "frame")
 
         def write(part=part, target=folder / kind) -> None:

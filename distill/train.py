@@ -27,7 +27,7 @@ from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in, write_json
 from yt8m.base.run_log import seconds_of
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
-from yt8m.data.store import MANIFEST, Store
+from yt8m.data.store import MANIFEST, Store, Videos
 from yt8m.data.unlabelled import FOLDER, joined
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
@@ -110,7 +110,7 @@ class Job:
     """What training a part needs."""
 
     settings: DistillConfig
-    store: Store
+    store: Videos
     rows: np.ndarray
     targets: SoftTargets
     out: Path
@@ -120,7 +120,7 @@ class Job:
 
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """(the trained model, a line for each epoch)."""
-        settings, dims = self.settings, self.inputs.dims(self.store.dims)
+        settings, dims = self.settings, self.inputs.dims(self.store.dims, "video")
         torch.manual_seed(seed_of(settings.seed, "distill", part))
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)
@@ -165,7 +165,7 @@ class Job:
         )
 
 
-def holdout_figures(model: nn.Module, inputs: Inputs, store: Store, rows, folder: Path) -> dict:
+def holdout_figures(model: nn.Module, inputs: Inputs, store: Videos, rows, folder: Path) -> dict:
     """All six figures of a model on store rows; None each when there are no rows."""
     found = predict(model, Source(store, level_of(model), inputs), rows, 20, folder=folder)
     return metrics.evaluate(

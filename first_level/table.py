@@ -18,7 +18,7 @@ from yt8m.base.files import read_json
 from yt8m.base.tables import shown, table
 from yt8m.data.store import Dims, Store
 
-YOUTUBE_8M = Dims(rgb=1024, audio=128, classes=3862, max_frames=303, verticals=25)
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=303, verticals=25)
 TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup", "GAP@20"]
 
 

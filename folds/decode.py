@@ -24,7 +24,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, remove, working_in, write_json
-from yt8m.data.store import DERIVED, MANIFEST, VERSION
+from yt8m.data.store import DERIVED, MANIFEST, VERSION, Store
 from yt8m.records.description import Description, Dims, describe, find_shards
 from yt8m.records.reader import stream, widths
 from yt8m.records.vocabulary import Vocabulary
@@ -75,7 +75,7 @@ def build(
 def plan(shards: dict[str, list[Path]], description: Description) -> dict[str, list[Part]]:
     """The parts of each kind. InputError when the kinds differ in sizes."""
     dims = {kind: dims_of(paths[0], description) for kind, paths in shards.items()}
-    if len(set(dims.values())) > 1:
+    if any(one != next(iter(dims.values())) for one in dims.values()):
         sizes = "; ".join(f"{kind}/ has rgb {d.rgb}, audio {d.audio}" for kind, d in dims.items())
         raise InputError(f"video/ and frame/ are of different data sets: {sizes}")
     means = "video" not in shards
@@ -91,8 +91,8 @@ def plan(shards: dict[str, list[Path]], description: Description) -> dict[str, l
 def dims_of(shard: Path, description: Description) -> Dims:
     """The widths that all records must have: those of the first."""
     video = next(stream([shard], description))
-    rgb, audio = widths(video, f"{shard}: record 0")
-    return Dims(rgb, audio, description.classes, 0)
+    sizes = zip(("rgb", "audio"), widths(video, f"{shard}: record 0"), strict=True)
+    return Dims({name: width for name, width in sizes if width}, description.classes, 0)
 
 
 def signature(parts: dict[str, list[Part]], vocabulary: Vocabulary) -> str:
@@ -207,7 +207,11 @@ def finish(parts, description, vocabulary, store: Path, key: str, without=()) ->
         "version": VERSION,
         "rows": rows_name(key),
         "videos": rows["videos"],
-        "dims": asdict(replace(dims, max_frames=rows["max_frames"])),
+        "dims": {
+            "features": dict(dims.features),
+            "classes": dims.classes,
+            "max_frames": rows["max_frames"],
+        },
         "description": description.model_dump(mode="json"),
         "class_names": vocabulary.names,
         "verticals": vocabulary.verticals,
@@ -238,11 +242,11 @@ def _remove_stale(parts: dict[str, list[Part]], store: Path, key: str) -> None:
 def summary(store: Path) -> str:
     """One line on a complete store."""
     manifest = read_json(store / MANIFEST)
-    dims = Dims(**manifest["dims"])
+    dims = Store(store).dims
     frames = f", up to {dims.max_frames} frames" if dims.max_frames else ""
     size = sum(path.stat().st_size for path in store.rglob("*.npy"))
     return (
-        f"{manifest['videos']:,} videos, rgb {dims.rgb}, audio {dims.audio}, "
+        f"{manifest['videos']:,} videos, {dims.sizes}, "
         f"{dims.classes:,} classes{frames}, {size / MIB:,.1f} MiB"
     )
 

@@ -28,7 +28,7 @@ def flow(run: Run) -> list[dict]:
     return [
         _stage("folds", len(run.store), "videos", [
             f"{len(shards):,} shards, {sum(shard[1] for shard in shards) / 1e6:,.0f} MB, {kinds}",
-            f"{dims.classes:,} classes, rgb {dims.rgb}, audio {dims.audio}",
+            f"{dims.classes:,} classes, {dims.sizes}",
             f"{(fold >= 0).sum():,} for training in 5 folds, {(fold == -1).sum():,} in the "
             f"holdout, {(fold == -2).sum():,} unlabelled",
         ]),

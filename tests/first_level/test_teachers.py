@@ -116,7 +116,7 @@ def test_mixed_videos_are_taught_as_they_are_given(run, store, splits):
     )
     batch = Source(store, "video", Inputs()).load(rows, torch.device("cpu"))
     half = type(batch)(
-        (batch.rgb + batch.rgb.flip(0)) / 2, (batch.audio + batch.audio.flip(0)) / 2, None
+        (batch.features["rgb"] + batch.features["rgb"].flip(0)) / 2, (batch.features["audio"] + batch.features["audio"].flip(0)) / 2, None
     )
     labels = HardTargets(store.labels, store.dims.classes)(rows)
     alone = teach(batch, labels).dense() - 0.3 * labels.dense()

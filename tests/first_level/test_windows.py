@@ -29,9 +29,9 @@ def test_only_what_was_asked_counts():
 def test_a_model_is_held_to_what_its_parent_thought():
     torch.manual_seed(0)
     config = ModelConfig(arch="dbof", model={"projection": 8, "hidden": [8]})
-    parent = build(config, Dims(6, 3, 5, 7), "test")
+    parent = build(config, Dims({"rgb": 6, "audio": 3}, 5, 7), "test")
     model = Taught(copy.deepcopy(parent), 5, weight=0.5).train()
-    batch = Batch(torch.randn(4, 7, 6), torch.randn(4, 7, 3), torch.ones(4, 7) > 0)
+    batch = Batch(named(torch.randn(4, 7, 6), torch.randn(4, 7, 3)), torch.ones(4, 7) > 0)
     told = parent.eval()(batch).sigmoid().detach()
     logits = model(batch)
     expected = torch.nn.BCEWithLogitsLoss(reduction="sum")(logits, told) / 4
@@ -42,8 +42,8 @@ def test_a_model_is_held_to_what_its_parent_thought():
     same = zip(model.parent.state_dict().values(), parent.state_dict().values(), strict=True)
     assert all(torch.equal(now, before) for now, before in same), "its statistics too"
     config = ModelConfig(arch="resnet", model={"width": 8, "verticals": True})
-    two_more = Taught(build(config, Dims(6, 3, 5, 0, verticals=2), "test"), 5, 1.0).train()
-    assert two_more(Batch(torch.randn(4, 6), torch.randn(4, 3))).shape == (4, 5)
+    two_more = Taught(build(config, Dims({"rgb": 6, "audio": 3}, 5, 0, verticals=2), "test"), 5, 1.0).train()
+    assert two_more(Batch(named(torch.randn(4, 6), torch.randn(4, 3)))).shape == (4, 5)
 
 
 class FewVideos:

@@ -2,14 +2,17 @@
 
     store/manifest.json          sizes, class names, parts; written last: without it, no store
     store/rows-<key>/*.npy       ids, labels and, for each row, where its features are
-    store/<kind>/<part>/*.npy    features of a group of shards; kind "video" or "frame"
+    store/<level>/<part>/*.npy   features of a group of shards, of records at level "video" or
+                                 "frame": <kind>.npy and <kind>_frames.npy
     store/derived/               what is computed from them once: see yt8m/inputs/derived.py
 
 A row is a video: in the order of the shards, of video/ where there are both kinds (then the rows
-are the videos that both have). N videos, R rgb, A audio, T frames, S segments, n rows asked for.
+are the videos that both have). N videos, W width of a kind of features, T frames, S segments, n
+rows asked for.
 """
 
-from dataclasses import dataclass, fields
+from collections.abc import Iterable
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,11 +23,12 @@ from yt8m.base.files import read_json
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
 
-__all__ = ["Dims", "Segments", "Store"]
+__all__ = ["Dims", "Features", "Segments", "Store", "Videos"]
 
-VERSION = 1
+VERSION = 2
 MANIFEST = "manifest.json"
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/inputs/derived.py
+Features = dict[str, np.ndarray]  # by kind, in the order of Dims.features
 SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
 
 
@@ -50,48 +54,24 @@ class Segments:
         return Segments(*(getattr(self, field.name)[index] for field in fields(self)))
 
 
-class Store:
-    """A complete store, opened for reading; everything stays on disk until rows are asked for.
+@dataclass(eq=False)
+class Videos:
+    """Videos with their labels; features stay on disk until rows are asked for.
 
-    dims: Dims; ids: (N,) bytes; labels: Labels (N rows); labelled: bool (N,), false where the
-    record has no labels field; num_frames: int32 (N,), 0 = none; has_frames; kinds: by "video" and
-    "frame", where the features are; class_names: list[str] (C,); verticals: list[str] (C,), [] when
-    unknown, and vertical_of: their numbers, int64 (C,), -1 where a class has none; description:
-    Description of the records.
+    folder: where what is computed from them belongs; ids: (N,) bytes; labels: Labels (N rows);
+    labelled: bool (N,), false where the record has no labels field; num_frames: int32 (N,), 0 =
+    none; vertical_of: the number of each class's vertical, int64 (C,), -1 where it has none; kinds:
+    by "video" and "frame", where the features are.
     """
 
-    def __init__(self, folder: Path):
-        """InputError when the store is missing, incomplete or of another version."""
-        self.folder = Path(folder)
-        if not (self.folder / MANIFEST).is_file():
-            raise InputError(
-                f"{self.folder}: no complete store here; run `make folds`, or "
-                "`python -m folds.decode DATA STORE`"
-            )
-        manifest = read_json(self.folder / MANIFEST)
-        if manifest.get("version") != VERSION:
-            raise InputError(f"{self.folder}: of another version; delete it and run `make`")
-        self.description = Description.model_validate(manifest["description"])
-        self.class_names: list[str] = manifest["class_names"]
-        self.verticals: list[str] = manifest["verticals"]
-        known = sorted(set(self.verticals) - {""})
-        self.vertical_of = np.array(
-            [known.index(name) if name else -1 for name in self.verticals], np.int64
-        )
-        self.dims = Dims(**manifest["dims"] | {"verticals": len(known)})
-        rows = self.folder / manifest["rows"]
-        self.ids = self._load(rows / "ids.npy")
-        self.labelled = self._load(rows / "labelled.npy")
-        self.num_frames = self._load(rows / "num_frames.npy")
-        self.labels = Labels(self._load(rows / "indptr.npy"), self._load(rows / "indices.npy"))
-        self.kinds = {
-            kind: _Kind(
-                [self.folder / kind / part["name"] for part in parts],
-                [part["videos"] for part in parts],
-                self._load(rows / f"{kind}_rows.npy"),
-            )
-            for kind, parts in manifest["parts"].items()
-        }
+    folder: Path
+    dims: Dims
+    ids: np.ndarray
+    labels: Labels
+    labelled: np.ndarray
+    num_frames: np.ndarray
+    vertical_of: np.ndarray
+    kinds: dict[str, "Located"]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -101,30 +81,39 @@ class Store:
         """Whether the records have frame-level features."""
         return "frame" in self.kinds
 
-    def video(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Video-level features of `rows`, in that order: rgb float16 (n, R), audio float16 (n, A).
+    def video(self, rows: np.ndarray, names: Iterable[str] | None = None) -> Features:
+        """Video-level features of `rows`, in that order: float16 (n, W) of each kind.
 
-        Records with frames only: the means of their dequantised frames.
+        names: of the kinds that are wanted; all by default. Where records have frames only, they
+        are the means of the dequantised frames.
         """
-        kind = self.kinds["video" if "video" in self.kinds else "frame"]
-        rgb = kind.gather("rgb", rows, self.dims.rgb)
-        return rgb, kind.gather("audio", rows, self.dims.audio)
+        parts = self.kinds["video" if "video" in self.kinds else "frame"]
+        widths = self.dims.features
+        names = widths if names is None else names
+        return {name: parts.gather(name, rows, widths[name]) for name in names}
 
-    def frames(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Frames of `rows`, one video after the other in that order: rgb uint8 (sum of T, R),
-        audio uint8 (sum of T, A), lengths int32 (n,). InputError without frames.
+    def frames(
+        self, rows: np.ndarray, names: Iterable[str] | None = None
+    ) -> tuple[Features, np.ndarray]:
+        """Frames of `rows`, one video after the other in that order: uint8 (sum of T, W) of each
+        kind that has frames, or of those that are named; lengths int32 (n,). InputError without
+        frames.
         """
-        kind = self._frame_kind()
         lengths = self.num_frames[rows]
-        rgb = kind.gather_runs("rgb_frames", rows, lengths, self.dims.rgb)
-        return rgb, kind.gather_runs("audio_frames", rows, lengths, self.dims.audio), lengths
+        return self.spans(rows, 0, lengths, names), lengths
 
-    def spans(self, rows, start: np.ndarray, count: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """`count` frames from frame `start` on of each of `rows`, one span after the other: rgb
-        uint8 (sum of counts, R), audio. The spans must lie in their videos."""
-        kind = self._frame_kind()
-        rgb = kind.gather_runs("rgb_frames", rows, count, self.dims.rgb, start)
-        return rgb, kind.gather_runs("audio_frames", rows, count, self.dims.audio, start)
+    def spans(
+        self, rows, start: np.ndarray | int, count: np.ndarray, names: Iterable[str] | None = None
+    ) -> Features:
+        """`count` frames from frame `start` on of each of `rows`, one span after the other: uint8
+        (sum of counts, W) of each kind. The spans must lie in their videos."""
+        parts, dims = self._frame_parts(), self.dims
+        if names is None:
+            names = [name for name in dims.features if name not in dims.frameless]
+        return {
+            name: parts.gather_runs(f"{name}_frames", rows, count, dims.features[name], start)
+            for name in names
+        }
 
     def segments(self, rows: np.ndarray) -> Segments:
         """The rated segments of `rows`; none where the records have none."""
@@ -132,10 +121,10 @@ class Store:
             nothing = (np.zeros(0, kind) for kind in SEGMENT_TYPES.values())
             return Segments(np.zeros(0, np.int64), *nothing)
         rows = np.asarray(rows, np.int64)
-        owner, columns = self._frame_kind().segments(rows)
+        owner, columns = self._frame_parts().segments(rows)
         return Segments(rows[owner], *columns)
 
-    def _frame_kind(self) -> "_Kind":
+    def _frame_parts(self) -> "Located":
         if not self.has_frames:
             raise InputError(
                 f"{self.folder}: has no frames; frame-level models need frame-level records "
@@ -143,8 +132,61 @@ class Store:
             )
         return self.kinds["frame"]
 
-    def _load(self, path: Path) -> np.ndarray:
-        return _opened(path, self.folder)
+
+class Store(Videos):
+    """A complete store on disk. Beside what Videos has:
+
+    class_names: list[str] (C,); verticals: list[str] (C,), [] when unknown; description:
+    Description of the records.
+    """
+
+    def __init__(self, folder: Path):
+        """InputError when the store is missing, incomplete or of another version."""
+        manifest = _read_manifest(Path(folder))
+        self.description = Description.model_validate(manifest["description"])
+        self.class_names: list[str] = manifest["class_names"]
+        self.verticals: list[str] = manifest["verticals"]
+        known = sorted(set(self.verticals) - {""})
+        super().__init__(**_columns(Path(folder), manifest, known))
+
+
+def _read_manifest(folder: Path) -> dict:
+    if not (folder / MANIFEST).is_file():
+        raise InputError(
+            f"{folder}: no complete store here; run `make folds`, or "
+            "`python -m folds.decode DATA STORE`"
+        )
+    manifest = read_json(folder / MANIFEST)
+    if manifest.get("version") != VERSION:
+        raise InputError(f"{folder}: written by another version; delete it and run `make`")
+    return manifest
+
+
+def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
+    """The fields of Videos. known: names of the verticals, sorted."""
+
+    def load(name: str) -> np.ndarray:
+        return _opened(folder / manifest["rows"] / f"{name}.npy", folder)
+
+    kinds = {}
+    for kind, parts in manifest["parts"].items():
+        folders = [folder / kind / part["name"] for part in parts]
+        kinds[kind] = Located(folders, [part["videos"] for part in parts], load(f"{kind}_rows"))
+    dims = Dims(**manifest["dims"], verticals=len(known))
+    if "frame" in kinds:
+        bare = [name for name in dims.features if not kinds["frame"].has(f"{name}_frames")]
+        dims = replace(dims, frameless=tuple(bare))
+    numbers = [known.index(name) if name else -1 for name in manifest["verticals"]]
+    return {
+        "folder": folder,
+        "dims": dims,
+        "ids": load("ids"),
+        "labels": Labels(load("indptr"), load("indices")),
+        "labelled": load("labelled"),
+        "num_frames": load("num_frames"),
+        "vertical_of": np.array(numbers, np.int64),
+        "kinds": kinds,
+    }
 
 
 def _opened(path: Path, store: Path) -> np.ndarray:
@@ -158,8 +200,8 @@ def _opened(path: Path, store: Path) -> np.ndarray:
         ) from error
 
 
-class _Kind:
-    """The parts of one kind of records. `rows` of the store are first located in the parts."""
+class Located:
+    """Where the features of videos are: in the parts of one kind of records."""
 
     def __init__(self, parts: list[Path], videos: list[int], located: np.ndarray):
         """parts: folders, and the videos of each; located: int64 (N,), a row's place in all."""
@@ -168,17 +210,20 @@ class _Kind:
         self.starts = self.ends - videos
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
 
-    def followed_by(self, other: "_Kind") -> "_Kind":
+    def has(self, name: str) -> bool:
+        """Whether the parts have an array of this name."""
+        return (self.parts[0] / f"{name}.npy").is_file()
+
+    def followed_by(self, other: "Located") -> "Located":
         """The rows of both."""
         located = np.concatenate([self.located, other.located + sum(self.videos)])
-        return _Kind(self.parts + other.parts, self.videos + other.videos, located)
+        return Located(self.parts + other.parts, self.videos + other.videos, located)
 
     def gather(self, name: str, rows: np.ndarray, width: int) -> np.ndarray:
         """float16 (n, W) of `rows`."""
         out = np.empty((len(rows), width), np.float16)
-        if width:
-            for part, where, local in self._by_part(rows):
-                out[where] = self._array(part, name)[local]
+        for part, where, local in self._by_part(rows):
+            out[where] = self._array(part, name)[local]
         let_go()
         return out
 
@@ -190,8 +235,6 @@ class _Kind:
         skip = np.broadcast_to(skip, lengths.shape)
         ends = np.cumsum(lengths)
         out = np.empty((int(lengths.sum()), width), np.uint8)
-        if not width:
-            return out
         for part, where, local in self._by_part(rows):
             first = self._offsets(part, "lengths")[local] + skip[where]
             frames = self._array(part, name)

@@ -6,6 +6,7 @@ data; the number of classes from the description, else from the vocabulary file 
 else from the built-in description.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -50,14 +51,36 @@ class Description(Config):
 
 @dataclass(frozen=True)
 class Dims:
-    """Sizes of a data set; width 0 = that modality is absent; max_frames 0 = no frames;
-    verticals: the groups that its classes fall into, 0 = unknown."""
+    """Sizes of a data set, or of the part of it that a model sees.
 
-    rgb: int
-    audio: int
+    features: the width of each kind of features by its name, in the data set's order (rgb before
+    audio). max_frames: 0 without frames. verticals: the groups of the classes, 0 if unknown.
+    frameless: kinds with video-level values only, in a data set where others have frames.
+    """
+
+    features: Mapping[str, int]
     classes: int
     max_frames: int
     verticals: int = 0
+    frameless: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Of all kinds side by side."""
+        return sum(self.features.values())
+
+    @property
+    def sizes(self) -> str:
+        """The kinds and their widths, for people: "rgb 1024, audio 128"."""
+        return ", ".join(f"{name} {width}" for name, width in self.features.items())
+
+    @property
+    def rgb(self) -> int:
+        return self.features.get("rgb", 0)
+
+    @property
+    def audio(self) -> int:
+        return self.features.get("audio", 0)
 
 
 def find_shards(data: Path) -> dict[str, list[Path]]:

@@ -85,7 +85,8 @@ class Reader:
         video = parse(payload, self.description, where)
         if self.dims is None:
             classes = self.description.classes or MAX_CLASS + 1
-            self.dims = Dims(*widths(video, where), classes, 0)
+            sizes = zip(("rgb", "audio"), widths(video, where), strict=True)
+            self.dims = Dims({name: width for name, width in sizes if width}, classes, 0)
         if self.run is None:
             self.run = Run(self.dims)
         check(video, self.dims, where)
