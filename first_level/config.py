@@ -17,6 +17,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, canonical, read_toml, says, write_if_changed, write_snapshot
+from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -72,7 +73,7 @@ class ModelConfig(Config):
     teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
     # when another model proposes the class (docs/stacking.md has what K costs and gives).
-    keep: int = Field(64, ge=20)
+    keep: int = Field(64, ge=TOP_K)
 
 
 class PlannedModel(ModelConfig):

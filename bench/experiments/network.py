@@ -7,7 +7,7 @@ import torch
 from torch import nn
 
 from first_level.config import ModelConfig, build
-from yt8m.data.predictions import Predictions
+from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.store import Store
 from yt8m.inputs.batch import Source, TargetSource
 from yt8m.training.loop import fit, predict, start_from_frequencies
@@ -39,4 +39,4 @@ def predicted(
     training = config.training.model_copy(update={"seed": seed})
     fit(model, source, rows, targets, training, folder, folder.name, fingerprint=made_from)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
-    return [predict(model, source, part, 20) for part in wanted]
+    return [predict(model, source, part, TOP_K) for part in wanted]

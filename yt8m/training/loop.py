@@ -19,7 +19,7 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.config import Precision
 from yt8m.base.files import writing
 from yt8m.base.run_log import write_log
-from yt8m.data.predictions import Predictions, to_fill, top_k
+from yt8m.data.predictions import TOP_K, Predictions, to_fill, top_k
 from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import Batch, Source, Targets, TargetSource, batch_rows
 from yt8m.networks.cpu import use_fast_layers
@@ -80,7 +80,7 @@ def fit(
         line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
         if check_rows is not None and len(check_rows):
             best, precision = run.best_weights(), settings.precision
-            watched = predict(best, source, check_rows, 20, precision=precision)
+            watched = predict(best, source, check_rows, TOP_K, precision=precision)
             labels = source.store.labels.take(check_rows)
             line["gap"] = metrics.gap(watched.classes, watched.logits, labels)
         line |= total.tick() | devices.peak_memory(device)

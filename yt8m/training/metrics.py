@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yt8m.data.predictions import TOP_K
 from yt8m.records.labels import BLOCK, Labels
 
 TOGETHER = 1 << 18  # predictions that are sorted by class at a time
@@ -19,7 +20,7 @@ PLACES = np.unique(-np.arange(1 << 16, dtype=np.uint16).view(np.float16), return
 PLACES = PLACES.astype(np.uint16)
 
 
-def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) -> float:
+def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = TOP_K) -> float:
     """Global average precision of every video's k best predictions, sorted together.
 
     The recall's denominator is the number of all labels, also of those outside the top k.
@@ -30,10 +31,23 @@ def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) ->
         return float("nan")
     if scores.dtype == np.float16:
         return _precisions_by_counting(classes, scores, labels, k) / len(labels.indices)
+    _, hits = ranked_hits(classes, scores, labels, k)
+    return average_precision(hits, len(labels.indices))
+
+
+def ranked_hits(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = TOP_K
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best predictions of all videos, best first: (row of each, whether it is right)."""
     classes, scores = _sorted(classes, scores, k)
-    order = np.argsort(-scores.ravel(), kind="stable")
-    ranks = np.flatnonzero(labels.contains(classes).ravel()[order]) + 1
-    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / len(labels.indices))
+    order = np.argsort(-scores.ravel().astype(np.float64), kind="stable")
+    return order // classes.shape[1], labels.contains(classes).ravel()[order]
+
+
+def average_precision(hits: np.ndarray, positives: int) -> float:
+    """The sum of the precisions at each hit of a list, best first, divided by all positives."""
+    ranks = np.flatnonzero(hits) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / positives)
 
 
 def mean_average_precision(
@@ -99,24 +113,26 @@ def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np
 
 
 def cross_entropy(
-    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int, chunk: int = 65_536
+    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int
 ) -> float:
-    """Binary cross-entropy, the mean over all videos and classes, from the k kept logits (N, k).
+    """Mean binary cross-entropy over all videos and classes; see `cross_entropies`."""
+    return _mean(cross_entropies(classes, logits, labels)) / num_classes
 
-    A label that is not among a row's k counts as if it had the least of them; any other class that
+
+def cross_entropies(classes: np.ndarray, logits: np.ndarray, labels: Labels) -> np.ndarray:
+    """Binary cross-entropy of each video, summed over classes, from the k kept logits: (N,).
+
+    A label that is not kept counts as if it had the least of the row's logits. Any other class that
     is not kept counts as no loss. So it is a lower bound, exact when all classes are kept.
     """
-    if not len(labels):
-        return float("nan")
-    total = 0.0
-    for start in range(0, len(labels), chunk):
-        rows = np.arange(start, min(start + chunk, len(labels)))
-        part, z = labels.take(rows), logits[rows].astype(np.float32)
-        hits = part.contains(classes[rows])
-        total += float(np.logaddexp(0, z, dtype=np.float64).sum() - z[hits].sum(dtype=np.float64))
-        absent = part.counts() - hits.sum(axis=1)
-        total += float(absent @ np.logaddexp(0, -z.min(axis=1), dtype=np.float64))
-    return total / (len(labels) * num_classes)
+
+    def of_videos(classes, logits, labels):
+        hits, z = labels.contains(classes), logits.astype(np.float64)
+        kept = np.logaddexp(0, np.where(hits, -z, z)).sum(axis=1)
+        absent = labels.counts() - hits.sum(axis=1)
+        return kept + absent * np.logaddexp(0, -z.min(axis=1))
+
+    return _each(of_videos, classes, logits, labels)
 
 
 def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
