@@ -1,7 +1,7 @@
 """How much of a student's figure on a fold is leak (docs/distill.md, "The leak").
 
-    python -m bench.experiments.leak artifacts/small/store artifacts/small/folds.npz \
-        artifacts/small/stacking/soft_labels.npz OUT
+    python -m bench.experiments.leak artifacts/small/store artifacts/small/folds.safetensors \
+        artifacts/small/stacking/soft_labels.safetensors OUT
 
 One network learns from the videos outside fold 0: from their labels, from half labels and half soft
 labels, from soft labels alone. The soft labels are out-of-fold predictions: none comes from a model

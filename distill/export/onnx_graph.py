@@ -85,8 +85,8 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
         )
     model = program.model_proto
     _check_axes(model.graph, axes)
-    for node in model.graph.node:
-        del node.metadata_props[:]  # where in the Python code each node comes from
+    for part in (*model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]  # where in the Python code each comes from
     if dtype != "float32":
         _shrink(model.graph, dtype)
     onnx.save_model(model, path)

@@ -20,8 +20,8 @@ from distill.config import DistillConfig, member_of
 from distill.export import given
 from distill.export.reranker import FILES as RERANKER
 from distill.export.run import Exported
-from distill.refit import check_handed_over, check_refittable
-from distill.train import revision
+from distill.job import revision
+from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import (
     FORMAT,
     GRAPH,
@@ -77,9 +77,9 @@ def main(
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
-        raise InputError(f"{out}: is there and is no export; give another name")
+        raise InputError(f"{out}: already exists and is not an export; choose another folder")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
-    sample = Sample.of(network, data, manifest.dims)
+    sample = ParitySample.of(network, data, manifest.dims)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
@@ -158,7 +158,7 @@ def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
     where = distill.parent / "first_level" / name / "config.json"
     model = read_snapshot(_there(where), ModelConfig)
     if name in settings.refit.folds:
-        check_handed_over(model, where)
+        check_inputs(model, where)
     else:
         check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
@@ -187,14 +187,14 @@ def readme(manifest: Manifest) -> str:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ParitySample:
     """Some real videos, as an export takes them, and what the trained network says of them."""
 
     batches: list[given.Given]
     logits: torch.Tensor  # (SAMPLE, C)
 
     @classmethod
-    def of(cls, network: Network, data: Store, dims: Dims) -> "Sample":
+    def of(cls, network: Network, data: Store, dims: Dims) -> "ParitySample":
         """SAMPLE videos of the store, evenly spread."""
         rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
         batches = list(given.of_store(data, rows, dims))
@@ -202,7 +202,7 @@ class Sample:
             found = torch.cat([network(*_tensors(batch)) for batch in batches])
         return cls(batches, found)
 
-    def compared(self, exported: Exported, name: str, dtype: str) -> str:
+    def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
         parts = [exported.logits(batch.features, batch.lengths) for batch in self.batches]
         return _compare(self.logits, np.concatenate(parts), name, dtype)
@@ -213,19 +213,19 @@ def _tensors(batch: given.Given) -> tuple[dict[str, torch.Tensor], torch.Tensor 
     return features, None if batch.lengths is None else torch.from_numpy(batch.lengths)
 
 
-def check_parity(sample: Sample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
+def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
     """Compares the folder's forms with the trained network; writes the ONNX form.
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     exported = Exported(folder, "torch")
-    texts = [sample.compared(exported, WEIGHTS, dtype)]
+    texts = [sample.compare(exported, WEIGHTS, dtype)]
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
         write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
         del exported
-        texts.append(sample.compared(Exported(folder, "onnx", threads), GRAPH, dtype))
+        texts.append(sample.compare(Exported(folder, "onnx", threads), GRAPH, dtype))
     return "; ".join(texts)
 
 

@@ -10,7 +10,7 @@ import torch
 from bench import calibrate, gpu, many_rows, profile
 from bench.speed import run, scaling
 from bench.speed.chart import lines_chart
-from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.measure import Result, in_turns, ratio
 from bench.speed.parts import gap
 from jobs import plan_cost
 from yt8m.base.cli import InputError
@@ -49,8 +49,8 @@ def test_turns_alternate_and_the_least_time_counts():
     assert timings["a"][0] > 0
     found = ratio("r", {"a": (1.0, 2.0), "b": (3.0, 4.0)}, "a", "b", goal=4)
     assert (found.value, found.reached, found.note) == (3, False, "by CPU time 2.00 x")
-    assert Figure("lost", 0.1, goal=0.2, most=True).reached
-    assert Figure("plain", 1.0).reached is None
+    assert Result("lost", 0.1, goal=0.2, most=True).reached
+    assert Result("plain", 1.0).reached is None
 
 
 def test_results_of_other_parts_are_kept(tmp_path, monkeypatch):
@@ -94,7 +94,7 @@ def test_the_stages_that_scaling_measures_run(tmp_path):
     assert min(seconds, cpu) > 0
     assert mb > 10
     with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
-        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.npz")])
+        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
 
 
 def test_one_gpu_on_the_cpu(tmp_path):

@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from snapshots import write_snapshots
 
 from first_level import teachers, train
-from first_level.config import main as write_snapshots
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -33,7 +33,7 @@ def run(data_set, tmp_path_factory):
 
 
 def _train(run, data_set, name, fold=1):
-    where = (data_set / "store", data_set / "folds.npz", run / name / f"fold{fold}")
+    where = (data_set / "store", data_set / "folds.safetensors", run / name / f"fold{fold}")
     train.main(run / name / "config.json", *where, fold=fold)
 
 
@@ -115,9 +115,7 @@ def test_mixed_videos_are_taught_as_they_are_given(run, store, splits):
         config, store.dims, teachers.files_of(config, run / "taught" / "fold1")
     )
     batch = Source(store, "video", Inputs()).load(rows, torch.device("cpu"))
-    half = type(batch)(
-        (batch.features["rgb"] + batch.features["rgb"].flip(0)) / 2, (batch.features["audio"] + batch.features["audio"].flip(0)) / 2, None
-    )
+    half = batch.map(lambda x: (x + x.flip(0)) / 2)
     labels = HardTargets(store.labels, store.dims.classes)(rows)
     alone = teach(batch, labels).dense() - 0.3 * labels.dense()
     mixed = teach(half, labels).dense() - 0.3 * labels.dense()

@@ -5,16 +5,17 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kinds import random_features
 from safetensors.torch import load_file, save_file
+from snapshots import write_snapshots
 
 from distill.export.run import Exported
 from first_level import start
 from first_level import train as job
-from first_level.bundle.manifest import FORMAT, Manifest, ResnetModel
+from first_level.bundle.manifest import FORMAT, FeatureKind, Manifest, ResnetModel
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import rounded_state
 from first_level.config import ModelConfig, Start, build
-from first_level.config import main as write_snapshots
 from folds import assign, decode
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical
@@ -62,7 +63,7 @@ def _data_set(folder: Path, shards: list[Path], label_of: np.ndarray, holdout: f
     classes = f"name = 'transfer'\nclasses = {label_of.max() + 1}\n"
     (folder / "dataset.toml").write_text(classes)
     decode.main(folder, folder / "store", jobs=1)
-    assign.main(folder / "store", folder / "folds.npz", holdout=holdout)
+    assign.main(folder / "store", folder / "folds.safetensors", holdout=holdout)
 
 
 def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
@@ -73,7 +74,7 @@ def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
     out = root / "out" / name / "model"
     folder = out / f"fold{fold}"
     data = root / data
-    job.main(out / "config.json", data / "store", data / "folds.npz", folder, fold=fold)
+    job.main(out / "config.json", data / "store", data / "folds.safetensors", folder, fold=fold)
     return folder / "weights.safetensors", read_json(folder / "report.json")
 
 
@@ -98,8 +99,10 @@ def _write_export(folder: Path, network, members: list[Member], **changes) -> No
         "format": FORMAT,
         "plan": "test",
         "revision": None,
-        "rgb": 32,
-        "audio": 16,
+        "features": [
+            FeatureKind(name=name, width=width, frames=False)
+            for name, width in (("rgb", 32), ("audio", 16))
+        ],
         "classes": CLASSES,
         "class_names": [str(c) for c in range(CLASSES)],
         "inputs": Inputs(),
@@ -220,15 +223,15 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
     [
         (
             NET.replace("64", "32") + "[start]\nweights = 'PARENT'",
-            r"parent.safetensors: audio.0.0.bias is \(64,\) there and \(32,\) in the model .*same",
+            r"parent.safetensors: concat.0.layers.0.0.bias is \(64,\) there and \(32,\) in .*same",
         ),
         (
             NET + "tower_blocks = 2\n[start]\nweights = 'PARENT'",
-            r"audio.2.layers.0.0.bias is absent there and \(64,\) in",
+            r"towers.of_audio.2.layers.0.0.bias is absent there and \(64,\) in",
         ),
         (
             "arch = 'mlp'\n[model]\nwidths = [8]\n[start]\nweights = 'PARENT'",
-            r"parent.safetensors: audio.0.0.bias is \(64,\) there and absent in the model",
+            r"parent.safetensors: concat.0.layers.0.0.bias is \(64,\) there and absent in",
         ),
         (
             "arch = 'linear'\n[start]\nweights = 'PARENT'",

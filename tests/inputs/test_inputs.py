@@ -49,13 +49,15 @@ def test_feature_share_is_fixed_by_its_seed(store):
     whole = loaded(source_on(store), rows).features["rgb"]
     chosen = {}
     for seed in (0, 1):
-        part = loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).features["rgb"]
+        source = source_on(store, feature_share=0.5, feature_seed=seed)
+        part = loaded(source, rows).features["rgb"]
         equal = (part[:, :, None] == whole[:, None]).all(0)  # which of the columns each one is
         assert equal.sum(1).tolist() == [1] * 12
         chosen[seed] = equal.int().argmax(1).tolist()
         assert chosen[seed] == sorted(chosen[seed])
         assert torch.equal(
-            part, loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).features["rgb"]
+            part,
+            loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).features["rgb"],
         )
     assert chosen[0] != chosen[1]
 

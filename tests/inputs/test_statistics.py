@@ -61,7 +61,9 @@ def test_statistics_are_side_by_side_and_normalised_each(store, splits):
         frames = dequantised(store, row)
         rgb = frames[:, : store.dims.features["rgb"]]
         expected = np.concatenate([_slow_statistic(name, rgb) for name in names])
-        np.testing.assert_allclose(plain.features["rgb"][place], expected, atol=2e-3)  # kept as float16
+        np.testing.assert_allclose(
+            plain.features["rgb"][place], expected, atol=2e-3
+        )  # kept as float16
 
 
 def test_batch_mates_do_not_change_statistics():

@@ -131,7 +131,10 @@ def test_frame_max_pools_the_activations_of_real_frames():
     batch = padded_batch()
     rgb, audio = (
         torch.stack([pooled(layer, video) for video in videos_of(x)])
-        for layer, x in ((model.towers["rgb"], batch.features["rgb"]), (model.towers["audio"], batch.features["audio"]))
+        for layer, x in (
+            (model.towers["rgb"], batch.features["rgb"]),
+            (model.towers["audio"], batch.features["audio"]),
+        )
     )
     torch.testing.assert_close(model(batch), model.trunk(Batch(named(rgb, audio))))
 
@@ -176,7 +179,13 @@ def test_convolutions_equal_torchs_on_each_video_alone(kernel):
         parts = [passed(model.towers[n], x.T[None]) for n, x in named(rgb, audio).items()]
         return model.classifier(passed(model.both, torch.cat(parts, 1)).amax(2)[0])
 
-    assert [block.pool for block in (*model.towers["rgb"], *model.both)] == [True, True, True, True, False]
+    assert [block.pool for block in (*model.towers["rgb"], *model.both)] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
     check(model, of_video)
 
 
@@ -229,7 +238,9 @@ def test_nextvlad_has_the_published_size():
     arguments = {"clusters": 128, "groups": 8, "hidden": 2048, "gating": 8}
     with torch.device("meta"):
         model = build(
-            ModelConfig(arch="netvlad", model=arguments), Dims({"rgb": 1024, "audio": 128}, 3862, 300), "x.toml"
+            ModelConfig(arch="netvlad", model=arguments),
+            Dims({"rgb": 1024, "audio": 128}, 3862, 300),
+            "x.toml",
         )
     count = sum(parameter.numel() for parameter in model.parameters())
     assert round(count / 1e6) == 89

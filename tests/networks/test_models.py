@@ -4,11 +4,13 @@ A new file in first_level/models or a new TOML is tested without writing a test.
 """
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from architectures import CASES, CONFIGS, DIMS, FRAME_CASES, TOY
+from kinds import FOUR, named, random_features
 
 from first_level.config import (
     ModelConfig,
@@ -136,7 +138,7 @@ def test_what_is_in_the_padding_does_not_matter(case):
 
 
 @_over(CASES)
-@pytest.mark.parametrize("features", [{"rgb": 6}, {"audio": 3}, {"title": 5}, FOUR], ids=len_of)
+@pytest.mark.parametrize("features", [{"rgb": 6}, {"audio": 3}, {"title": 5}, FOUR], ids=" ".join)
 def test_any_kinds_of_features_work_with_one_frame_and_with_360(case, features):
     dims = Dims(features, 9, 360, 3)
     model = _toy(case, dims).eval()
@@ -186,7 +188,9 @@ def test_a_model_that_does_not_fit_the_data_says_so():
     with pytest.raises(InputError, match="x.toml: lstm is a frame-level model and the data has no"):
         build(ModelConfig(arch="lstm"), Dims({"rgb": 6, "audio": 3}, 9, 0), "x.toml")
     config = ModelConfig(arch="resnet", inputs=Inputs(features=("rgb",)))
-    with pytest.raises(InputError, match="x.toml: inputs.features = ['rgb'] and the data has"):
+    with pytest.raises(
+        InputError, match="inputs.features names 'rgb', which the data lacks; it has aud"
+    ):
         build(config, Dims({"audio": 3}, 9, 0), "x.toml")
 
 

@@ -3,6 +3,7 @@
 import pytest
 import torch
 from distill_world import FULL, SCALE
+from kinds import FOUR, random_features
 from torch import nn
 
 from first_level.bundle.network import Member, build_member

@@ -6,6 +6,7 @@ tests/networks/test_models.py checks what holds for every architecture.
 import pytest
 import torch
 import torch.nn.functional as F
+from kinds import FOUR, named
 
 from first_level.config import ModelConfig, build
 from yt8m.base.cli import InputError

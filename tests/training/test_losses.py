@@ -208,9 +208,9 @@ def test_mixup_mixes_inputs_and_labels_with_one_share():
     for row in range(7):
         s, o = share[row], other[row]
         for name in ("rgb", "audio"):
-            x = getattr(batch, name)
+            x = batch.features[name]
             expected = s * x[row] + (1 - s) * x[o]
-            torch.testing.assert_close(getattr(batch_mixed, name)[row], expected)
+            torch.testing.assert_close(batch_mixed.features[name][row], expected)
         expected = s * targets.dense()[row] + (1 - s) * targets.dense()[o]
         torch.testing.assert_close(targets_mixed.dense()[row], expected)
 

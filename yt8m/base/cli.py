@@ -5,6 +5,7 @@ wrong ends in one line on stderr and exit status 2; a traceback is always a bug 
 """
 
 import argparse
+import contextlib
 import errno
 import gc
 import inspect
@@ -72,7 +73,9 @@ def run(main, argv: list[str] | None = None) -> None:
     if argv is None:
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
-        main(**arguments)
+        with _recorded(main) if argv is None else contextlib.nullcontext(True) as needed:
+            if needed:
+                main(**arguments)
         sys.stdout.flush()
         sys.stderr.flush()
     except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
@@ -92,6 +95,29 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.exit(2)
     if argv is None and threading.active_count() == 1:
         os._exit(0)
+
+
+@contextlib.contextmanager
+def _recorded(main):
+    """Writes the receipt of the job that make started this process for, if one did.
+
+    Yields False when the job's receipt says that there is nothing to do: what it needs was made
+    again, and came out the same.
+    """
+    if "YT8M_PLANNED" not in os.environ:
+        yield True
+        return
+    from yt8m.base.receipts import Recorder  # it imports this module
+
+    recorder = Recorder.of_command(_module_name(main), sys.argv[1:])
+    if recorder is None:
+        yield True
+    elif recorder.is_done():
+        log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
+        yield False
+    else:
+        with recorder.recording():
+            yield True
 
 
 def _module_name(main) -> str:

@@ -16,7 +16,7 @@ from yt8m.inputs.batch import Batch
 from yt8m.networks.towers import Towers
 
 
-class Noise(nn.Module):
+class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
@@ -32,14 +32,14 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
-        *([Noise(noise)] if noise else []),
+        *([GaussianNoise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
         nn.Dropout(dropout),
     )
 
 
 class IdentityBlock(nn.Module):
-    """y = LeakyReLU(x + Linear(fc(x))), through `inner` units."""
+    """y = LeakyReLU(x + nn.Linear(fc(x))), through `inner` units."""
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
@@ -55,7 +55,7 @@ class ResNetLike(nn.Module):
 
     rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); without
     the other one, each has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
-    to be added before the activation). gating: logits * sigmoid(BatchNorm(Linear(logits))).
+    to be added before the activation). gating: logits * sigmoid(BatchNorm(nn.Linear(logits))).
     verticals: their V logits as further outputs. hierarchy: the same, and the classes are given
     [features; verticals' scores]. ValueError for what is out of range, or without verticals.
     """
@@ -110,7 +110,7 @@ class ResNetLike(nn.Module):
 
 
 def _open_gate(classes: int) -> nn.Module:
-    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
+    """nn.Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
 
     Without BatchNorm one step of Adam moves a gate by C times the learning rate times the mean
     logit, -8: on 28,792 videos GAP was 0.37 after two epochs, against 0.55 (and 0.53 ungated).

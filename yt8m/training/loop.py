@@ -24,7 +24,7 @@ from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import Batch, Source, Targets, TargetSource, batch_rows
 from yt8m.networks.cpu import use_fast_layers
 from yt8m.training import metrics
-from yt8m.training.checkpoint import Run
+from yt8m.training.checkpoint import TrainingRun
 from yt8m.training.mixup import mixup
 from yt8m.training.noise import dropouts, mean_of_passes
 from yt8m.training.objective import Objective
@@ -71,7 +71,7 @@ def fit(
     verticals = getattr(model, "verticals", 0)
     objective = Objective(settings, source.store, rows, targets, verticals).to(device)
     use_fast_layers(model.to(device))
-    run = Run(model, objective, settings, device, folder, name, fingerprint)
+    run = TrainingRun(model, objective, settings, device, folder, name, fingerprint)
     total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
     _note(run)
     while run.epoch < settings.epochs and not run.stale():
@@ -92,13 +92,13 @@ def fit(
     return run.history
 
 
-def _note(run: Run) -> None:
+def _note(run: TrainingRun) -> None:
     """Writes what there is of the run; the first process alone does."""
     if devices.rank() == 0:
         write_log(run.path.parent, run.name, run.settings.epochs, run.history)
 
 
-def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -> float:
+def _train_epoch(run: TrainingRun, source: Source, rows, targets: TargetSource, teach) -> float:
     """The epoch that the run has come to; returns the mean loss."""
     settings, device, objective = run.settings, run.device, run.objective
     torch.manual_seed(seed_of(settings.seed, "epoch", run.epoch))
