@@ -43,7 +43,7 @@ from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import NUM_FOLDS
 from yt8m.data.store import Dims, Store
 from yt8m.networks.student import num_values
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
