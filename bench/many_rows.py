@@ -14,8 +14,8 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.speed.run import circumstances
-from bench.speed.scaling import FOLDS, measured, size_of
+from bench.speed.machine import circumstances
+from bench.speed.stages import FOLDS, run_verb, size_of
 from stacking.config import Stacking
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
@@ -65,7 +65,7 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
         ["folds.assign", store, splits],
         ["stacking.config", run / "stack.toml", config],
     ):
-        measured([str(part) for part in verb])
+        run_verb([str(part) for part in verb])
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
         pool.submit(invent, run, store, splits).result()
     building = [
@@ -75,7 +75,7 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     training = [["stacking.train", config, stack, own[0] / "model.txt", "--fold", 0]]
     found = {}
     for stage, verbs in (("rows", building), ("boosting", training)):
-        done = [measured([str(part) for part in verb]) for verb in verbs]
+        done = [run_verb([str(part) for part in verb]) for verb in verbs]
         seconds, memory = sum(cpu for _, cpu, _ in done), max(mb for _, _, mb in done)
         found[stage] = {"seconds": round(seconds, 1), "mb": round(memory, 1)}
         log(
