@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
+YOUTUBE_8M = Dims(rgb=1024, audio=128, classes=3862, max_frames=303, verticals=25)
 ANY_FRAMES = Dims(rgb=1, audio=1, classes=1, max_frames=1)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 

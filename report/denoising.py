@@ -23,7 +23,7 @@ def main(run: Path) -> None:
     """Compares RUN/stacking/soft_labels.npz with RUN/records/clean_labels.npz."""
     if not (run / "records" / "clean_labels.npz").is_file():
         raise InputError(
-            f"{run}: has no clean labels; only generated records have them: run `make demo`"
+            f"{run}: no clean labels; only generated records have them; run `make demo`"
         )
     store = Store(run / "store")
     rows = Splits.read(run / "folds.npz", store.ids).training

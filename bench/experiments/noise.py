@@ -83,15 +83,13 @@ def parse_levels(levels: str) -> list[tuple[float, float]]:
             precision, recall = map(float, word.split(":"))
         except ValueError as error:
             raise InputError(
-                f"--levels {word!r}: write precision:recall, as in 0.79:0.15"
+                f"--levels {word!r}: write precision:recall, such as 0.79:0.15"
             ) from error
         if not (0 < precision <= 1 and 0 < recall <= 1):
             raise InputError(f"--levels {word!r}: both must be above 0 and at most 1")
         cells.append((precision, recall))
     if not cells:
-        raise InputError(
-            f"--levels {levels!r}: no levels; give at least one, as in '1:1 0.79:0.15'"
-        )
+        raise InputError(f"--levels {levels!r}: no levels; give some, such as '1:1 0.79:0.15'")
     return cells
 
 

@@ -6,9 +6,9 @@
     python -m bench.experiments.students paper_student_options tuning/small OUT --part student
 
 Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike, or the paper's student,
-on the soft labels of a run, every part in a process of its own on one thread. The folds cannot judge
-it (docs/distill.md, "The leak"), and the quoted holdout must not. So the run holds out more, and the
-videos that HOLDOUT=--quoted would hold out are left out. Settings that agree in what decides the
+on the soft labels of a run, every part in a process of its own on one thread. Folds cannot judge it
+(docs/distill.md, "The leak"), and the quoted holdout must not. So the run holds out more videos,
+and those that HOLDOUT=--quoted would hold out are left out. Settings that agree in what decides the
 extractors share them. Finished parts in OUT are kept. The table is printed, and written as
 OUT/table.md.
 """

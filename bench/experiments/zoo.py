@@ -31,11 +31,12 @@ def main(
         if value < 1:
             raise InputError(f"--{name} {value}: 1 or more is allowed")
     models = read_models(configs, store, folds)
-    wanted = [(name, seed) for seed in range(seeds) for name in models]
-    run_all(
-        [partial(train_model, models[name], out / name, n, store, folds) for name, n in wanted],
-        jobs,
-    )
+    calls = [
+        partial(train_model, models[name], out / name, number, store, folds)
+        for number in range(seeds)
+        for name in models
+    ]
+    run_all(calls, jobs)
     lines = table(TITLES, rows(out, list(models), seeds))
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
