@@ -16,9 +16,10 @@ import numpy as np
 
 from bench.speed.machine import circumstances
 from bench.speed.stages import FOLDS, run_verb, size_of
-from stacking.config import Stacking
+from stacking.config import Booster, Stacking
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
+from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json, writing
 from yt8m.base.tables import table
 from yt8m.data.predictions import Predictions
@@ -54,16 +55,15 @@ def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
 
 def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
-    store, splits, stack = run / "store", run / "folds.npz", run / "stacking"
+    store, splits, stack = run / "store", run / "folds.safetensors", run / "stacking"
     config, models = stack / "config.json", run / "first_level" / "models.txt"
-    (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\n")
+    write_snapshot(config, Stacking(booster=Booster(max_rounds=rounds)))
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
     own = [stack / f"fold{k}" for k in FOLDS]
     for verb in (
         ["yt8m.records.synthetic", run / "records", "--videos", videos, *sizes],
         ["folds.decode", run / "records", store, "--jobs", 1],
         ["folds.assign", store, splits],
-        ["stacking.config", run / "stack.toml", config],
     ):
         run_verb([str(part) for part in verb])
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
@@ -106,7 +106,7 @@ def invent(run: Path, store_folder: Path, folds: Path) -> None:
             kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
             classes, logits = kept
             made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
-            path = run / "first_level" / name / f"fold{fold}" / "predictions.npz"
+            path = run / "first_level" / name / f"fold{fold}" / "predictions.safetensors"
             path.parent.mkdir(parents=True, exist_ok=True)
             made.write(path)
 

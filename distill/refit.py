@@ -1,7 +1,7 @@
 """Trains a first-level model again, on the videos of all folds and their soft labels.
 
-    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT \
-        --copy 0 --threads 1 [--unlabelled SOFT_LABELS.npz]
+    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS SOFT_LABELS OUT \
+        --copy 0 --threads 1 [--unlabelled SOFT_LABELS]
 
 Such models are the extractors of a re-ranked student. Its last layer is LightGBM over their
 predictions (export/reranker.py); it learnt from the fold models' out-of-fold predictions. Copies of
@@ -18,7 +18,7 @@ from distill.config import DistillConfig
 from distill.job import Lessons, StudentJob
 from distill.refittable import check_graph, check_refittable
 from first_level.config import ModelConfig, build
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
 from yt8m.data.splits import seed_of
@@ -38,7 +38,7 @@ def main(
     unlabelled: Path | None = None,
 ) -> None:
     """Trains copy --copy of MODEL_CONFIG's model on all training videos into the folder OUT."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     started = time.monotonic()
     settings, model = read_snapshot(config, DistillConfig), read_snapshot(model_config, ModelConfig)
     name = model_config.parent.name

@@ -1,7 +1,7 @@
 """Trains one part of the students on soft labels; each part is one process and one make target.
 
-    python -m distill.train CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT --part a --threads 1 \
-        [--unlabelled SOFT_LABELS.npz]
+    python -m distill.train CONFIG.json STORE FOLDS SOFT_LABELS OUT --part a --threads 1 \
+        [--unlabelled SOFT_LABELS]
 
 Paper section 3. Parts: a to f, the extractors (OUT is extractor_<letter>); last, the layers over
 the six frozen extractors, read from OUT's siblings; resnet, the single ResNetLike student.
@@ -14,7 +14,7 @@ from pathlib import Path
 
 from distill.config import DistillConfig
 from distill.job import FINE_TUNE, Lessons, StudentJob, extractor_files
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
@@ -38,7 +38,7 @@ def main(
     """Trains --part a, b, c, d, e, f, last or resnet of the students into the folder OUT."""
     if part not in PARTS:
         raise InputError(f"--part {part}: no such part; allowed: {', '.join(PARTS)}")
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     started = time.monotonic()
     settings = read_snapshot(config, DistillConfig)
     with working_in(out):

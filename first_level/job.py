@@ -146,7 +146,7 @@ class FoldJob:
             **read_json(self.out / "training.json"),
         }
         write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.npz")
+        found.write(self.out / "predictions.safetensors")
         figures = {"fold": gap_fold, "holdout": gap_holdout}
         text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
         cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")

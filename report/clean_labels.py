@@ -4,7 +4,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import open_npz
+from yt8m.base.arrays import open_arrays
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import row_finder
 from yt8m.records.labels import Labels
@@ -12,7 +12,7 @@ from yt8m.records.labels import Labels
 
 def clean_labels(path: Path, ids: np.ndarray) -> Labels:
     """The hidden clean labels of videos, aligned by id."""
-    arrays = open_npz(path)
+    arrays = open_arrays(path)
     labels = Labels(arrays["indptr"], arrays["indices"].astype(np.uint16))
     return labels.take(row_finder(arrays["ids"], path)(ids))
 

@@ -20,16 +20,16 @@ from yt8m.data.store import Store
 
 
 def main(run: Path) -> None:
-    """Compares RUN/stacking/soft_labels.npz with RUN/records/clean_labels.npz."""
-    if not (run / "records" / "clean_labels.npz").is_file():
+    """Compares RUN/stacking/soft_labels.safetensors with RUN/records/clean_labels.safetensors."""
+    if not (run / "records" / "clean_labels.safetensors").is_file():
         raise InputError(
             f"{run}: no clean labels; only generated records have them; run `make demo`"
         )
     store = Store(run / "store")
-    rows = Splits.read(run / "folds.npz", store.ids).training
+    rows = Splits.read(run / "folds.safetensors", store.ids).training
     ids, noisy = store.ids[rows], store.labels.take(rows)
-    clean = clean_labels(run / "records" / "clean_labels.npz", ids)
-    soft = Predictions.read(run / "stacking" / "soft_labels.npz").align(ids)
+    clean = clean_labels(run / "records" / "clean_labels.safetensors", ids)
+    soft = Predictions.read(run / "stacking" / "soft_labels.safetensors").align(ids)
     found = compare(soft, noisy, clean)
     write_json(run / "denoising.json", found)
     log(

@@ -21,7 +21,7 @@ from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 FOLD = 0
-EXPORTED = "evaluation_predictions.npz"
+EXPORTED = "evaluation_predictions.safetensors"
 
 
 class Run:
@@ -31,7 +31,7 @@ class Run:
     def __init__(self, folder: Path, store: Path):
         """InputError when a file is missing."""
         self.folder, self.store = folder, Store(store)
-        self.splits = Splits.read(folder / "folds.npz", self.store.ids)
+        self.splits = Splits.read(folder / "folds.safetensors", self.store.ids)
         self.models = read_models(folder / "first_level" / "models.txt")
         self.summary = read_json(folder / "summary.json")
         self.stack = read_json(folder / "stacking" / "report.json")
@@ -93,12 +93,14 @@ class Run:
     @cached_property
     def stacked(self) -> Predictions:
         """The stack's predictions of fold FOLD and the holdout, by the booster that saw neither."""
-        return Predictions.read(self.folder / "stacking" / f"fold{FOLD}" / "predictions.npz")
+        return Predictions.read(
+            self.folder / "stacking" / f"fold{FOLD}" / "predictions.safetensors"
+        )
 
     @cached_property
     def clean(self) -> Path | None:
         """The hidden clean labels, which generated records alone have."""
-        path = self.folder / "records" / "clean_labels.npz"
+        path = self.folder / "records" / "clean_labels.safetensors"
         return path if path.is_file() else None
 
     def rows(self, prefix: str) -> Rows:

@@ -1,19 +1,12 @@
-"""Settings of the stacking stage.
-
-    python -m stacking.config stacking/configs/PLAN.toml CONFIG.json
-
-writes the resolved settings, rewriting the file only when a value changed.
-"""
+"""Settings of the stacking stage: configs/<plan>.toml states differences from these defaults."""
 
 import difflib
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.config import Config, read_toml, write_snapshot
+from yt8m.base.config import Config
 
 RankBy = Literal["probability", "logit", "rank"]
 
@@ -101,15 +94,9 @@ def check_extra(extra: dict, ours) -> None:
             )
 
 
-def main(toml: Path, out: Path) -> None:
-    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does."""
-    config = read_toml(toml, Stacking)
+def check_booster(config: Stacking, where) -> None:
+    """InputError when [booster] says what LightGBM does not know."""
     try:
         parameters(config, threads=1)
     except InputError as error:
-        raise InputError(f"{toml}: {error}") from error
-    write_snapshot(out, config)
-
-
-if __name__ == "__main__":
-    cli.run(main)
+        raise InputError(f"{where}: {error}") from error

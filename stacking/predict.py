@@ -1,6 +1,6 @@
 """Predictions of the stack for one fold and the holdout, by the booster that saw neither.
 
-    python -m stacking.predict CONFIG.json ROWS MODEL.txt OUT.npz --fold 3 --threads 1
+    python -m stacking.predict CONFIG.json ROWS MODEL.txt OUT --fold 3 --threads 1
 
 OUT holds Predictions of the candidates: ids (N,), classes (N, M), logits (N, M) descending.
 """

@@ -1,6 +1,6 @@
 """The stack's figures beside those of what it must beat.
 
-    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT.json
+    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS OUT.json
 
 Every system is scored alike, by GAP@20 of float16 logits:
 
@@ -10,7 +10,7 @@ Every system is scored alike, by GAP@20 of float16 logits:
     gap_holdout_single   the mean GAP of the five versions
     bce_oof              binary cross-entropy of the kept logits (a lower bound)
 
-holdout/<system>.npz has the averaged predictions of the stack and of each member.
+holdout/<system>.safetensors has the averaged predictions of the stack and of each member.
 """
 
 import math
@@ -45,14 +45,14 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     stacking = run / "stacking"
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
-    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.npz")}
+    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
     for name in names:
         folder = run / "first_level" / name
         parts = [fold_predictions(folder, k) for k in FOLDS]
-        own = truth.score(parts, out.parent / "holdout" / f"{name}.npz")
+        own = truth.score(parts, out.parent / "holdout" / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))

@@ -1,6 +1,6 @@
 """Rows of one fold: features, classes and labels of its videos' candidates, and the holdout's.
 
-    python -m stacking.rows CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT --fold 3
+    python -m stacking.rows CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS OUT --fold 3
 
 All scores come from the first-level models trained without this fold. OUT is a folder of .npy:
 
@@ -45,7 +45,9 @@ def main(
     names = read_models(models)
     videos = Store(store)
     splits = Splits.read(folds, videos.ids)
-    paths = [run / "first_level" / name / f"fold{fold}" / "predictions.npz" for name in names]
+    paths = [
+        run / "first_level" / name / f"fold{fold}" / "predictions.safetensors" for name in names
+    ]
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         about = RowWriter(videos, splits, settings, frames).write_fold(folder, fold, paths, names)

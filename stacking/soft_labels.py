@@ -1,6 +1,6 @@
 """Soft labels of every training video, each from the booster that never saw its fold.
 
-    python -m stacking.soft_labels STACKING_FOLDER STORE FOLDS.npz OUT.npz [--unlabelled]
+    python -m stacking.soft_labels STACKING_FOLDER STORE FOLDS OUT [--unlabelled]
 
 OUT holds Predictions in the order of the store's training videos: the M candidates' logits. With
 --unlabelled, of the videos of UNLABELLED instead: the five boosters' mean probability, as logits.
@@ -40,7 +40,7 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
 
 def mean_of_folds(stacking: Path, ids: np.ndarray, num_classes: int, folder: Path) -> Predictions:
     """The mean of the five boosters, none of which has seen these videos; kept in `folder`."""
-    paths = [stacking / f"fold{fold}" / "unlabelled.npz" for fold in range(NUM_FOLDS)]
+    paths = [stacking / f"fold{fold}" / "unlabelled.safetensors" for fold in range(NUM_FOLDS)]
     parts = [Predictions.read(path).align(ids, folder) for path in paths]
     return average(parts, num_classes, folder=folder)
 

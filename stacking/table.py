@@ -64,7 +64,7 @@ def column_names(about: dict) -> list[str]:
 
 def fold_predictions(folder: Path, fold: int) -> Predictions:
     """Predictions of one fold and the holdout, of the stack or of one model."""
-    return Predictions.read(folder / f"fold{fold}" / "predictions.npz")
+    return Predictions.read(folder / f"fold{fold}" / "predictions.safetensors")
 
 
 def out_of_fold(source: Path, ids: np.ndarray, splits: Splits, folder: Path) -> Predictions:

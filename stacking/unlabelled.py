@@ -1,6 +1,6 @@
 """Predicts the videos of UNLABELLED by the booster of one fold.
 
-    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS.npz OUT.npz \
+    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
 It does what stacking.rows and stacking.predict do for the holdout, but chunk by chunk and without
@@ -45,7 +45,9 @@ def main(
     settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
     booster, data = read_booster_for(model, about, rows), Store(store)
     videos, splits = joined(data, Splits.read(folds, data.ids))
-    paths = [run / "first_level" / m / f"fold{fold}" / "unlabelled.npz" for m in about["models"]]
+    paths = [
+        run / "first_level" / m / f"fold{fold}" / "unlabelled.safetensors" for m in about["models"]
+    ]
     writer = RowWriter(videos, splits, settings, "frames" in about["features"])
     known = writer.known_labels(fold)
     with working_in(out.parent):

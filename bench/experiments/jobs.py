@@ -71,7 +71,7 @@ def train_model(model: ModelConfig, folder: Path, number: int, store: Path, fold
 
 def is_finished(job: Path, made_from: str) -> bool:
     """Whether a job has predictions, and by weights made from just these inputs."""
-    predictions, weights = job / "predictions.npz", job / "weights.safetensors"
+    predictions, weights = job / "predictions.safetensors", job / "weights.safetensors"
     if not predictions.is_file() or not has_weights(job, made_from):
         return False
     return predictions.stat().st_mtime >= weights.stat().st_mtime

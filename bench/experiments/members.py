@@ -21,6 +21,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json, writing
+from yt8m.base.paths import CONFIG, Artifacts
 from yt8m.base.tables import table
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -35,12 +36,13 @@ def main(
 ) -> None:
     """Trains a booster for each set of members. --no-each leaves out "all but one"."""
     data = Store(store)
-    splits = Splits.read(run / "folds.npz", data.ids)
-    settings = read_snapshot(run / "stacking" / "config.json", Stacking)
+    files = Artifacts(run, store)
+    splits = Splits.read(files.folds, data.ids)
+    settings = read_snapshot(files.stacking / CONFIG, Stacking)
     writer, lines = RowWriter(data, splits, settings), []
     with working_in(out):
         for title, members in (read_sets(run, sets) if sets else choose_sets(run, each)).items():
-            found = measure(run, writer, members, out / _name(title), threads)
+            found = measure(files, writer, members, out / _name(title), threads)
             figures = [f"{found['fold']:.4f}", f"{found['holdout']:.4f}", f"{found['seconds']:.0f}"]
             lines.append([title, str(len(members)), *figures])
         text = table(["members", "number", f"GAP fold {FOLD}", "GAP holdout", "seconds"], lines)
@@ -86,12 +88,14 @@ def _one_of_each_first(run: Path, names: list[str]) -> list[str]:
     return sorted(names, key=lambda name: place[name])
 
 
-def measure(run: Path, writer: RowWriter, members: list[str], out: Path, threads: int) -> dict:
+def measure(
+    files: Artifacts, writer: RowWriter, members: list[str], out: Path, threads: int
+) -> dict:
     """GAP@20 on fold FOLD and on the holdout of a booster over `members`, and its seconds."""
     if (out / "result.json").is_file():
         return read_json(out / "result.json")
     out.mkdir(exist_ok=True)
-    write_rows(out, run, sorted(members), writer)
+    write_rows(out, files, sorted(members), writer)
     started, data = time.monotonic(), writer.store
     found = boost(out, FOLD, writer.settings, threads)
     result = {"seconds": round(time.monotonic() - started, 2)}

@@ -29,7 +29,7 @@ from distill.targets import SoftTargets
 from report.clean_labels import clean_labels, compare
 from stacking.candidates import average
 from stacking.table import fold_predictions, out_of_fold
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.base.tables import shown, table
@@ -63,7 +63,7 @@ def main(
     cells = parse_levels(levels)
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: 1 or more is allowed")
-    cli.set_threads(1)
+    processor.set_threads(1)
     with working_in(out):
         found = {
             cell: [measure(out, *cell, videos, classes, seed) for seed in range(seeds)]
@@ -125,12 +125,15 @@ class Scores:
 
     def labels_of(self, part: np.ndarray) -> tuple[Labels, Labels]:
         """(clean, noisy) labels of store rows."""
-        path = self.run / "records" / "clean_labels.npz"
+        path = self.run / "records" / "clean_labels.safetensors"
         return clean_labels(path, self.store.ids[part]), self.store.labels.take(part)
 
     def all(self, precision: float, recall: float, seed: int) -> dict:
         """Every figure of the cell."""
-        soft, own = self.run / "stacking" / "soft_labels.npz", self.run / "own_soft_labels.npz"
+        soft, own = (
+            self.run / "stacking" / "soft_labels.safetensors",
+            self.run / "own_soft_labels.safetensors",
+        )
         parts = self.run / "first_level" / NETWORK
         out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)

@@ -13,6 +13,7 @@ from stacking.config import Stacking
 from stacking.table import out_of_fold
 from stacking.writer import RowWriter
 from yt8m.base.config import read_toml, write_snapshot
+from yt8m.base.paths import CONFIG, PREDICTIONS, Artifacts
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.training.settings import Noise
@@ -33,13 +34,14 @@ def generate(
 
     The videos of a seed are the same at any precision and recall of the labels.
     """
-    store, folds = run / "store", run / "folds.npz"
+    files = Artifacts(run, run / "store")
+    store, folds = files.store, files.folds
     noise = ["--precision", precision, "--recall", recall]
     sizes = ["--videos", videos, "--classes", classes, "--rgb", 128, "--audio", 32]
     run.mkdir(parents=True, exist_ok=True)
     for module, arguments in (
-        ("yt8m.records.synthetic", [run / "records", *sizes, *noise, "--seed", seed]),
-        ("folds.decode", [run / "records", store, "--jobs", 1]),
+        ("yt8m.records.synthetic", [files.records, *sizes, *noise, "--seed", seed]),
+        ("folds.decode", [files.records, store, "--jobs", 1]),
         ("folds.assign", [store, folds, "--holdout", HOLDOUT_SHARE]),
     ):
         run_verb(module, arguments, run, run.name)
@@ -48,17 +50,18 @@ def generate(
 
 def train_stack(run: Path, store: Path, folds: Path, seed: int) -> None:
     """Trains the first-level models on five folds and the stack; writes its soft labels."""
+    files = Artifacts(run, store)
     for name in MODELS:
-        config = run / "first_level" / name / "config.json"
+        config = files.model(name) / CONFIG
         write_snapshot(config, model_of(name, seed))
         for fold in range(NUM_FOLDS):
-            train_fold(config, store, folds, config.parent / f"fold{fold}", fold)
-    settings, out, data = read_toml(STACK, Stacking), run / "stacking", Store(store)
+            train_fold(config, store, folds, files.model_fold(name, fold), fold)
+    settings, out, data = read_toml(STACK, Stacking), files.stacking, Store(store)
     splits = Splits.read(folds, data.ids)
-    write_rows(out, run, list(MODELS), RowWriter(data, splits, settings))
+    write_rows(out, files, list(MODELS), RowWriter(data, splits, settings))
     for fold in range(NUM_FOLDS):
-        boost(out, fold, settings).write(out / f"fold{fold}" / "predictions.npz")
-    out_of_fold(out, data.ids, splits, out).write(out / "soft_labels.npz")
+        boost(out, fold, settings).write(files.stack_fold(fold) / PREDICTIONS)
+    out_of_fold(out, data.ids, splits, out).write(files.soft_labels)
 
 
 def model_of(name: str, seed: int, noise: Noise | None = None) -> ModelConfig:

@@ -7,16 +7,20 @@ from stacking.config import Stacking, parameters
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
+from yt8m.base.paths import ROWS, Artifacts
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS
 
 
-def write_rows(out: Path, run: Path, models: list[str], writer: RowWriter) -> None:
+def write_rows(out: Path, files: Artifacts, models: list[str], writer: RowWriter) -> None:
     """Writes the rows of every fold as OUT/fold<k>/rows."""
     for fold in range(NUM_FOLDS):
         folder = out / f"fold{fold}" / "rows"
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [run / "first_level" / name / f"fold{fold}" / "predictions.npz" for name in models]
+        paths = [
+            run / "first_level" / name / f"fold{fold}" / "predictions.safetensors"
+            for name in models
+        ]
         write_json(folder / "rows.json", writer.write_fold(folder, fold, paths, models))
 
 
@@ -24,6 +28,6 @@ def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predict
     """Trains the booster of a fold on the rows in OUT; predicts the fold and the holdout."""
     train, inner, names = sequences(out, fold, settings)
     booster, _ = fit(train, inner, names, parameters(settings, threads), f"[fold{fold}]")
-    own = out / f"fold{fold}" / "rows"
+    own = out / f"fold{fold}" / ROWS
     parts = [(Rows.open(own, FOLD_PREFIX), fold), (Rows.open(own, HOLDOUT_PREFIX), 0)]
     return predict_rows(booster, parts, settings.chunk_videos, threads, out)

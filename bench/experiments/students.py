@@ -25,6 +25,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
 from yt8m.base.files import fingerprint, read_json, write_json, writing
+from yt8m.base.paths import Artifacts
 from yt8m.base.tables import table
 from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.data.store import MANIFEST, Store
@@ -57,11 +58,14 @@ def main(
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
-    folds, data = out / "folds.npz", Store(run / "store")
-    judges = unquoted(Splits.read(run / "folds.npz", data.ids), data.ids, quoted)
+    files, folds = Artifacts(run, run / "store"), Artifacts(out, out).folds
+    data = Store(files.store)
+    judges = unquoted(Splits.read(files.folds, data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
-    sources = Sources(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
+    sources = Sources(
+        run / "store", folds, run / "stacking" / "soft_labels.safetensors", unlabelled
+    )
     extractors, students = jobs_of(plans, part, out)
     for stage in (extractors, students):
         run_all([partial(job.run, sources) for job in stage.values()], jobs)

@@ -1,7 +1,7 @@
 """Measures architectures and options on the same videos and budget, with several seeds.
 
     python -m bench.experiments.zoo bench/experiments/zoo_configs/video \
-        artifacts/small/store artifacts/small/folds.npz OUT
+        artifacts/small/store artifacts/small/folds.safetensors OUT
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
 thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the

@@ -64,7 +64,7 @@ def sparse(ids: np.ndarray, logits: np.ndarray, k: int) -> Predictions:
 def write_models(folder: Path, models: int, store: GeneratedStore, truth: np.ndarray, k: int, rng):
     """Paths and names of the models' predictions of all videos."""
     names = [f"model{i:03d}" for i in range(models)]
-    paths = [folder / f"{name}.npz" for name in names]
+    paths = [folder / f"{name}.safetensors" for name in names]
     for path in paths:
         sparse(store.ids, scores(truth, rng), k).write(path)
     return paths, names

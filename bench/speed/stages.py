@@ -10,7 +10,12 @@ import time
 from pathlib import Path
 
 from bench.speed.measure import Result
+from distill.config import DistillConfig
+from jobs.plans import model_snapshots, read_models
+from stacking.config import Stacking
 from yt8m.base.cli import InputError, log
+from yt8m.base.config import read_toml, write_if_changed, write_snapshot
+from yt8m.base.paths import BOOSTER, CONFIG, PREDICTIONS, REPORT, ROWS, Artifacts
 
 SIZES = "3000 10000 30000"
 FOLDS = range(5)
@@ -25,10 +30,7 @@ MEMORY = 1.10  # growth in memory that is allowed, where a setting bounds it
 def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
     """CPU and wall seconds, and peak memory of the largest process in MB, of every stage; and the
     disk. CPU seconds are what is shown: other work on the machine disturbs them little."""
-    for name, text in (("plan/mlp", MODEL), ("stack", STACK), ("student", STUDENT)):
-        path = run / f"{name}.toml"
-        path.parent.mkdir(exist_ok=True)
-        path.write_text(text)
+    write_settings(run)
     found = {}
     for name, verbs in commands(size, run).items():
         runs = [run_verb([str(part) for part in verb]) for verb in verbs]
@@ -45,53 +47,62 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
     return found
 
 
+def write_settings(run: Path) -> None:
+    """Writes the TOMLs of a plan and their snapshots."""
+    for name, text in (("plan/mlp", MODEL), ("stack", STACK), ("student", STUDENT)):
+        path = run / f"{name}.toml"
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    files = Artifacts(run, run / "store")
+    for path, text in model_snapshots(read_models(run / "plan"), files.first_level).items():
+        write_if_changed(path, text)
+    write_snapshot(files.stacking / CONFIG, read_toml(run / "stack.toml", Stacking))
+    write_snapshot(run / "student.json", read_toml(run / "student.toml", DistillConfig))
+
+
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
-    store, folds, soft = run / "store", run / "folds.npz", run / "stacking" / "soft_labels.npz"
+    store, folds, soft = (
+        run / "store",
+        run / "folds.safetensors",
+        run / "stacking" / "soft_labels.safetensors",
+    )
     student = run / "student.json"
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]
     return {
-        "records": [["yt8m.records.synthetic", run / "records", "--videos", size, *sizes]],
-        "decode": [["folds.decode", run / "records", store, "--jobs", 1]],
+        "records": [["yt8m.records.synthetic", records, "--videos", size, *sizes]],
+        "decode": [["folds.decode", records, store, "--jobs", 1]],
         "assign": [["folds.assign", store, folds]],
-        "first_level": first_level_commands(run, store, folds),
-        **stacking_commands(run, store, folds),
-        "distill": [
-            ["distill.config", run / "student.toml", student],
-            ["distill.train", student, store, folds, soft, run / "resnet", "--part", "resnet"],
-        ],
+        "first_level": first_level_commands(files),
+        **stacking_commands(files),
+        "distill": [["distill.train", *inputs, run / "resnet", "--part", "resnet"]],
     }
 
 
-def first_level_commands(run: Path, store: Path, folds: Path) -> list[list]:
-    """The plan's settings, then the model of each fold."""
-    first, model = run / "first_level", run / "first_level" / "mlp"
-    training = [
-        ["first_level.train", model / "config.json", store, folds, model / f"fold{k}", "--fold", k]
-        for k in FOLDS
-    ]
-    return [["first_level.config", run / "plan", first], *training]
+def first_level_commands(files: Artifacts) -> list[list]:
+    """The model of each fold."""
+    inputs = [files.model("mlp") / CONFIG, files.store, files.folds]
+    return [["first_level.train", *inputs, files.model_fold("mlp", k), "--fold", k] for k in FOLDS]
 
 
-def stacking_commands(run: Path, store: Path, folds: Path) -> dict[str, list[list]]:
+def stacking_commands(files: Artifacts) -> dict[str, list[list]]:
     """Rows, boosters, soft labels and scores of the five folds."""
-    stack, models = run / "stacking", run / "first_level" / "models.txt"
-    config, own = stack / "config.json", [stack / f"fold{k}" for k in FOLDS]
-    inputs = [config, models, run, store, folds]
-    rows = [["stacking.rows", *inputs, own[k] / "rows", "--fold", k] for k in FOLDS]
+    stack, config = files.stacking, files.stacking / CONFIG
+    inputs = [config, files.models, files.run, files.store, files.folds]
+    own = {k: files.stack_fold(k) for k in FOLDS}
     predicting = [
-        ["stacking.predict", config, own[k] / "rows", own[k] / "model.txt"]
-        + [own[k] / "predictions.npz", "--fold", k]
-        for k in FOLDS
+        ["stacking.predict", config, folder / ROWS, folder / BOOSTER, folder / PREDICTIONS]
+        + ["--fold", k]
+        for k, folder in own.items()
     ]
-    soft_labels = ["stacking.soft_labels", stack, store, folds, stack / "soft_labels.npz"]
+    soft_labels = ["stacking.soft_labels", stack, files.store, files.folds, files.soft_labels]
     return {
-        "rows": [["stacking.config", run / "stack.toml", config], *rows],
+        "rows": [["stacking.rows", *inputs, own[k] / ROWS, "--fold", k] for k in FOLDS],
         "boosting": [
-            ["stacking.train", config, stack, own[k] / "model.txt", "--fold", k] for k in FOLDS
+            ["stacking.train", config, stack, own[k] / BOOSTER, "--fold", k] for k in FOLDS
         ],
         "soft_labels": [*predicting, soft_labels],
-        "scores": [["stacking.report", *inputs, stack / "report.json"]],
+        "scores": [["stacking.report", *inputs, stack / REPORT]],
     }
 
 

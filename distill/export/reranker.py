@@ -1,11 +1,11 @@
 """The last layer of a re-ranked student: LightGBM over what its refitted models predict.
 
     python -m distill.export.reranker \
-        STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS.npz OUT
+        STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS OUT
 
 packs a booster of stacking.train, which learnt from out-of-fold predictions of the same models,
-with all that its features need: OUT/reranker.json, .onnx (the trees) and .npz (how many training
-videos have a class, or two). Used without LightGBM and without torch.
+with all that its features need: OUT/reranker.json, .onnx (the trees) and .safetensors (how many
+training videos have a class, or two). Used without LightGBM and without torch.
 
 N videos, m models, C classes, M candidates, R rgb, A audio.
 """
@@ -20,14 +20,14 @@ from stacking import features, label_features
 from stacking.candidates import pool, sort_by_logit
 from stacking.config import RankBy, Stacking
 from yt8m.base import cli
-from yt8m.base.arrays import open_npz, write_npz
+from yt8m.base.arrays import open_arrays, write_arrays
 from yt8m.base.cli import log
 from yt8m.base.config import Config, canonical, read_snapshot, validated
 from yt8m.base.files import read_json, working_in, writing
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
-ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.npz"
+ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 FILES = (ABOUT, TREES, COUNTS)
 CHUNK = 256  # videos at a time: their features stay in the cache
 
@@ -67,7 +67,7 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
     with working_in(out):
         arrays = {name: getattr(pairs, name) for name in ("data", "indices", "indptr")}
         counts = data.labels.class_counts(data.dims.classes, training)
-        write_npz(out / COUNTS, counts=counts, **arrays)
+        write_arrays(out / COUNTS, arrays | {"counts": counts})
         with writing(out / TREES) as temporary:
             write_trees(booster, temporary)
         with writing(out / ABOUT) as temporary:
@@ -81,7 +81,7 @@ class Reranker:
 
     def __init__(self, folder: Path, threads: int | None = None):
         self.about = validated(read_json(folder / ABOUT), About, folder / ABOUT)
-        arrays = open_npz(folder / COUNTS)
+        arrays = open_arrays(folder / COUNTS)
         self.num_classes = len(arrays["counts"])
         pairs = sparse.csr_matrix(
             (arrays["data"], arrays["indices"], arrays["indptr"]), (self.num_classes,) * 2

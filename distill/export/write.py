@@ -26,7 +26,7 @@ from first_level.bundle.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
 from first_level.config import ModelConfig
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
@@ -61,7 +61,7 @@ def main(
     With refitted models in CONFIG, "student" is the re-ranked one. --dtype: of the weights, instead
     of CONFIG's.
     """
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, DistillConfig), Store(store)
     dtype = dtype or settings.dtype
     if dtype not in DTYPES:

@@ -1,12 +1,12 @@
 """The segment task: a model trained on videos learns which 5 seconds show a class.
 
-    python -m first_level.segments.train CONFIG.json STORE FOLDS.npz PARENT OUT --fold 3
+    python -m first_level.segments.train CONFIG.json STORE FOLDS PARENT OUT --fold 3
 
 PARENT: the folder of first_level.train for the same model and fold. Its weights are fine-tuned on
 the rated segments of the training videos; then every window of the fold's and the holdout's videos
 is predicted. OUT gets weights.safetensors, training.json, report.json (MAP@K on the holdout's rated
-segments) and, last, predictions.npz: ids "video:start", the best of the classes that are ever
-rated. Each is complete or absent; a killed job goes on from its checkpoint.
+segments) and, last, predictions.safetensors: ids "video:start", the best of the classes that are
+ever rated. Each is complete or absent; a killed job goes on from its checkpoint.
 """
 
 import time
@@ -22,7 +22,7 @@ from first_level.config import PlannedModel, build
 from first_level.job import has_weights
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
 from first_level.segments.windows import Windows, every_window, rated_windows
-from yt8m.base import cli, device
+from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
@@ -49,7 +49,7 @@ def main(
     threads: int = 1,
 ) -> None:
     """Fine-tunes the model of CONFIG, trained in PARENT without fold FOLD, and predicts windows."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
     check(settings, model, data, config)
@@ -182,7 +182,7 @@ class SegmentJob:
             **read_json(self.out / "training.json"),
         }
         write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.npz")
+        found.write(self.out / "predictions.safetensors")
         text = ", ".join(f"{k[4:]} {v:.4f}" for k, v in figures.items() if v is not None)
         log(f"[{self.name}] done in {report['seconds']:.0f} s: MAP@K {text}")
 

@@ -45,7 +45,9 @@ def trained(data_set, tmp_path_factory):
 
 def train_all(data_set, root, config) -> None:
     data = Store(data_set / "store")
-    soft_labels_of(data, Splits.read(data_set / "folds.npz", data.ids), root / "soft.npz")
+    soft_labels_of(
+        data, Splits.read(data_set / "folds.safetensors", data.ids), root / "soft.safetensors"
+    )
     write_snapshot(root / "config.json", config)
     names = {"last": "student", "resnet": "resnet"}
     for part in train.PARTS:
@@ -57,8 +59,8 @@ def run_part(data_set, root, out, part) -> None:
     train.main(
         root / "config.json",
         data_set / "store",
-        data_set / "folds.npz",
-        root / "soft.npz",
+        data_set / "folds.safetensors",
+        root / "soft.safetensors",
         out,
         part=part,
     )
@@ -120,7 +122,7 @@ def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):
     config = toy_config(fine_tune=quick, last_layers=quick, extractor_videos="split")
     for letter in LAYOUTS:
         (tmp_path / f"extractor_{letter}").symlink_to(trained / f"extractor_{letter}")
-    (tmp_path / "soft.npz").symlink_to(trained / "soft.npz")
+    (tmp_path / "soft.safetensors").symlink_to(trained / "soft.safetensors")
     write_snapshot(tmp_path / "config.json", config)
     run_part(data_set, tmp_path, tmp_path / "student", "last")
     student = load_file(tmp_path / "student" / "weights.safetensors")

@@ -13,10 +13,10 @@ from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
 from rounded_inputs import rounded_inputs
+from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
 from distill import predict, refittable
-from distill.config import main as configure
 from distill.export import given, score
 from distill.export import write as export
 from distill.export.graph import session_of
@@ -54,9 +54,9 @@ GRAPHLESS = ("frame_convolutions", "lstm_moe")
 def run(data_set, tmp_path_factory):
     """A run folder: two frame-level models and a video-level one, refitted, and their export."""
     run = tmp_path_factory.mktemp("frames")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -66,7 +66,7 @@ def run(data_set, tmp_path_factory):
             train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
     toml = run / "distill.toml"
     toml.write_text("[refit]\nmodels = ['attends', 'hears', 'mean']\ntargets.hard_weight = 1.0\n")
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         refit_one(run, data_set, name, run / "distill/refit" / name / "copy0")
@@ -190,7 +190,9 @@ def test_the_score_does_not_depend_on_how_frames_are_cut(
     batches = list(given.of_store(store, rows, exported.manifest.frames))
     assert all(batch["rgb"].shape[0] * batch["rgb"].shape[1] <= 100 for batch in batches)
     assert sum(len(batch["rgb"]) for batch in batches) == len(rows)
-    score.main(run / "export", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    score.main(
+        run / "export", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
+    )
     assert read_json(tmp_path / "e.json") == pytest.approx(expected)
 
 

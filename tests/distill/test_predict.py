@@ -203,18 +203,22 @@ def test_evaluate_runs_without_torch():
 
 
 def test_score_of_the_holdout(students, data_set, store, splits, tmp_path):
-    score.main(students / "out", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    score.main(
+        students / "out", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
+    )
     rows = splits.holdout
     best = Exported(students / "out").top(*store.video(rows))
     assert read_json(tmp_path / "e.json") == metrics.evaluate(*best, store.labels.take(rows), 30)
-    kept = Predictions.read(tmp_path / "e_predictions.npz").align(store.ids[rows])
+    kept = Predictions.read(tmp_path / "e_predictions.safetensors").align(store.ids[rows])
     assert kept.classes.shape == (len(rows), 30)
     assert (kept.classes[:, :20] == best[0]).all()
     none = Splits(np.maximum(splits.fold, 0))
-    none.write(tmp_path / "folds.npz", store.ids)
-    score.main(students / "out", data_set / "store", tmp_path / "folds.npz", tmp_path / "e.json")
+    none.write(tmp_path / "folds.safetensors", store.ids)
+    score.main(
+        students / "out", data_set / "store", tmp_path / "folds.safetensors", tmp_path / "e.json"
+    )
     assert set(read_json(tmp_path / "e.json").values()) == {None}
-    assert len(Predictions.read(tmp_path / "e_predictions.npz").ids) == 0
+    assert len(Predictions.read(tmp_path / "e_predictions.safetensors").ids) == 0
 
 
 def test_score_of_another_format(students, data_set, tmp_path):
@@ -223,5 +227,8 @@ def test_score_of_another_format(students, data_set, tmp_path):
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})
     with pytest.raises(InputError, match="not an export of format 2"):
         score.main(
-            tmp_path / "out", data_set / "store", data_set / "folds.npz", tmp_path / "e.json"
+            tmp_path / "out",
+            data_set / "store",
+            data_set / "folds.safetensors",
+            tmp_path / "e.json",
         )

@@ -9,10 +9,10 @@ import pytest
 import torch
 from distill_world import soft_labels_of
 from safetensors.torch import load_file
+from snapshots import write_distill_snapshots
 
 from distill import predict, refit
 from distill.config import DistillConfig
-from distill.config import main as configure
 from distill.export import reranker
 from distill.export import write as export
 from distill.export.run import Exported
@@ -49,9 +49,9 @@ STACKING = {
 def run(data_set, tmp_path_factory):
     """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
     run = tmp_path_factory.mktemp("refit")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -63,7 +63,7 @@ def run(data_set, tmp_path_factory):
     toml.write_text(
         "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
     )
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         for copy in range(2):
@@ -77,8 +77,10 @@ def run(data_set, tmp_path_factory):
 
 def refit_one(run, data_set, name, out, copy=0) -> None:
     config = run / "first_level" / name / "config.json"
-    store, folds = data_set / "store", data_set / "folds.npz"
-    refit.main(run / "distill/config.json", config, store, folds, run / "soft.npz", out, copy=copy)
+    store, folds = data_set / "store", data_set / "folds.safetensors"
+    refit.main(
+        run / "distill/config.json", config, store, folds, run / "soft.safetensors", out, copy=copy
+    )
 
 
 def pack(run, store, folds, out) -> None:
@@ -154,7 +156,7 @@ def test_the_graphs_rank_as_torch_does(run, store):
 
 def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, monkeypatch):
     """Planted: other labels on the holdout leave it as it is, other labels elsewhere do not."""
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     ids, labels = Store(store).ids, Store(store).labels
     splits = Splits.read(folds, ids)
     for chosen, same in ((splits.holdout, True), (splits.training, False)):
@@ -210,7 +212,7 @@ def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
 def test_a_damaged_re_ranker_is_named(run, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
     (tmp_path / "export" / reranker.COUNTS).unlink()
-    with pytest.raises(InputError, match="reranker.npz: no such file"):
+    with pytest.raises(InputError, match="reranker.safetensors: no such file"):
         Exported(tmp_path / "export")
 
 
@@ -247,7 +249,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/distill/refit/wide")
     distill = tmp_path / "run/distill"
-    configure(toml, distill / "config.json")
+    write_distill_snapshots(toml, distill)
     export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
     rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
     found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]
@@ -280,7 +282,7 @@ def test_export_errors(run, data_set, tmp_path):
 def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
     about = read_json(run / "distill/reranker/fold0/rows/rows.json")
     write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
-    folds, out = data_set / "folds.npz", run / "distill/reranker"
+    folds, out = data_set / "folds.safetensors", run / "distill/reranker"
     with pytest.raises(InputError, match="was trained on other columns than"):
         reranker.main(
             run / "stacking.json",

@@ -49,20 +49,20 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
 
     holdout = world.store.labels.take(world.splits.holdout)
     for name, own in (("stack", stack), *members.items()):
-        kept = Predictions.read(world.stacking / "holdout" / f"{name}.npz")
+        kept = Predictions.read(world.stacking / "holdout" / f"{name}.safetensors")
         kept = kept.align(world.ids[world.splits.holdout])
         assert gap(kept.classes, kept.logits, holdout) == pytest.approx(
             own["gap_holdout"], abs=2e-3
         )
 
-    soft = Predictions.read(world.stacking / "soft_labels.npz")
+    soft = Predictions.read(world.stacking / "soft_labels.safetensors")
     assert (soft.ids == world.ids[world.splits.training]).all()
     assert (np.diff(soft.logits.astype(np.float32), axis=1) <= 0).all()
     labels = world.store.labels.take(world.splits.training)
     pooled = gap(soft.classes, soft.logits, labels)
     assert pooled == pytest.approx(stack["gap_oof"], abs=1e-4)  # float16 ties in another order
     for k in range(NUM_FOLDS):
-        own = Predictions.read(world.stacking / f"fold{k}" / "predictions.npz")
+        own = Predictions.read(world.stacking / f"fold{k}" / "predictions.safetensors")
         ids = world.ids[world.splits.rows(k)]
         assert (soft.align(ids).logits == own.align(ids).logits).all()
         assert len(own.ids) == len(ids) + len(world.splits.holdout)
@@ -73,7 +73,7 @@ def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
         world.rows(k)
     world.train(2)
     names = [f"rows/{p}{name}.npy" for p in ("", "holdout_") for name in INPUTS]
-    names += ["model.txt", "predictions.npz"]
+    names += ["model.txt", "predictions.safetensors"]
     before = world.contents(2, names)
     hidden = np.concatenate([world.splits.rows(2), world.splits.holdout])
     for row in hidden:
@@ -98,7 +98,7 @@ def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
     for k in range(NUM_FOLDS):
         world.rows(k)
     world.train(0)
-    names = [*OF_ROWS, "model.txt", "predictions.npz"]
+    names = [*OF_ROWS, "model.txt", "predictions.safetensors"]
     before = world.contents(0, names)
     for name in MODELS:
         for k in range(NUM_FOLDS):
@@ -123,17 +123,25 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
     for k in range(NUM_FOLDS):
         for name in MODELS:
             whole = Predictions.read(world.path(name, k)).align(holdout[::-1])
-            whole.write(world.path(name, k).with_name("unlabelled.npz"))
-        out, inputs = world.stacking / f"fold{k}", (world.folder, None, world.folder / "folds.npz")
-        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.npz")
+            whole.write(world.path(name, k).with_name("unlabelled.safetensors"))
+        out, inputs = (
+            world.stacking / f"fold{k}",
+            (world.folder, None, world.folder / "folds.safetensors"),
+        )
+        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.safetensors")
         unlabelled.main(world.config, *files, fold=k)
-        found, own = (Predictions.read(out / f"{x}.npz") for x in ("unlabelled", "predictions"))
+        found, own = (
+            Predictions.read(out / f"{x}.safetensors") for x in ("unlabelled", "predictions")
+        )
         assert (found.ids == holdout).all()
         assert (found.classes == own.align(holdout).classes).all()
         assert (found.logits == own.align(holdout).logits).all()
-    to = world.stacking / "unlabelled.npz"
+    to = world.stacking / "unlabelled.safetensors"
     soft_labels.main(world.stacking, None, inputs[-1], to, unlabelled=True)
-    soft, mean = Predictions.read(to), Predictions.read(world.stacking / "holdout" / "stack.npz")
+    soft, mean = (
+        Predictions.read(to),
+        Predictions.read(world.stacking / "holdout" / "stack.safetensors"),
+    )
     assert (soft.ids == holdout).all()
     assert (soft.classes == mean.align(holdout).classes).all()
     assert (soft.logits == mean.align(holdout).logits).all()
@@ -229,15 +237,21 @@ def test_absent_inputs_are_named(world):
     for k in range(NUM_FOLDS):
         world.rows(k)
     with pytest.raises(InputError, match=r"model.txt: no such file"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
     out.write_text("nonsense")
     with pytest.raises(InputError, match=r"model.txt: not a LightGBM model"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
     train.main(world.config, world.stacking, out, fold=0)
     (world.folder / "models.txt").write_text("first\nthird\n")
     world.rows(0)
     with pytest.raises(InputError, match="was trained on other columns"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
     with pytest.raises(InputError, match="its columns differ"):
         train.main(world.config, world.stacking, out, fold=1)
     (world.folder / "models.txt").write_text("first\nfirst\n")

@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from snapshots import write_stack_snapshot
 from stacking_world import CLASSES, FakeStore
 
 from stacking import candidates, features, label_features
 from stacking.config import Stacking, parameters
-from stacking.config import main as configure
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.records.labels import Labels
@@ -26,21 +26,21 @@ def test_wrong_settings(tmp_path, text, error):
     toml = tmp_path / "plan.toml"
     toml.write_text(text)
     with pytest.raises(InputError, match=error) as raised:
-        configure(toml, tmp_path / "config.json")
+        write_stack_snapshot(toml, tmp_path / "config.json")
     assert str(toml) in str(raised.value)
 
 
 def test_settings_reach_lightgbm_and_snapshots_stay(tmp_path):
     toml, out = tmp_path / "plan.toml", tmp_path / "config.json"
     toml.write_text("[booster]\nquantised = true\n[booster.extra]\npath_smooth = 1.0\n")
-    configure(toml, out)
+    write_stack_snapshot(toml, out)
     options = parameters(read_snapshot(out, Stacking), 2)
     assert options["use_quantized_grad"]
     assert options["path_smooth"] == 1
     assert options["num_threads"] == 2
     written = out.stat().st_mtime_ns
     toml.write_text("# a comment\n" + toml.read_text())
-    configure(toml, out)
+    write_stack_snapshot(toml, out)
     assert out.stat().st_mtime_ns == written
 
 

@@ -19,12 +19,12 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     store, _, truth = generated.world(200 if toy else 8000, classes, rng)
     logits = generated.scores(truth, rng)
     np.save(folder / "dense.npy", sigmoid(logits).astype(np.float16))
-    generated.sparse(store.ids, logits, KEPT).write(folder / "sparse.npz")
-    dense, kept = np.load(folder / "dense.npy"), Predictions.read(folder / "sparse.npz")
+    generated.sparse(store.ids, logits, KEPT).write(folder / "sparse.safetensors")
+    dense, kept = np.load(folder / "dense.npy"), Predictions.read(folder / "sparse.safetensors")
     best = np.argsort(-logits, axis=1, kind="stable")[:, :20]
     exact = metrics.gap(best, np.take_along_axis(logits, best, 1), store.labels)
     of_sparse = metrics.gap(kept.classes, kept.logits.astype(np.float32), store.labels)
-    sizes = [(folder / name).stat().st_size for name in ("dense.npy", "sparse.npz")]
+    sizes = [(folder / name).stat().st_size for name in ("dense.npy", "sparse.safetensors")]
     best = np.argsort(-dense.astype(np.float32), axis=1, kind="stable")[:, :20]
     of_dense = metrics.gap(best, np.take_along_axis(dense, best, 1), store.labels)
     loss, other = abs(exact - of_sparse), abs(exact - of_dense)

@@ -6,13 +6,13 @@ import torch
 
 from bench.speed.measure import Result, ratio
 from bench.speed.networks import FRAMES, RESNETS, matrix_rate, steps
-from yt8m.base import cli
+from yt8m.base import processor
 
 
 def figures(toy: bool, folder: Path) -> list[Result]:
     """ResNetLike of width 2048, LSTM and NeXtVLAD of the papers' sizes with 300 frames."""
     del folder
-    cli.set_threads(torch.get_num_threads())  # freed memory is kept, as in every job; for both
+    processor.set_threads(torch.get_num_threads())  # as in every job; for both contestants
     seconds = 0.1 if toy else 20
     rate = matrix_rate(torch.device("cpu"), 64 if toy else 2048)
     found = []
