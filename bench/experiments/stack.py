@@ -15,13 +15,10 @@ from yt8m.data.splits import NUM_FOLDS
 def write_rows(out: Path, files: Artifacts, models: list[str], writer: RowWriter) -> None:
     """Writes the rows of every fold as OUT/fold<k>/rows."""
     for fold in range(NUM_FOLDS):
-        folder = out / f"fold{fold}" / "rows"
+        folder = out / f"fold{fold}" / ROWS
         folder.mkdir(parents=True, exist_ok=True)
-        paths = [
-            run / "first_level" / name / f"fold{fold}" / "predictions.safetensors"
-            for name in models
-        ]
-        write_json(folder / "rows.json", writer.write_fold(folder, fold, paths, models))
+        paths = [files.model_fold(name, fold) / PREDICTIONS for name in models]
+        write_json(folder / ROWS_ABOUT, writer.write_fold(folder, fold, paths, models))
 
 
 def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predictions:

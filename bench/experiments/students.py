@@ -63,9 +63,7 @@ def main(
     judges = unquoted(Splits.read(files.folds, data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
-    sources = Sources(
-        run / "store", folds, run / "stacking" / "soft_labels.safetensors", unlabelled
-    )
+    sources = Sources(files.store, folds, files.soft_labels, unlabelled)
     extractors, students = jobs_of(plans, part, out)
     for stage in (extractors, students):
         run_all([partial(job.run, sources) for job in stage.values()], jobs)

@@ -62,12 +62,9 @@ def write_settings(run: Path) -> None:
 
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
-    store, folds, soft = (
-        run / "store",
-        run / "folds.safetensors",
-        run / "stacking" / "soft_labels.safetensors",
-    )
-    student = run / "student.json"
+    files = Artifacts(run, run / "store")
+    store, folds, records = files.store, files.folds, files.records
+    inputs = [run / "student.json", store, folds, files.soft_labels]
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]
     return {
         "records": [["yt8m.records.synthetic", records, "--videos", size, *sizes]],
