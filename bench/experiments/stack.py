@@ -7,7 +7,7 @@ from stacking.config import Stacking, parameters
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
-from yt8m.base.paths import ROWS, Artifacts
+from yt8m.base.paths import PREDICTIONS, ROWS, ROWS_ABOUT, Artifacts
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS
 
