@@ -16,7 +16,7 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
 from yt8m.base.run_log import seconds_of
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
-from yt8m.data.store import MANIFEST, Store
+from yt8m.data.store import MANIFEST, Store, Videos
 from yt8m.data.unlabelled import FOLDER, joined
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
@@ -38,7 +38,7 @@ class Lessons:
     training videos, store rows; files: their content decides what is learnt.
     """
 
-    store: Store
+    store: Videos
     rows: np.ndarray
     targets: SoftTargets
     holdout: np.ndarray
@@ -100,7 +100,7 @@ class StudentJob:
 
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """Returns the trained model and a line for each epoch."""
-        settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims)
+        settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims, "video")
         torch.manual_seed(seed_of(settings.seed, "distill", part))
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)

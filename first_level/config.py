@@ -21,8 +21,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
-YOUTUBE_8M = Dims(rgb=1024, audio=128, classes=3862, max_frames=303, verticals=25)
-ANY_FRAMES = Dims(rgb=1, audio=1, classes=1, max_frames=1)
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=303, verticals=25)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
 
@@ -104,18 +103,12 @@ def check_architecture(arch: str, where) -> None:
 def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
     """The network of a configuration for data of these dims. InputError when they do not fit."""
     model = architecture(config.arch, where)
-    seen = config.inputs.dims(dims)
     if model.level == "frame" and not dims.max_frames:
         raise InputError(
             f"{where}: {config.arch} is a frame-level model and the data has no frames; "
             "give DATA a frame/ folder or take the model out of the plan"
         )
     config.inputs.check(model.level, dims, where)
-    if seen.rgb + seen.audio == 0:
-        raise InputError(
-            f"{where}: inputs.modalities = {config.inputs.modalities!r} and the data has "
-            f"rgb {dims.rgb}, audio {dims.audio}; take the model out of the plan"
-        )
     arguments = dict(config.model)
     if config.arch == EXPORTED:
         if config.start is None:
@@ -125,7 +118,7 @@ def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
         for name, value in arguments.items():  # at 1, nothing but the last bias would learn
             if name.endswith("dropout") and not 0 <= value < 1:
                 raise ValueError(f"model.{name} = {value}: 0 to below 1 is allowed")
-        return model(seen, **arguments)
+        return model(config.inputs.dims(dims, model.level), **arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: {error}") from error
     except (ArithmeticError, IndexError, RuntimeError) as error:  # of sizes that no layer can have
@@ -160,7 +153,8 @@ def check_arguments(config: PlannedModel, where) -> None:
             least = first.get("ctx", {}).get("ge")
             text = first["msg"] if least is None else f"below {least} is not allowed"
             raise InputError(f"{where}: {said}: {text}") from error
-    config.inputs.check(model.level, ANY_FRAMES, where)
+    any_data = Dims(dict.fromkeys(config.inputs.features or ("rgb",), 1), classes=1, max_frames=1)
+    config.inputs.check(model.level, any_data, where)
     if config.segments is not None and model.level != "frame":
         raise InputError(
             f"{where}: [segments] is for frame-level models and {config.arch} is a video-level "

@@ -82,7 +82,8 @@ def videos(data_set):
     shards = find_shards(data_set / "records")
     names, _ = describe(data_set / "records", shards)
     found = list(stream(shards["video"], names))
-    rgb, audio = (np.stack(part) for part in zip(*map(video_level, found), strict=True))
+    levels = [video_level(video) for video in found]
+    rgb, audio = (np.stack([level[kind] for level in levels]) for kind in ("rgb", "audio"))
     return [video.id.decode() for video in found], rgb, audio
 
 

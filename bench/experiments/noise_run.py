@@ -36,7 +36,7 @@ def generate(
     """
     files = Artifacts(run, run / "store")
     store, folds = files.store, files.folds
-    noise = ["--precision", precision, "--recall", recall]
+    noise = ["--annotator", precision, recall]
     sizes = ["--videos", videos, "--classes", classes, "--rgb", 128, "--audio", 32]
     run.mkdir(parents=True, exist_ok=True)
     for module, arguments in (

@@ -52,9 +52,9 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
         keep = min(KEEP, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
     parts = [
-        exported.top(**batch, k=KEEP)
+        exported.top(batch.features, KEEP, batch.lengths)
         for chunk in batch_rows(rows, 512)
-        for batch in given.of_store(data, chunk, exported.manifest.frames)
+        for batch in given.of_store(data, chunk, exported.manifest.dims)
     ]
     classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return classes, scores

@@ -1,6 +1,6 @@
 """MondayFCN1 and 5: the input times a small code of itself. (B, D) -> (B, C).
 
-z = tanhshrink(Linear(x)) of `code` units; h = Bilinear(x, z) of W; ReLU, dropout, Linear.
+z = tanhshrink(nn.Linear(x)) of `code` units; h = Bilinear(x, z) of W; ReLU, dropout, Linear.
 Published: W 1024 with 32 or 128 (1), 32 or 64 with dropout 0 to 0.5 (5: taken to differ in that).
 W: width, Z: code.
 """
@@ -19,7 +19,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims, width: Size = 1024, code: Size = 32, dropout: float = 0.0):
         super().__init__()
-        inputs = dims.rgb + dims.audio
+        inputs = dims.width
         self.code = nn.Linear(inputs, code)
         # Bilinear(x, z) as one matrix product and a small sum: nn.Bilinear is far slower.
         self.bilinear = nn.Linear(inputs, code * width, bias=False)
@@ -28,7 +28,7 @@ class Model(nn.Module):
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = batch.features
+        x = batch.joined
         z = F.tanhshrink(self.code(x))  # (B, Z)
         each = self.bilinear(x).unflatten(1, (z.shape[1], -1))  # (B, Z, W)
         h = torch.einsum("bzw,bz->bw", each, z) + self.bias

@@ -28,7 +28,7 @@ class Model(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        size = dims.rgb + dims.audio
+        size = dims.width
         self.frame = (
             nn.Sequential(nn.Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
             if projection
@@ -43,5 +43,5 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         mask = batch.mask
-        rows = self.frame(real_rows(batch.features, mask))
+        rows = self.frame(real_rows(batch.joined, mask))
         return self.head(masked_max(padded(rows, mask), mask))

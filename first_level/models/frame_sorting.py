@@ -36,7 +36,7 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         mask = batch.mask
-        rows = Batch(real_rows(batch.rgb, mask), real_rows(batch.audio, mask))
+        rows = Batch({name: real_rows(x, mask) for name, x in batch.features.items()})
         scores = padded(self.frame(rows).float(), mask, fill=-torch.inf)  # (B, T, C)
         # Padding is sorted behind the real frames, where nothing is read.
         ordered = scores.sort(1, descending=True).values

@@ -92,15 +92,15 @@ class Model(nn.Module):
     ):
         super().__init__()
         self.balance = balance
-        self.norm = MaskedBatchNorm(dims.rgb + dims.audio)
-        self.first = Recurrent("lstm", dims.rgb + dims.audio, width)
+        self.norm = MaskedBatchNorm(dims.width)
+        self.first = Recurrent("lstm", dims.width, width)
         self.experts = SparseExperts(width, experts, active, expert_width)
         self.second = Recurrent("lstm", expert_width, width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x, mask = batch.features, batch.mask
+        x, mask = batch.joined, batch.mask
         x = self.dropout(self.first(self.norm(x, mask), mask)[0])
         rows, unbalance = self.experts(real_rows(x, mask))
         self.penalty = self.balance * unbalance

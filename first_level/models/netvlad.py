@@ -4,7 +4,8 @@
 Frames are shared out among K clusters; a cluster's vector is the sum of its shares of (frame -
 centre), normalised. groups > 0 (NeXtVLAD): frames are first widened `expansion` times and cut into
 G groups of F units, shared out on their own and weighed by an attention, which makes the vectors
-G / expansion times shorter. Audio has half of K and G. Then dropout, a hidden layer, gating, C.
+G / expansion times shorter. Audio has half of K and G; any other kind
+of features has all. Then dropout, a hidden layer, gating, C.
 (B, T, D) -> (B, C); N: real frames.
 
 Best single networks published for this data. NeXtVLAD, 0.8723 with 89M parameters: clusters = 128,
@@ -19,9 +20,10 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import ContextGating, classifier, padded, real_rows
+from yt8m.networks.towers import Towers
 
 
-class Clusters(nn.Module):
+class SoftClusters(nn.Module):
     """(B, T, D) -> (B, K F); F = D and G = 1 without groups."""
 
     def __init__(self, inputs: int, clusters: int, groups: int, expansion: int):
@@ -64,16 +66,19 @@ class Model(nn.Module):
         dropout: float = 0.5,
     ):
         super().__init__()
-        halves = max(1, clusters // 2), (groups + 1) // 2
-        for name, width, number in (("rgb", dims.rgb, groups), ("audio", dims.audio, halves[1])):
-            if number and width * expansion % number:
+
+        def tower(name: str, width: int) -> SoftClusters:
+            halves = max(1, clusters // 2), (groups + 1) // 2
+            number, parts = halves if name == "audio" else (clusters, groups)
+            if parts and width * expansion % parts:
                 raise ValueError(
                     f"groups = {groups}; allowed: what divides expansion x {name} features = "
                     f"{expansion * width} (for audio: what has such a half)"
                 )
-        self.rgb = Clusters(dims.rgb, clusters, groups, expansion) if dims.rgb else None
-        self.audio = Clusters(dims.audio, *halves, expansion) if dims.audio else None
-        size = sum(net.size for net in (self.rgb, self.audio) if net is not None)
+            return SoftClusters(width, number, parts, expansion)
+
+        self.towers = Towers(dims, tower)
+        size = sum(self.towers[name].size for name in dims.features)
         # Published so: NetVLAD's hidden layer has a ReLU, NeXtVLAD's has none.
         self.head = nn.Sequential(
             nn.BatchNorm1d(size) if groups else nn.Identity(),
@@ -86,6 +91,4 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        pairs = ((self.rgb, batch.rgb), (self.audio, batch.audio))
-        parts = [net(frames, batch.mask) for net, frames in pairs if net is not None]
-        return self.head(torch.cat(parts, 1))
+        return self.head(torch.cat(list(self.towers(batch).values()), 1))

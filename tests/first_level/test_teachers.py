@@ -116,9 +116,7 @@ def test_mixed_videos_are_taught_as_they_are_given(run, store, splits):
         config, store.dims, teachers.files_of(config, run / "taught" / "fold1")
     )
     batch = Source(store, "video", Inputs()).load(rows, torch.device("cpu"))
-    half = type(batch)(
-        (batch.rgb + batch.rgb.flip(0)) / 2, (batch.audio + batch.audio.flip(0)) / 2, None
-    )
+    half = batch.map(lambda x: (x + x.flip(0)) / 2)
     labels = HardTargets(store.labels, store.dims.classes)(rows)
     alone = teach(batch, labels).dense() - 0.3 * labels.dense()
     mixed = teach(half, labels).dense() - 0.3 * labels.dense()

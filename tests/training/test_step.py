@@ -16,7 +16,9 @@ def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     settings = Training(ema=0.5, optimizer="adam", lr=0.1)
-    run = checkpoint.Run(model, torch.nn.Module(), settings, "cpu", Path("none"), "test", "")
+    run = checkpoint.TrainingRun(
+        model, torch.nn.Module(), settings, "cpu", Path("none"), "test", ""
+    )
     keys = ("0.weight", "1.running_mean", "1.running_var")
     expected = {key: model.state_dict()[key].clone() for key in keys}
     for update in range(1, 9):

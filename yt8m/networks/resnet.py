@@ -1,8 +1,10 @@
 """ResNetLike: towers of identity blocks for rgb and audio, then for both (main paper, figure 3).
 
+Another kind of features has a tower of its own, W wide.
+
 A first-level model, what several frame-level models put behind their pooling, and a student; the
 variants of its published configurations are arguments, off by default.
-(B, R), (B, A) -> (B, C), and in training (B, C + V) with verticals. W: width, V: verticals.
+(B, D) of each kind -> (B, C), and in training (B, C + V) with verticals. W: width, V: verticals.
 """
 
 import torch
@@ -11,6 +13,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
+from yt8m.networks.towers import Towers
 
 
 class GaussianNoise(nn.Module):
@@ -36,7 +39,7 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
 
 
 class IdentityBlock(nn.Module):
-    """y = LeakyReLU(x + Linear(fc(x))), through `inner` units."""
+    """y = LeakyReLU(x + nn.Linear(fc(x))), through `inner` units."""
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
@@ -48,11 +51,11 @@ class IdentityBlock(nn.Module):
 
 
 class ResNetLike(nn.Module):
-    """A video-level batch -> logits (B, C). A modality of width 0 has no tower.
+    """A video-level batch -> logits (B, C).
 
-    rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); one
-    modality alone always has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
-    to be added before the activation). gating: logits * sigmoid(BatchNorm(Linear(logits))).
+    rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); without
+    the other one, each has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
+    to be added before the activation). gating: logits * sigmoid(BatchNorm(nn.Linear(logits))).
     verticals: their V logits as further outputs. hierarchy: the same, and the classes are given
     [features; verticals' scores]. ValueError for what is out of range, or without verticals.
     """
@@ -72,20 +75,21 @@ class ResNetLike(nn.Module):
     ):
         super().__init__()
         _check(dims, rgb_share, noise, verticals or hierarchy)
-        rgb, audio = round(2 * width * rgb_share), 2 * width - round(2 * width * rgb_share)
-        if not (dims.rgb and dims.audio):
-            rgb, audio = width * bool(dims.rgb), width * bool(dims.audio)
+        sizes = dict.fromkeys(dims.features, width)
+        if {"rgb", "audio"} <= sizes.keys():
+            sizes["rgb"] = round(2 * width * rgb_share)
+            sizes["audio"] = 2 * width - sizes["rgb"]
 
-        def tower(inputs: int, size: int) -> nn.Module:
+        def tower(name: str, inputs: int) -> nn.Module:
+            size = sizes[name]
             blocks = [IdentityBlock(size, size, dropout, noise) for _ in range(tower_blocks)]
             return nn.Sequential(fc(inputs, size, dropout), *blocks)
 
-        self.rgb = tower(dims.rgb, rgb) if dims.rgb else None
-        self.audio = tower(dims.audio, audio) if dims.audio else None
-        both = rgb + audio
+        self.towers = Towers(dims, tower)
+        together = sum(sizes.values())
         self.concat = nn.Sequential(
-            *(IdentityBlock(both, width, dropout, noise) for _ in range(concat_blocks)),
-            fc(both, width, dropout),
+            *(IdentityBlock(together, width, dropout, noise) for _ in range(concat_blocks)),
+            fc(together, width, dropout),
         )
         self.hierarchy = hierarchy
         self.verticals = dims.verticals if verticals or hierarchy else 0
@@ -95,9 +99,7 @@ class ResNetLike(nn.Module):
         self.classifier = nn.Linear(width + self.verticals * hierarchy, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        towers = [(self.rgb, batch.rgb), (self.audio, batch.audio)]
-        parts = [tower(x) for tower, x in towers if tower is not None]
-        x = self.concat(torch.cat(parts, dim=1))  # (B, W)
+        x = self.concat(torch.cat(list(self.towers(batch).values()), dim=1))  # (B, W)
         above = self.vertical_head(x) if self.verticals else None  # (B, V)
         if self.hierarchy:
             x = torch.cat([x, above.sigmoid().to(x.dtype)], dim=1)
@@ -108,7 +110,7 @@ class ResNetLike(nn.Module):
 
 
 def _open_gate(classes: int) -> nn.Module:
-    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
+    """nn.Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
 
     Without BatchNorm one step of Adam moves a gate by C times the learning rate times the mean
     logit, -8: on 28,792 videos GAP was 0.37 after two epochs, against 0.55 (and 0.53 ungated).

@@ -26,7 +26,7 @@ class Student(nn.Module):
     def __init__(self, dims: Dims, scale: float, dropout: float = 0.0):
         super().__init__()
         self.extractors = nn.ModuleDict({x: Extractor(x, dims, scale) for x in LAYOUTS})
-        width = sum(x.width for x in self.extractors.values()) + dims.rgb + dims.audio
+        width = sum(x.width for x in self.extractors.values()) + dims.width
         wide, narrow = (scaled(hidden, scale) for hidden in HIDDEN)
         self.last = nn.Sequential(
             nn.Dropout(dropout),
@@ -57,7 +57,7 @@ class Student(nn.Module):
         """What the last layers see: all extractors' features, then the input."""
         with torch.set_grad_enabled(torch.is_grad_enabled() and not self.frozen):
             parts = [extractor(batch) for extractor in self.extractors.values()]
-        return torch.cat([*parts, batch.features], dim=1)  # (B, W)
+        return torch.cat([*parts, batch.joined], dim=1)  # (B, W)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.last(self.features(batch))

@@ -39,7 +39,7 @@ def label_accuracies(store: Store, rows: np.ndarray, targets: TargetSource, seed
             there = targets(chosen).dense() >= 0.5  # (B, C), dense as the scores are
             counts = there.sum(1, keepdim=True)
             with torch.inference_mode():
-                scores = model(source.load(chosen, model.weight.device).features).cpu()
+                scores = model(source.load(chosen, model.weight.device).joined).cpu()
             best = scores.topk(int(counts.max()), dim=1).indices  # (B, K)
             given = torch.zeros_like(there).scatter_(1, best, torch.arange(best.shape[1]) < counts)
             hits += (given & there).sum(0)
@@ -65,7 +65,7 @@ def frequencies(counts: Tensor, videos: int) -> Tensor:
 def _regression(source: Source, rows: np.ndarray, targets: TargetSource, seed: int) -> nn.Linear:
     """Logistic regression of one half, from zero weights and the classes' frequencies."""
     device, dims = devices.pick(), source.dims
-    model = nn.Linear(dims.rgb + dims.audio, dims.classes, device=device)
+    model = nn.Linear(dims.width, dims.classes, device=device)
     with torch.no_grad():
         model.weight.zero_()
         model.bias.copy_(frequencies(class_counts(targets, rows), len(rows)).logit())
@@ -73,7 +73,7 @@ def _regression(source: Source, rows: np.ndarray, targets: TargetSource, seed: i
     optimizer = Adam(groups, LR, decoupled=True)
     for epoch in range(EPOCHS):
         for chosen in batch_rows(rows, BATCH, seed_of(seed, "accuracy", epoch)):
-            logits = model(source.load(chosen, device).features)
+            logits = model(source.load(chosen, device).joined)
             optimizer.zero_grad()
             losses.bce(logits, targets(chosen).to(device)).backward()
             optimizer.step()

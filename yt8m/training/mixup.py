@@ -1,7 +1,8 @@
 """Mixup: convex combinations of two videos and of their labels (main paper, "Mixup").
 
 x = l x_i + (1 - l) x_j, y = l y_i + (1 - l) y_j, with l ~ Beta(alpha, alpha) for each sample, the
-same on every modality and on the labels. Published alphas are 0.2 (where none was given) to 1.0.
+same on every kind of features and on the labels. Published alphas are 0.2 (where none was given)
+to 1.0.
 """
 
 from dataclasses import replace
@@ -18,8 +19,8 @@ def mixup(batch: Batch, targets: Targets, alpha: float) -> tuple[Batch, Targets]
     that frame alone, as longer videos would otherwise fade out.
     """
     size = len(batch)
-    share = torch.distributions.Beta(alpha, alpha).sample((size,)).to(batch.rgb.device)  # (B,)
-    other = torch.randperm(size).to(batch.rgb.device)
+    share = torch.distributions.Beta(alpha, alpha).sample((size,)).to(batch.device)  # (B,)
+    other = torch.randperm(size).to(batch.device)
     return mixed(batch, targets, share, other)
 
 
@@ -34,11 +35,8 @@ def mixed(batch: Batch, targets: Targets, share: torch.Tensor, other: torch.Tens
         weight = torch.where(theirs, share[:, None], 1.0) * mine  # (B, T)
         partner = torch.where(mine, 1 - share[:, None], 1.0) * theirs
         weight, partner, mask = weight[..., None], partner[..., None], mine | theirs
-    inputs = {
-        name: weight * getattr(batch, name) + partner * getattr(batch, name)[other]
-        for name in ("rgb", "audio")
-    }
-    return replace(batch, mask=mask, **inputs), _mixed_targets(targets, share, other)
+    both = batch.map(lambda x: weight * x + partner * x[other])
+    return replace(both, mask=mask), _mixed_targets(targets, share, other)
 
 
 def _mixed_targets(targets: Targets, share: torch.Tensor, other: torch.Tensor) -> Targets:
