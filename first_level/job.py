@@ -21,14 +21,8 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
 from yt8m.training import metrics
-from yt8m.training.loop import (
-    fit,
-    load_weights,
-    predict,
-    save_weights,
-    size_of,
-    start_from_frequencies,
-)
+from yt8m.training.loop import Examples, fit, predict
+from yt8m.training.weights import load_weights, save_weights, size_of, start_from_frequencies
 
 WATCHED = 1000  # videos whose GAP is logged each epoch
 
@@ -105,18 +99,13 @@ class FoldJob:
         counts = data.labels.class_counts(data.dims.classes, rows)
         start_from_frequencies(model, counts, len(rows))
         source = source_of(data, model.level, self.settings.inputs, self.splits)
-        history = fit(
-            model,
-            source,
-            rows,
-            HardTargets(data.labels, data.dims.classes),
-            training.model_copy(update={"seed": self.seed("fit")}),
-            self.out,
-            self.name,
-            check,
-            self.made_from,
-            teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
+        targets = HardTargets(data.labels, data.dims.classes)
+        teach = teachers.teaching(
+            self.settings, data.dims, teachers.files_of(self.settings, self.out)
         )
+        examples = Examples(source, rows, targets, check, teach)
+        training = training.model_copy(update={"seed": self.seed("fit")})
+        history = fit(model, examples, training, self.out, self.name, self.made_from)
         if device.rank() == 0:
             seconds = seconds_of(history, time.monotonic() - started)
             write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})

@@ -101,7 +101,7 @@ def measure(
     result = {"seconds": round(time.monotonic() - started, 2)}
     for name, rows in (("fold", writer.splits.rows(FOLD)), ("holdout", writer.splits.holdout)):
         part = found.align(data.ids[rows])
-        result[name] = gap(part.classes[:, :20], part.logits[:, :20], data.labels.take(rows))
+        result[name] = gap(part.classes, part.logits, data.labels.take(rows))
     for k in range(NUM_FOLDS):
         shutil.rmtree(out / f"fold{k}")
     write_json(out / "result.json", result)

@@ -7,10 +7,11 @@ import torch
 from torch import nn
 
 from first_level.config import ModelConfig, build
-from yt8m.data.predictions import Predictions
+from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.store import Store
 from yt8m.inputs.batch import Source, TargetSource
-from yt8m.training.loop import fit, predict, start_from_frequencies
+from yt8m.training.loop import Examples, fit, predict
+from yt8m.training.weights import start_from_frequencies
 
 
 def train_and_predict(
@@ -37,6 +38,6 @@ def train_and_predict(
     if not made_from:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     training = config.training.model_copy(update={"seed": seed})
-    fit(model, source, rows, targets, training, folder, folder.name, fingerprint=made_from)
+    fit(model, Examples(source, rows, targets), training, folder, folder.name, made_from)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
-    return [predict(model, source, part, 20) for part in wanted]
+    return [predict(model, source, part, TOP_K) for part in wanted]

@@ -11,7 +11,7 @@ from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 TRAINING = "[training]\nepochs = 8\nbatch_size = 64\nlr = 0.02\nprecision = 'float32'\n"
 PLAN = {

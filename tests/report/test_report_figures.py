@@ -5,12 +5,13 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from report import browser, overview, page
+from report import overview, page
 from report.figures import clean, confidence, ensemble
 from report.figures.errors import count
 from report.figures.svg import Axis, Plot, powers, round_numbers, shades
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
+from yt8m.training import metrics
 
 
 def _case(seed, videos=60, classes=9, k=5):
@@ -55,7 +56,7 @@ def test_precision_recall_f1_and_groups():
 def test_mistakes_are_the_cross_entropy_of_a_video():
     top, logits, lists = _case(4)
     labels = Labels.from_lists(lists)
-    found = browser.mistakes_of(Predictions(np.arange(60), top, logits), labels)
+    found = metrics.cross_entropies(top, logits, labels)
     for row in range(60):
         z, expected = logits[row].astype(float), 0.0
         for c, value in zip(top[row], z, strict=True):
