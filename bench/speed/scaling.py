@@ -11,11 +11,18 @@ OUT/scaling.svg is the picture. Finished sizes are kept, so larger ones can be a
 import tempfile
 from pathlib import Path
 
-from bench.speed.chart import lines_chart
 from bench.speed.stages import SIZES, growth, stages
+from report.figures.svg import Plot, decades
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, working_in, write_json, writing
+
+COLOURS = ("#1b6ca8", "#c0392b", "#2e8b57", "#8e5ea2", "#d98e04", "#4d4d4d", "#00838f", "#ad1457")
+STYLE = (  # of the picture
+    "svg{background:#fff} text{font:12px sans-serif;fill:#333} .axis,.grid{stroke:#ddd} "
+    ".line{fill:none;stroke:currentColor;stroke-width:2} .end{fill:currentColor} "
+    + " ".join(f".stage{number}{{color:{colour}}}" for number, colour in enumerate(COLOURS))
+)
 
 
 def main(out: Path, *, sizes: str = SIZES) -> None:
@@ -40,8 +47,14 @@ def picture(runs: dict) -> str:
     """Seconds of each stage over videos, both logarithmic, as SVG."""
     sizes = sorted(map(int, runs))
     names = [name for name in runs[str(sizes[0])] if name not in ("disk", "records")]
-    lines = {n: [(size, runs[str(size)][n]["seconds"]) for size in sizes] for n in names}
-    return lines_chart(lines, "videos", "CPU seconds")
+    seconds = [[runs[str(size)][name]["seconds"] for size in sizes] for name in names]
+    styles = [f"stage{number % len(COLOURS)}" for number in range(len(names))]
+    across, up = decades("videos", sizes), decades("CPU seconds", sum(seconds, []))
+    plot = Plot(across, up, 720, 420, right=130)
+    for line, style in zip(seconds, styles, strict=True):
+        plot.line(sizes, line, style)
+    plot.ends(sizes[-1], [line[-1] for line in seconds], names, styles)
+    return plot.svg("CPU seconds of each stage over videos", STYLE) + "\n"
 
 
 if __name__ == "__main__":

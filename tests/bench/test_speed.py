@@ -9,7 +9,6 @@ import torch
 
 from bench import calibrate, gpu, many_rows, profile
 from bench.speed import run, scaling, stages
-from bench.speed.chart import lines_chart
 from bench.speed.measure import Result, in_turns, ratio
 from bench.speed.parts import gap
 from jobs import plan_cost
@@ -78,7 +77,9 @@ def test_growth_and_its_picture():
     assert memory.value == pytest.approx(60 / 51)
     assert not memory.reached
     assert stages.growth({"10": {}}) == []
-    picture = ElementTree.fromstring(lines_chart({"a<b": [(10, 1), (1000, 50)]}, "x", "y"))
+    for size in runs.values():
+        size["a<b"] = size["decode"]
+    picture = ElementTree.fromstring(scaling.picture(runs))
     assert "a<b" in [part.text for part in picture.iter() if part.text]
     with pytest.raises(InputError, match="numbers of videos, 200 or more"):
         scaling.main(None, sizes="10")
