@@ -22,6 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=303, verticals=25)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
 

@@ -8,7 +8,7 @@ that never saw fold FOLD; no prediction that is shown is by a system that learnt
 
 import numpy as np
 
-from report.denoising import clean_labels
+from report.clean_labels import clean_labels
 from report.run import FOLD, Run, Sample, drawn, sample, values_at
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
 from yt8m.data.predictions import Predictions, sigmoid

@@ -1,4 +1,4 @@
-"""One network trained and scored, for the measurements that need no job folder of their own."""
+"""Trains and scores one network, for measurements that need no job folder."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.weights import start_from_frequencies
 
 
-def predicted(
+def train_and_predict(
     config: ModelConfig,
     data: Store,
     rows: np.ndarray,
@@ -24,11 +24,11 @@ def predicted(
     seed: int,
     made_from: str = "",
 ) -> list[Predictions]:
-    """Trains a network on `rows`; the 20 best classes of each of the groups of rows `wanted`.
+    """Trains a network on `rows`; returns the 20 best classes of each group of rows `wanted`.
 
-    The same seed begins with the same weights and takes videos in the same order, whatever the
-    targets: differences are theirs. With `made_from`, a fingerprint of all of that, a killed run
-    goes on from FOLDER/checkpoint.pt; without, it begins anew.
+    A seed decides the first weights and the order of videos, whatever the targets: differences come
+    from the targets. With `made_from`, a fingerprint of all inputs, a killed run resumes from
+    FOLDER/checkpoint.pt; without, it starts again.
     """
     torch.manual_seed(seed)
     model: nn.Module = build(config, data.dims, folder)
