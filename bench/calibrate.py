@@ -20,7 +20,7 @@ from bench.speed.run import circumstances
 from folds.parts import Part, Shard, write_part
 from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.files import remove, write_json
 from yt8m.records.framing import write_records
 from yt8m.records.reader import Dims
@@ -30,7 +30,7 @@ MODELS, KEPT = 20, 60
 
 def main(out: Path = CALIBRATION, *, toy: bool = False) -> None:
     """Writes OUT (JSON)."""
-    cli.set_threads(1)
+    processor.set_threads(1)
     with tempfile.TemporaryDirectory(prefix="calibrate-") as folder:
         found = {
             **decoding(Path(folder), toy),

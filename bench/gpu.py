@@ -15,7 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.speed.measure import Figure, in_turns
+from bench.speed.measure import Result, in_turns
 from bench.speed.networks import (
     FRAMES,
     RESNETS,
@@ -64,7 +64,7 @@ def main(out: Path, *, device: str = "cuda", toy: bool = False) -> None:
         raise InputError("--device cuda: no GPU is available; --device cpu --toy tries the script")
     where = torch.device(device)
     rate = matrix_rate(where, 64 if toy else 8192, 64 if toy else 8192)
-    figures = [Figure("bf16 products", rate / 1e3, "TFLOP/s")]
+    figures = [Result("bf16 products", rate / 1e3, "TFLOP/s")]
     for workload in WORKLOADS:
         figures += of_workload(workload, where, toy, rate)
     name = torch.cuda.get_device_name(where) if device == "cuda" else "CPU"
@@ -74,7 +74,7 @@ def main(out: Path, *, device: str = "cuda", toy: bool = False) -> None:
     log("\n".join(table(["figure", name, "note"], rows)))
 
 
-def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float) -> list[Figure]:
+def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float) -> list[Result]:
     """Difference from the CPU, training and prediction of one network."""
     torch.manual_seed(0)
     batch, targets = workload.data(toy, device)
@@ -91,10 +91,10 @@ def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float
     gflop, size = step_gflop(model, step, batch), len(batch)
     predicting = timed(lambda: predict(model, batch, device), device, toy)
     return [
-        Figure(f"{workload.name}: difference of scores from the CPU", difference),
-        Figure(f"{workload.name}: training", size / seconds, "videos/s", note=f"batch {size}"),
-        Figure(f"{workload.name}: share of the bf16 rate", 100 * gflop / seconds / rate, "%"),
-        Figure(f"{workload.name}: prediction", size / predicting, "videos/s", note="bf16"),
+        Result(f"{workload.name}: difference of scores from the CPU", difference),
+        Result(f"{workload.name}: training", size / seconds, "videos/s", note=f"batch {size}"),
+        Result(f"{workload.name}: share of the bf16 rate", 100 * gflop / seconds / rate, "%"),
+        Result(f"{workload.name}: prediction", size / predicting, "videos/s", note="bf16"),
     ]
 
 

@@ -54,7 +54,7 @@ def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
 
 def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
-    store, splits, stack = run / "store", run / "folds.npz", run / "stacking"
+    store, splits, stack = run / "store", run / "folds.safetensors", run / "stacking"
     config, models = stack / "config.json", run / "first_level" / "models.txt"
     (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\n")
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
@@ -106,7 +106,7 @@ def invent(run: Path, store_folder: Path, folds: Path) -> None:
             kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
             classes, logits = kept
             made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
-            path = run / "first_level" / name / f"fold{fold}" / "predictions.npz"
+            path = run / "first_level" / name / f"fold{fold}" / "predictions.safetensors"
             path.parent.mkdir(parents=True, exist_ok=True)
             made.write(path)
 

@@ -17,13 +17,18 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from bench.speed.run import circumstances
-from jobs.dry_run import FOLDERS, STAGES
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import working_in, write_json, writing
 from yt8m.base.tables import table
 
 ROOT = Path(__file__).resolve().parents[1]
+FOLDERS = ("first_level", "stacking", "distill")
+STAGES = {  # of verbs whose stage is not their package
+    "yt8m.records.synthetic": "folds",
+    "distill.export.write": "export",
+    "distill.export.score": "export",
+}
 OURS = ("folds", "first_level", "stacking", "distill", "jobs", "report", "yt8m")
 # Of a shared library or a Python file, by how its path begins or what its name holds.
 LIBRARIES = (
@@ -58,7 +63,7 @@ def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
         spied = f"{spy} record --native --subprocesses --rate {rate} --format raw"
         command = ["make", "all", f"PLAN={plan}", f"PYTHON={sys.executable}"]
         command += [f"ARTIFACTS={stacks.parent.resolve()}"]
-        command += [f"RUN={spied} --output {stacks.resolve()}/$$$$.txt --"]
+        command += [f"RUN={spied} --output {stacks.resolve()}/$$.txt --"]
         done = None
         for _ in range(TRIES):
             done = done or not subprocess.run(command, cwd=ROOT).returncode
@@ -99,7 +104,7 @@ def stage_of(frames: list[str]) -> str:
     for match in filter(None, map(FRAME.match, frames)):
         package, _, file = match["where"].partition("/")
         if package in OURS and file.endswith(".py"):
-            return STAGES.get(f"{package}.{file[:-3]}", package)
+            return STAGES.get(f"{package}.{file[:-3]}".replace("/", "."), package)
     return ""
 
 

@@ -1,20 +1,12 @@
-"""Settings of the stage; configs/<plan>.toml states differences from these defaults only.
-
-    python -m distill.config distill/configs/small.toml artifacts/small/distill/config.json
-
-writes the plan's settings with all defaults resolved, the file that make watches: it is rewritten
-only when a value changes, so that a comment retrains nothing.
-"""
+"""Settings of the stage: configs/<plan>.toml states differences from these defaults."""
 
 import json
-from pathlib import Path
-from typing import Annotated, Literal, get_args
+from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from first_level.bundle.manifest import Member, ResnetModel
-from yt8m.base import cli
-from yt8m.base.config import Config, read_toml, write_if_changed, write_snapshot
+from yt8m.base.config import Config
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
 
@@ -144,20 +136,3 @@ def check_exportable(inputs: Inputs) -> None:
         raise ValueError(f"{name}: an export takes features as records have them; leave it out")
     if inputs.normalise not in ("none", "l2"):
         raise ValueError('normalise: an export can do "none" and "l2" itself')
-
-
-def main(toml: Path, out: Path) -> None:
-    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does.
-
-    Beside it go student.json, resnet.json and refit.json, what decides each of these parts, and
-    members.txt, the refitted models, one a line.
-    """
-    config = read_toml(toml, DistillConfig)
-    for part in get_args(Part):
-        write_if_changed(out.with_name(f"{part}.json"), config.deciding(part))
-    write_if_changed(out.with_name("members.txt"), "".join(f"{m}\n" for m in config.refit.models))
-    write_snapshot(out, config)
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -2,12 +2,12 @@
 
     python -m distill.predict EXPORT RECORDS [RECORDS ...] OUT.csv [--names]
 
-RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read);
-plain or gzip, with or without labels; of frame-level records the mean is taken, unless the export
-takes frames: then only they are read. OUT.csv has the header `VideoId,LabelConfidencePairs` and
+RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read); plain
+or gzip, with or without labels. An export that takes frames reads only frame-level records; any
+other takes their mean. OUT.csv has the header `VideoId,LabelConfidencePairs` and
 lines `id,class confidence class confidence ...`, best first; with --names a line for each class,
-`VideoId,Class,Name,Confidence`, for people. It appears when complete: after an error nothing has
-changed. Needs no torch where the export has a graph.
+`VideoId,Class,Name,Confidence`, for people. It appears when complete; an error leaves an older
+file as it was. Needs no torch where the export has a graph.
 """
 
 import csv
@@ -19,6 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
+from distill.challenge import HEADER, MOST_PAIRS, lines
 from distill.export import given
 from distill.export.run import Exported
 from yt8m.base import cli
@@ -26,9 +27,7 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
 from yt8m.records.reader import Video, describe, find_shards, frame_level, stream, video_level
 
-HEADER = "VideoId,LabelConfidencePairs"
 NAMED = "VideoId,Class,Name,Confidence"
-PAIRS = 20
 
 
 def main(
@@ -43,7 +42,7 @@ def main(
 ) -> None:
     """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
     if batch < 1:
-        raise InputError(f"--batch {batch}: at least 1")
+        raise InputError(f"--batch {batch}: must be 1 or more")
     exported = Exported(export, threads=threads)
     _check_output(out)
     started, count = time.monotonic(), 0
@@ -55,10 +54,10 @@ def main(
         while chunk := list(islice(videos, batch)):
             ids, rgb, audio = zip(*chunk, strict=True)
             batches = given.of_videos(rgb, audio, exported.manifest.frames)
-            parts = [exported.top(**one, k=PAIRS) for one in batches]
+            parts = [exported.top(**one, k=MOST_PAIRS) for one in batches]
             classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
             if names:
-                file.write(named(ids, classes, scores, exported.manifest.class_names))
+                file.write(named_lines(ids, classes, scores, exported.manifest.class_names))
             else:
                 file.writelines(lines(ids, classes, scores))
             count += len(ids)
@@ -79,32 +78,25 @@ def features(
         found = find_shards(data)
         if frames and "frame" not in found:
             raise InputError(
-                f"{data}: has video-level records alone and the export takes frames "
+                f"{data}: has only video-level records, but the export takes frames "
                 f"({exported.folder}); give frame-level records"
             )
         shards = found["frame"] if frames else found.get("video") or found["frame"]
         names, _ = describe(data, {"video": shards}, description)
-        names = names.model_copy(update={"classes": None})  # labels are not looked at
+        names = names.model_copy(update={"classes": None})  # labels are not read
         for shard in shards:
             for number, video in enumerate(stream([shard], names)):
                 where = f"{shard}: record {number}"
                 if frames and not video.num_frames:
-                    raise InputError(f"{where}: has no frames, which the export takes")
+                    raise InputError(f"{where}: has no frames, but the export takes them")
                 rgb, audio = frame_level(video) if frames else video_level(video)
                 if not number:  # the shard's other records agree with its first
                     _check_widths(rgb, audio, exported, where)
                 yield _text(video, where), rgb, audio
 
 
-def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
-    """Lines of the file. Ten digits keep scores near 1 apart."""
-    for video, row, confidences in zip(ids, classes.tolist(), scores.tolist(), strict=True):
-        pairs = zip(row, confidences, strict=True)
-        yield f"{video},{' '.join(f'{label} {score:.10g}' for label, score in pairs)}\n"
-
-
-def named(ids, classes: np.ndarray, scores: np.ndarray, class_names: list[str]) -> str:
-    """A line for each class, with its name, which may have commas and quotes."""
+def named_lines(ids, classes: np.ndarray, scores: np.ndarray, class_names: list[str]) -> str:
+    """A line for each class, with its name; a name may have commas and quotes."""
     text = io.StringIO()
     rows = csv.writer(text, lineterminator="\n")
     for video, row, confidences in zip(ids, classes.tolist(), scores.tolist(), strict=True):
@@ -137,13 +129,17 @@ def _check_widths(rgb: np.ndarray, audio: np.ndarray, exported: Exported, where:
 
 
 def _check_output(out: Path) -> None:
-    """Nothing but an older result is ever replaced: a forgotten OUT.csv would name a shard."""
+    """Replaces nothing but an older result: without OUT.csv the last argument names a shard."""
     if out.is_dir():
-        raise InputError(f"{out}: is a folder; the last argument is the file to write, OUT.csv")
+        raise InputError(
+            f"{out}: is a folder; the last argument must be the file to write, OUT.csv"
+        )
     if out.is_file() and out.stat().st_size:
         with open(out, "rb") as file:
             if file.readline(64).rstrip() not in (HEADER.encode(), NAMED.encode()):
-                raise InputError(f"{out}: is there and is no older result; give another name")
+                raise InputError(
+                    f"{out}: already exists and is not an older result; choose another name"
+                )
 
 
 if __name__ == "__main__":

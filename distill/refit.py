@@ -1,34 +1,27 @@
 """Trains a first-level model again, on the videos of all folds and their soft labels.
 
-    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS.npz SOFT_LABELS.npz OUT \
-        --copy 0 --threads 1 [--unlabelled SOFT_LABELS.npz]
+    python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS SOFT_LABELS OUT \
+        --copy 0 --threads 1 [--unlabelled SOFT_LABELS]
 
-Such models are the extractors of a re-ranked student; its last layer, LightGBM over their
-predictions (reranker.py), has learnt from the fold models' out-of-fold predictions. Copies of a
-model differ by their seed; their logits are averaged. OUT gets report.json, then
+Such models are the extractors of a re-ranked student. Its last layer is LightGBM over their
+predictions (export/reranker.py); it learnt from the fold models' out-of-fold predictions. Copies of
+a model differ by their seed; their logits are averaged. OUT gets report.json, then
 weights.safetensors. The holdout is scored, and decides nothing.
 """
 
-import io
 import time
-from contextlib import redirect_stderr
-from dataclasses import replace
 from pathlib import Path
-from tempfile import TemporaryDirectory
 
 import torch
 
-from distill.config import DistillConfig, check_exportable
-from distill.train import Job, files_of, lessons, report
-from first_level.bundle.manifest import Member
-from first_level.bundle.network import build_network
-from first_level.config import ModelConfig, architecture, build
-from yt8m.base import cli
-from yt8m.base.cli import InputError
+from distill.config import DistillConfig
+from distill.job import Lessons, StudentJob
+from distill.refittable import check_graph, check_refittable
+from first_level.config import ModelConfig, build
+from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
-from yt8m.data.splits import Splits, seed_of
-from yt8m.data.store import Dims, Store
+from yt8m.data.splits import seed_of
 from yt8m.training.loop import save_weights
 
 
@@ -45,66 +38,26 @@ def main(
     unlabelled: Path | None = None,
 ) -> None:
     """Trains copy --copy of MODEL_CONFIG's model on all training videos into the folder OUT."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     started = time.monotonic()
     settings, model = read_snapshot(config, DistillConfig), read_snapshot(model_config, ModelConfig)
     name = model_config.parent.name
     check_refittable(model, model_config)
     with working_in(out):
-        data = Store(store)
-        splits = Splits.read(folds, data.ids)
-        soft, wanted = (soft_labels, unlabelled), settings.refit_targets()
-        data, rows, targets = lessons("refit", settings, wanted, data, splits, *soft)
-        files = [model_config, *files_of(store, folds, *soft)]
-        source = fingerprint(settings.deciding("refit"), *files, name, copy)
+        files = store, folds, soft_labels
+        lessons = Lessons.open("refit", settings, settings.refit_targets(), files, unlabelled)
+        decisive = settings.deciding("refit")
+        source = fingerprint(decisive, model_config, *lessons.files, name, copy)
         title = f"refit {name}" + (f" copy{copy}" if copy else "")
-        check_graph(model, data.dims, model_config)
-        job = Job(settings, data, rows, targets, out, title, source, model.inputs)
+        dims = lessons.store.dims
+        check_graph(model, dims, model_config)
+        job = StudentJob(settings, lessons, out, title, source, model.inputs)
         torch.manual_seed(seed_of(settings.seed, "refit", name, copy))
-        network = job.started(build(model, data.dims, model_config))
+        network = job.start(build(model, dims, model_config))
         history = job.fit(network, model.training, out)
-        report(job, network, history, splits.holdout, time.monotonic() - started)
+        job.write_report(network, history, time.monotonic() - started)
         save_weights(network, out / "weights.safetensors", {"source": source})
         remove(out / "checkpoint.pt")
-
-
-def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
-    """InputError when a frame-level model has no graph for any number of videos and frames; found
-    before it is trained, on an untrained one."""
-    if architecture(model.arch, where).level != "frame":
-        return
-    from distill.export.onnx_graph import write_onnx  # its imports take seconds
-
-    network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
-    frames = model.inputs.dims(dims).max_frames
-    # Before it fails, the exporter prints the whole network.
-    with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
-        try:
-            write_onnx(network, replace(dims, max_frames=frames), Path(folder) / "x", "float32")
-        except Exception as error:  # of torch's exporter, or of the network as it is traced
-            text = " ".join(str(error.__cause__ or error).split()[:24])
-            raise InputError(
-                f"{where}: {model.arch} cannot be exported as a graph ({text}); take it out of "
-                "[refit] models in distill/configs"
-            ) from error
-
-
-def check_refittable(model: ModelConfig, where: Path) -> None:
-    """InputError when an export could not make the model's inputs, or it is not made by itself."""
-    for key in ("start", "teachers"):
-        if getattr(model, key) is not None:
-            raise InputError(
-                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
-            )
-    check_handed_over(model, where)
-
-
-def check_handed_over(model: ModelConfig, where: Path) -> None:
-    """InputError when an export could not make the model's inputs."""
-    try:
-        check_exportable(model.inputs)
-    except ValueError as error:
-        raise InputError(f"{where}: cannot be refitted: {error}") from error
 
 
 if __name__ == "__main__":

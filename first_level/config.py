@@ -1,9 +1,6 @@
 """What a first-level model is: a TOML in first_level/configs/<plan>/, named by its file.
 
-    python -m first_level.config first_level/configs/small artifacts/small/first_level
-
-writes `<model>/config.json` for each TOML (defaults resolved, rewritten only when a value changes),
-`<model>/segments/config.json` where it has a table [segments], and `models.txt`, one name a line.
+The planner (jobs/plans.py) writes its snapshot, with all defaults: `<model>/config.json`.
 """
 
 import importlib
@@ -14,9 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import Field, TypeAdapter, ValidationError
 
-from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.config import Config, canonical, read_toml, says, write_if_changed, write_snapshot
+from yt8m.base.config import Config, read_toml
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -47,7 +43,7 @@ class Teachers(Config):
     weight: float = Field(0.5, gt=0, le=1)  # of their mean probability; the labels have the rest
 
 
-class Segments(Config):
+class SegmentSettings(Config):
     """How a frame-level model is fine-tuned on rated segments. Measured: docs/models.md."""
 
     seconds: int = Field(5, ge=1)  # of the windows that are predicted
@@ -82,7 +78,7 @@ class PlannedModel(ModelConfig):
     `segments` is no part of the model's own snapshot: to change it retrains no parent.
     """
 
-    segments: Segments | None = None
+    segments: SegmentSettings | None = None
 
     def trained(self) -> ModelConfig:
         """What the model itself is trained from."""
@@ -184,27 +180,3 @@ def check_teachers(configs: dict[Path, PlannedModel]) -> None:
                 raise InputError(f'{path}: teachers need loss = "bce"')
             if first[name].inputs != config.inputs:
                 raise InputError(f"{path}: teachers.models: {name!r} has other [inputs]")
-
-
-def main(plan: Path, out: Path) -> None:
-    """Writes the snapshots of a plan's models, and the list of them."""
-    paths = sorted(plan.glob("*.toml"))
-    if not paths:
-        plans = ", ".join(sorted(p.name for p in plan.parent.glob("*/"))) or "none"
-        raise InputError(f"{plan}: no models (*.toml) there; plans: {plans}")
-    configs = {path: read(path) for path in paths}
-    check_teachers(configs)
-    for path, config in configs.items():
-        folder = out / path.stem
-        snapshots = {folder / "config.json": config.trained()}
-        if config.segments is not None:
-            snapshots[folder / "segments" / "config.json"] = config
-        for snapshot, content in snapshots.items():
-            if not says(snapshot, canonical(content)):  # what is there already was checked before
-                check_arguments(config, path)
-                write_snapshot(snapshot, content)
-    write_if_changed(out / "models.txt", "".join(f"{path.stem}\n" for path in paths))
-
-
-if __name__ == "__main__":
-    cli.run(main)

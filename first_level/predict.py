@@ -1,15 +1,16 @@
 """The videos of UNLABELLED as one model without one fold predicts them, for soft labels of them.
 
-    python -m first_level.predict CONFIG.json STORE FOLDS.npz OUT --fold 3
+    python -m first_level.predict CONFIG.json STORE FOLDS OUT --fold 3
 
-OUT is the folder of a job of first_level.train, whose weights are there; writes OUT/unlabelled.npz.
+OUT is the folder of a job of first_level.train, which holds its weights; writes
+OUT/unlabelled.safetensors.
 """
 
 from pathlib import Path
 
 from first_level.config import ModelConfig, build
-from first_level.train import Job, fingerprint_of, has_weights
-from yt8m.base import cli, device
+from first_level.job import FoldJob, fingerprint_of, has_weights
+from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.data.splits import Splits
@@ -22,7 +23,7 @@ def main(
     config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
     """Predicts the unlabelled videos by the model of CONFIG that never saw fold FOLD."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, ModelConfig), Store(store)
     made_from = fingerprint_of(settings, config, store, folds, out, fold)
     if not has_weights(out, made_from):
@@ -30,9 +31,9 @@ def main(
     model = build(settings, data.dims, config)
     load_weights(model, out / "weights.safetensors")
     both, splits = joined(data, Splits.read(folds, data.ids))
-    job = Job(config, settings, both, splits, out, fold, made_from)
-    found = job.predicted(model.to(device.pick()), splits.unlabelled)
-    found.write(out / "unlabelled.npz")
+    job = FoldJob(config, settings, both, splits, out, fold, made_from)
+    found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
+    found.write(out / "unlabelled.safetensors")
     log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")
 
 

@@ -1,56 +1,37 @@
 """One job: trains one model without one fold, then predicts that fold and the holdout.
 
-    python -m first_level.train CONFIG.json STORE FOLDS.npz OUT --fold 3
+    python -m first_level.train CONFIG.json STORE FOLDS OUT --fold 3
 
-writes OUT/weights.safetensors, OUT/report.json and, last, OUT/predictions.npz. Each is complete or
-absent; a killed job goes on from its checkpoint, and a job whose weights are there only predicts.
+writes OUT/weights.safetensors, OUT/report.json and, last, OUT/predictions.safetensors. Each is
+complete or absent. A killed job resumes from its checkpoint; a job that has weights only predicts.
 No epoch is chosen on a video that the model then predicts: the schedule is fixed, or early stopping
 looks at an inner split of the training videos. Under torchrun the processes train one model
 together (DistributedDataParallel); the first alone writes and predicts.
 """
 
-import time
-from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
 import torch
-from safetensors import safe_open
-from torch import nn
 
-from first_level import start, teachers
 from first_level.config import ModelConfig, build
-from yt8m.base import cli, device
+from first_level.job import FoldJob, fingerprint_of, has_weights
+from yt8m.base import cli, device, processor
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, read_json, working_in, write_json
-from yt8m.base.run_log import seconds_of
-from yt8m.data.predictions import Predictions
-from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.base.files import working_in
+from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.inputs.batch import HardTargets
-from yt8m.inputs.derived import source_of
-from yt8m.training import metrics
-from yt8m.training.loop import (
-    fit,
-    load_weights,
-    predict,
-    save_weights,
-    size_of,
-    start_from_frequencies,
-)
-
-WATCHED = 1000  # videos whose GAP is logged each epoch
+from yt8m.training.loop import load_weights
 
 
 def main(
     config: Path, store: Path, folds: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
     """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     device.pick()
     settings, data = read_snapshot(config, ModelConfig), Store(store)
     made_from = fingerprint_of(settings, config, store, folds, out, fold)
-    job = Job(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
+    job = FoldJob(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
     torch.manual_seed(job.seed("start"))
     model = build(settings, data.dims, config)
     with device.first_only(working_in(out)):
@@ -61,127 +42,6 @@ def main(
         if device.rank() == 0:
             load_weights(model, out / "weights.safetensors")
             job.predict(model.to(device.pick()))
-
-
-def fingerprint_of(
-    settings: ModelConfig, config: Path, store: Path, folds: Path, out: Path, fold: int
-) -> str:
-    """Fingerprint of all that the weights of a job are made from."""
-    more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
-    return fingerprint(config, store / "manifest.json", folds, fold, *more)
-
-
-def has_weights(out: Path, made_from: str) -> bool:
-    """Whether weights made from just these inputs (a fingerprint) are in the folder of a job."""
-    weights = out / "weights.safetensors"
-    if not weights.is_file() or not (out / "training.json").is_file():
-        return False
-    with safe_open(weights, framework="pt") as file:
-        return (file.metadata() or {}).get("source") == made_from
-
-
-@dataclass(frozen=True)
-class Job:
-    """One model and the fold that it never sees."""
-
-    config: Path
-    settings: ModelConfig
-    store: Store
-    splits: Splits
-    out: Path
-    fold: int
-    made_from: str  # fingerprint of the configuration, the store, the folds and further files
-
-    @property
-    def model_name(self) -> str:
-        return self.config.parent.name
-
-    @property
-    def name(self) -> str:
-        return f"{self.model_name} fold{self.fold}"
-
-    def seed(self, use: str) -> int:
-        """A seed that depends on what the job is, never on when or where it runs."""
-        return seed_of(self.settings.training.seed, self.name, use)
-
-    def train(self, model: nn.Module) -> None:
-        """Trains and writes the weights."""
-        started = time.monotonic()
-        data, training = self.store, self.settings.training
-        rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
-        if training.needs_inner:
-            inner = uniform(data.ids[rows], "inner split") < training.inner
-            rows, check = rows[~inner], rows[inner]
-        if self.settings.start is not None:
-            start.begin(model, self.settings, data.dims, self.config)
-        counts = data.labels.class_counts(data.dims.classes, rows)
-        start_from_frequencies(model, counts, len(rows))
-        source = source_of(data, model.level, self.settings.inputs, self.splits)
-        history = fit(
-            model,
-            source,
-            rows,
-            HardTargets(data.labels, data.dims.classes),
-            training.model_copy(update={"seed": self.seed("fit")}),
-            self.out,
-            self.name,
-            check,
-            self.made_from,
-            teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
-        )
-        if device.rank() == 0:
-            seconds = seconds_of(history, time.monotonic() - started)
-            write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
-            save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
-            (self.out / "checkpoint.pt").unlink(missing_ok=True)
-
-    def predict(self, model: nn.Module) -> None:
-        """Predicts the held-out fold and the holdout; writes the report and the predictions."""
-        held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
-        rows = np.concatenate([held_out, holdout])
-        found = self.predicted(model, rows)
-        gap_fold, gap_holdout = (
-            self._gap(found, rows, part)
-            for part in (slice(len(held_out)), slice(len(held_out), None))
-        )
-        parameters, megabytes = size_of(model)
-        report = {
-            "model": self.model_name,
-            "arch": self.settings.arch,
-            "level": model.level,
-            "fold": self.fold,
-            "gap_fold": gap_fold,
-            "gap_holdout": gap_holdout,
-            "parameters": parameters,
-            "megabytes": megabytes,
-            "peak_memory_mb": cli.peak_memory_mb(),
-            **read_json(self.out / "training.json"),
-        }
-        write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.npz")
-        figures = {"fold": gap_fold, "holdout": gap_holdout}
-        text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
-        cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")
-
-    def predicted(self, model: nn.Module, rows: np.ndarray) -> Predictions:
-        """The best classes of store rows, a batch of videos in memory at a time."""
-        training = self.settings.training
-        return predict(
-            model,
-            source_of(self.store, model.level, self.settings.inputs, self.splits),
-            rows,
-            self.settings.keep,
-            passes=training.noise.test_passes,
-            seed=self.seed("passes"),
-            precision=training.precision,
-            folder=self.out,
-        )
-
-    def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
-        """GAP@20 of some of the predicted rows; None without labels there."""
-        labels = self.store.labels.take(rows[part], self.out)
-        value = metrics.gap(found.classes[part], found.logits[part], labels)
-        return None if np.isnan(value) else value
 
 
 if __name__ == "__main__":

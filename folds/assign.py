@@ -1,6 +1,6 @@
 """Which video is in which fold: a holdout aside first, then five folds, by hashes of the id.
 
-    python -m folds.assign STORE FOLDS.npz [--holdout 0.1]
+    python -m folds.assign STORE FOLDS [--holdout 0.1]
 
 No stage trains, tunes or stops on the holdout. The fold of a video does not depend on how much is
 held out. Videos without a labels field (the test partition) are in no fold.
@@ -22,7 +22,7 @@ SHOWN = 5  # class names in the log
 
 
 def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
-    """Writes FOLDS.npz for the videos of STORE and prints the balance.
+    """Writes FOLDS for the videos of STORE and prints the balance.
 
     --holdout: fraction of the videos that no stage trains on; 0 is allowed, below 1.
     """

@@ -1,92 +1,79 @@
-"""How long a job will take, from what jobs like it took: the `seconds` in their records.
+"""How long a job will take, from what jobs like it took: the seconds in their receipts.
 
-A record is the job's own from last time; else those of the same model's other folds; else those of
-the same architecture in this plan; else of the other plans beside it on this machine, in proportion
-to their numbers of videos. Nothing measured is None: no guess. Start-up and prediction, which
-records of training leave out, are not counted.
+A job's own receipt comes first; then those of its nearest kin in this run (the same model's other
+folds, then the same architecture); then those of its kin in the other runs beside this one, in
+proportion to their numbers of videos. Nothing measured is None: no guess. Start-up is not counted.
 """
 
-import re
+from collections.abc import Iterable, Mapping
 from functools import cached_property
 from pathlib import Path
 from statistics import mean
 
-from jobs.dry_run import Job
+from jobs.job import Graph, Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-
-# What a job makes, and the file beside it that holds its seconds.
-RECORDS = {
-    "predictions.npz": "report.json",
-    "weights.safetensors": "report.json",
-    "model.txt": "train.json",
-    "rows.json": "rows.json",
-}
+from yt8m.base.paths import MANIFEST, Artifacts
+from yt8m.base.receipts import Places
 
 
 class Durations:
-    """Of the jobs of the run folder `run` (artifacts/<plan>)."""
+    """Of the jobs of a graph. receipts: by job, those that there are."""
 
-    def __init__(self, run: Path):
-        self.run = run
+    def __init__(self, graph: Graph, receipts: Mapping[str, dict], files: Artifacts):
+        self.receipts, self.files = receipts, files
+        self.seconds: dict[str, list[float]] = {}  # by kin
+        for job in graph.jobs:
+            if job.name in receipts:
+                self._add(job.kin, receipts[job.name])
+
+    def _add(self, kin: Iterable[str], receipt: dict) -> None:
+        if isinstance(receipt.get("seconds"), int | float):
+            for name in kin:
+                self.seconds.setdefault(name, []).append(receipt["seconds"])
 
     def expected(self, job: Job) -> float | None:
         """Seconds on as many threads as last time; None where nothing like it was measured."""
-        record = RECORDS.get(job.target.name)
-        if record is None or not job.target.is_relative_to(self.run):
-            return None
-        inside = job.target.relative_to(self.run).parent / record
-        own = _seconds([self.run / inside])
-        return own or self._alike(self.run, inside) or self._elsewhere(inside)
+        if job.name in self.receipts:
+            return self.receipts[job.name].get("seconds")
+        for kin in job.kin:
+            if kin in self.seconds:
+                return mean(self.seconds[kin])
+        for kin in job.kin:
+            if kin in self._elsewhere:
+                return mean(self._elsewhere[kin])
+        return None
 
-    def _alike(self, run: Path, inside: Path) -> float | None:
-        """Mean of the same model's folds in a run, else of its architecture."""
-        pattern = re.sub(r"(fold|copy)\d+", r"\1*", str(inside))
-        found = _seconds(sorted(run.glob(pattern)))
-        if found is None and inside.parts[0] == "first_level":
-            arch = self._arch(inside.parts[1])
-            reports = sorted(run.glob("first_level/*/fold*/report.json"))
-            found = _seconds([path for path in reports if _value(path, "arch") == arch])
+    @cached_property
+    def _elsewhere(self) -> dict[str, list[float]]:
+        """Seconds by kin in the runs beside this one, as many as for this one's videos."""
+        found: dict[str, list[float]] = {}
+        own = _value(self.files.manifest, "videos")
+        for path in sorted(self.files.run.parent.glob(f"*/{self.files.jobs.name}")):
+            if path.parent == self.files.run or not own:
+                continue
+            planned = _read(path)
+            places = Places(path.parent, Path(planned.get("store", path.parent)))
+            videos = _value(places.store / MANIFEST, "videos")
+            for job in planned.get("jobs", []) if videos else []:
+                seconds = _value(places.receipt(job["name"]), "seconds")
+                for kin in job["kin"] if seconds is not None else []:
+                    found.setdefault(kin, []).append(seconds * own / videos)
         return found
 
-    def _elsewhere(self, inside: Path) -> float | None:
-        """The same from other plans, each in proportion to its videos."""
-        found = []
-        for run in self._others:
-            seconds, videos = self._alike(run, inside), _videos(run)
-            if seconds and videos and self._videos:
-                found.append(seconds * self._videos / videos)
-        return mean(found) if found else None
 
-    @cached_property
-    def _others(self) -> list[Path]:
-        runs = sorted(path.parent for path in self.run.parent.glob("*/data.txt"))
-        return [run for run in runs if run != self.run]
-
-    @cached_property
-    def _videos(self) -> int | None:
-        return _videos(self.run)
-
-    def _arch(self, model: str) -> str | None:
-        return _value(self.run / "first_level" / model / "config.json", "arch")
-
-
-def _videos(run: Path) -> int | None:
-    return _value(run / "store" / "manifest.json", "videos")
-
-
-def _seconds(records: list[Path]) -> float | None:
-    """Mean of the records that there are."""
-    found = [seconds for path in records if (seconds := _value(path, "seconds")) is not None]
-    return mean(found) if found else None
+def _read(path: Path) -> dict:
+    """A JSON object; empty when the file is absent or damaged."""
+    try:
+        found = read_json(path)
+    except InputError:
+        return {}
+    return found if isinstance(found, dict) else {}
 
 
 def _value(path: Path, key: str):
-    """One value of a JSON file; None when the file is absent, damaged or silent about it."""
-    try:
-        return read_json(path).get(key)
-    except InputError:
-        return None
+    """One value of a JSON object; None when it is not there."""
+    return _read(path).get(key)
 
 
 def clock(seconds: float) -> str:

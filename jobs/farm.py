@@ -1,28 +1,28 @@
-"""The jobs of one make as they go on, told from what make prints and what jobs write.
+"""The jobs of one make as they go on, from the markers, logs and receipts that they write.
 
-A job starts when make prints its command; it is done when the file that it makes is another one
-(renamed into place when complete, so there is no half way); its epochs are in its log.jsonl. Knows
-nothing of terminals: jobs/live.py draws it.
+A job is running while its marker stands beside its receipt; it is done when its receipt is a new
+one, and it has failed when its marker goes without one. Its epochs are in its log.jsonl. Nothing
+here knows of terminals: jobs/live.py draws it.
 """
 
-import re
 import time
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from statistics import mean
 
-from jobs.dry_run import VERB, Job
 from jobs.durations import Durations
+from jobs.job import Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
+from yt8m.base.paths import FIRST_LEVEL, REPORT
+from yt8m.base.receipts import RUNNING, Places
 from yt8m.base.run_log import FILE, read_log
-
-FAILED = re.compile(r"\*\*\* \[[^\]]*?(?P<target>[^\s:\]]+)\] ")
 
 
 @dataclass
 class Running:
-    """A job that make has started."""
+    """A job that has started."""
 
     job: Job
     since: float  # time.time()
@@ -38,54 +38,42 @@ class Running:
 
 
 class Farm:
-    """Jobs that are waiting, running and done, of a call of make.
+    """Jobs of a call of make: waiting, running, done, failed. wanted: those that it will run."""
 
-    wanted: those that make will run; known: all that its rules have, since what it prints names
-    nothing but the command.
-    """
-
-    def __init__(self, run: Path, wanted: list[Job], known: list[Job], slots: int):
-        self.run, self.slots = run, slots
-        self.known = {job.command: job for job in [*known, *wanted]}
-        self.wanted = {job.target: job for job in wanted if job.stage != "report"}
-        self.running: dict[Path, Running] = {}
-        self.ended: set[Path] = set()
-        self.failed: set[Path] = set()
-        self.took: dict[Path, float] = {}
+    def __init__(self, places: Places, wanted: list[Job], durations: Durations, slots: int):
+        self.places, self.durations, self.slots = places, durations, slots
+        self.wanted = {job.name: job for job in wanted if job.stage != "report"}
+        self.running: dict[str, Running] = {}
+        self.ended: set[str] = set()
+        self.failed: set[str] = set()
+        self.took: dict[str, float] = {}
         self.started = time.time()
-        self.before = {target: _changed(target) for target in self.wanted}
-        self.durations = Durations(run)
-        self._expected: dict[Path, float | None] = {}
-        self.gaps = gaps_of(run, self.wanted)
+        self.before = {name: changed(places.receipt(name)) for name in self.wanted}
+        self.gaps = gaps_of(places.run, self.wanted)
 
-    def command(self, line: str) -> bool:
-        """Whether the line is a command of make's; its job is then running."""
-        job = self.known.get(line)
-        if job is None:
-            return bool(VERB.search(line)) and not line.startswith("[")
-        if job.stage != "report":
-            self.wanted.setdefault(job.target, job)
-            self.before.setdefault(job.target, _changed(job.target))
-            self.running[job.target] = Running(job, time.time())
-        return True
-
-    def failure(self, line: str) -> None:
-        """Takes make's line about a target that failed."""
-        found = FAILED.search(line)
-        if found and self.running.pop(Path(found["target"]), None):
-            self.failed.add(Path(found["target"]))
-
-    def look(self) -> None:
-        """Looks at the files of the running jobs."""
-        for target, running in list(self.running.items()):
-            if _changed(target) != self.before[target]:
-                del self.running[target]
-                self.ended.add(target)
-                self.took[target] = time.time() - running.since
-                self._expected.clear()  # it says something about those like it
-            running.epochs = _epochs(target.parent / FILE, self.started)
-            if running.epochs and "gap" in running.epochs[-1]:
-                self._note(running.job, running.epochs[-1]["gap"])
+    def look(self) -> list[Job]:
+        """Looks at the files of all jobs; returns those that have started since the last look."""
+        begun = []
+        for name, job in self.wanted.items():
+            if name in self.ended:
+                continue
+            receipt = self.places.receipt(name)
+            if changed(receipt) != self.before[name]:
+                running = self.running.pop(name, None)
+                self.took[name] = time.time() - running.since if running else 0.0
+                self.ended.add(name)
+                self.failed.discard(name)
+                self._note(job, read_epochs(job, self.started))
+            elif receipt.with_suffix(RUNNING).is_file():
+                if name not in self.running:
+                    self.running[name] = Running(job, time.time())
+                    self.failed.discard(name)
+                    begun.append(job)
+                self.running[name].epochs = read_epochs(job, self.started)
+                self._note(job, self.running[name].epochs)
+            elif self.running.pop(name, None):
+                self.failed.add(name)
+        return begun
 
     def worst(self) -> tuple[str, float] | None:
         """The first-level model of the lowest mean GAP so far, among two or more."""
@@ -98,11 +86,10 @@ class Farm:
     def left(self) -> tuple[float, int]:
         """(seconds until the end on all slots, waiting jobs whose like was never measured)."""
         total, unknown = 0.0, 0
-        for target, job in self.wanted.items():
-            if target in self.ended or target in self.failed:
+        for name, job in self.wanted.items():
+            if name in self.ended or name in self.failed:
                 continue
-            expected = self.expected(job)
-            running = self.running.get(target)
+            expected, running = self.expected(job), self.running.get(name)
             if expected is None:
                 unknown += running is None
                 continue
@@ -111,36 +98,36 @@ class Farm:
 
     def expected(self, job: Job) -> float | None:
         """Seconds of a whole job: of this run's like it, or else as recorded."""
-        if job.target not in self._expected:
-            alike = [self.wanted[t] for t in self.took if self.wanted[t].module == job.module]
-            model = job.target.parent.parent
-            same = [j for j in alike if j.target.parent.parent == model]
-            found = [self.took[j.target] for j in same or alike]
-            self._expected[job.target] = mean(found) if found else self.durations.expected(job)
-        return self._expected[job.target]
+        for kin in job.kin:
+            found = [self.took[name] for name in self.took if kin in self.wanted[name].kin]
+            if found:
+                return mean(found)
+        return self.durations.expected(job)
 
-    def _note(self, job: Job, gap: float) -> None:
-        if job.stage == "first_level":
-            folder = job.target.parent
-            self.gaps.setdefault(folder.parent.name, {})[folder.name] = gap
+    def _note(self, job: Job, epochs: list[dict]) -> None:
+        """Keeps the GAP of a first-level job."""
+        if job.stage == FIRST_LEVEL and epochs and "gap" in epochs[-1]:
+            _, model, fold, *_ = job.name.split("/")
+            self.gaps.setdefault(model, {})[fold] = epochs[-1]["gap"]
 
 
-def gaps_of(run: Path, wanted) -> dict[str, dict[str, float]]:
+def gaps_of(run: Path, wanted: Mapping[str, Job]) -> dict[str, dict[str, float]]:
     """{model: {fold: GAP@20 on it}} of the first-level jobs that are done already."""
     gaps = {}
-    for path in sorted(run.glob("first_level/*/fold*/report.json")):
-        if path.parent / "predictions.npz" in wanted:
+    for path in sorted(run.glob(f"{FIRST_LEVEL}/*/fold*/{REPORT}")):
+        model, fold = path.parts[-3:-1]
+        if f"{FIRST_LEVEL}/{model}/{fold}" in wanted:
             continue
         try:
             gap = read_json(path).get("gap_fold")
         except InputError:
             continue
         if gap is not None:
-            gaps.setdefault(path.parts[-3], {})[path.parts[-2]] = gap
+            gaps.setdefault(model, {})[fold] = gap
     return gaps
 
 
-def _changed(path: Path) -> int | None:
+def changed(path: Path) -> int | None:
     """A file's time; None when it is absent."""
     try:
         return path.stat().st_mtime_ns
@@ -148,7 +135,8 @@ def _changed(path: Path) -> int | None:
         return None
 
 
-def _epochs(path: Path, since: float) -> list[dict]:
+def read_epochs(job: Job, since: float) -> list[dict]:
     """The epochs of a job, written since then: not those that an earlier run left."""
-    changed = _changed(path)
-    return read_log(path) if changed is not None and changed >= since * 1e9 else []
+    path = job.target.parent / FILE
+    time_of = changed(path)
+    return read_log(path) if time_of is not None and time_of >= since * 1e9 else []

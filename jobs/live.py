@@ -1,10 +1,10 @@
 """The live view: calls make with its output in a pipe, and draws its jobs on the terminal.
 
-    python -m jobs.live artifacts/small all --make make --jobs 2
+    python -m jobs.live all --make make
 
 The Makefile starts it when make runs on a terminal. All that make and its jobs print goes to
-RUN/make.log; what is on stderr, and every line of stdout that is neither a command nor a job's
-"[name] ..." is shown as well, above the view. Ends with make's exit status.
+artifacts/<plan>/make.log; what is on stderr, and every line of stdout that is not a job's "[name]
+..." is shown as well, above the view. It ends with make's exit status.
 
 make is in this process's group, so that Ctrl-C reaches it and its jobs just as without the view;
 SIGTERM is passed on to it, and it is ended if whoever called this process is gone.
@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 import time
-from pathlib import Path
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -25,44 +24,56 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from jobs.dry_run import Make
-from jobs.durations import clock
+from jobs.durations import Durations, clock
 from jobs.farm import Farm, Running
+from jobs.plan import plan
+from jobs.settings import Settings
 from yt8m.base import cli
-from yt8m.base.cli import InputError
+from yt8m.base.receipts import Places
 
 LOOK_SECONDS = 0.25
-LOG = "make.log"
 BAR = 24  # characters
+NOT_THE_CHILDS = ("MAKELEVEL", "MAKE_TERMOUT", "MAKE_TERMERR", "MFLAGS", "MAKEOVERRIDES")
 
 
-def main(run: Path, goals: list[str], *, make: str = "make", jobs: int = 1) -> None:
-    """Runs make for GOALS, whose results are in the folder RUN, --jobs at once."""
-    caller = Make(make, tuple(goals), jobs)
-    farm = planned(caller, run)
-    run.mkdir(parents=True, exist_ok=True)
-    with open(run / LOG, "a") as log:
+def main(goals: list[str], *, make: str = "make") -> None:
+    """Runs make for GOALS, for the run that the environment names."""
+    settings = Settings.read()
+    settings.run.mkdir(parents=True, exist_ok=True)
+    # JOBS is said again: its default, nproc, obeys the OMP_NUM_THREADS that make has set.
+    command = [make, "--silent", "--no-print-directory", f"JOBS={settings.jobs}", *goals]
+    with open(settings.artifacts.log, "a") as log:
         log.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}: make {' '.join(goals)}\n")
-        sys.exit(watch(caller, farm, log))
+        sys.exit(watch(command, planned(settings, goals), log))
 
 
-def planned(caller: Make, run: Path) -> Farm:
+def planned(settings: Settings, goals: list[str]) -> Farm:
     """The jobs that make will run. If it cannot tell, none: make itself will say why."""
+    places = Places(settings.run, settings.store)
     try:
-        known, snapshots = caller.every_job()
-        wanted = caller.wanted(caller.changing(snapshots))
-    except InputError:
-        known = wanted = []
-    return Farm(run, wanted, known, caller.jobs)
+        found = plan(settings)
+        jobs = found.graph.with_needs(name for goal in goals for name in found.graph.goals[goal])
+    except (cli.InputError, KeyError):
+        return Farm(places, [], None, 1)
+    durations = Durations(found.graph, found.state.receipts, settings.artifacts)
+    return Farm(places, found.state.wanted(jobs), durations, settings.jobs)
 
 
-def watch(caller: Make, farm: Farm, log) -> int:
+def environment() -> dict[str, str]:
+    """That of the first make, as if it had not called us: no job server, no level."""
+    kept = {key: value for key, value in os.environ.items() if key not in NOT_THE_CHILDS}
+    flags, dashes, settings = kept.pop("MAKEFLAGS", "").partition(" -- ")
+    words = [word for word in flags.split(" ") if not word.startswith("--jobserver")]
+    return kept | {"MAKEFLAGS": " ".join(words) + dashes + settings}
+
+
+def watch(command: list[str], farm: Farm, log) -> int:
     """Runs make to its end; its exit status."""
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to make as well
     parent = os.getppid()
     make = subprocess.Popen(
-        caller.command(*caller.goals),
-        env=caller.environment(),
+        command,
+        env=environment(),
         stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
@@ -78,7 +89,8 @@ def watch(caller: Make, farm: Farm, log) -> int:
         while view.take(lines, log):
             if os.getppid() != parent:
                 make.terminate()
-            farm.look()
+            for job in farm.look():
+                log.write(f"python -m {' '.join(job.command)}\n")
             live.refresh()
         farm.look()  # at what ended with the last lines
         live.refresh()
@@ -126,12 +138,8 @@ class View:
         return self.open > 0
 
     def line(self, line: str, is_error: bool) -> None:
-        """Shows a line, or notes what it says."""
-        if is_error:
-            self.farm.failure(line)
-        elif self.farm.command(line):
-            return
-        elif line.startswith("["):
+        """Shows a line; of a job's own lines only the last, below."""
+        if not is_error and line.startswith("["):
             self.last = line
             return
         self.console.print(Text(line), soft_wrap=True)
@@ -167,7 +175,7 @@ class View:
 
 def cells(running: Running) -> list:
     """The columns of a running job: name, bar, epochs, GAP so far, speed, time left."""
-    name = f"{running.job.stage} {running.job.name}"
+    name = f"{running.job.stage} {running.job.title}"
     if running.share is None:
         bar = ProgressBar(total=None, width=BAR, pulse=True)
         return [name, bar, "", "", "", clock(time.time() - running.since)]

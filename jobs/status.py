@@ -1,43 +1,48 @@
 """What `make status` prints: per stage what is done, stale and missing; what `make all` would run.
 
-    python -m jobs.status artifacts/small --jobs 2
+    make status PLAN=small
 
-As make itself decides it (jobs/dry_run.py); starts no job and writes nothing. Durations are those
-of jobs that were measured (jobs/durations.py); a plan's seconds are the jobs' sum over --jobs.
+It plans as make does (jobs/plan.py), starts no job and writes no result. Durations are those of
+jobs that were measured (jobs/durations.py); a plan's seconds are the jobs' sum over JOBS.
 """
 
 from collections import Counter
-from pathlib import Path
 
-from jobs.dry_run import Job, Make
 from jobs.durations import Durations, clock
+from jobs.freshness import Freshness
+from jobs.job import Job
+from jobs.plan import Planned, plan
+from jobs.rules import recipe_of
+from jobs.settings import Settings
 from yt8m.base import cli
+from yt8m.base.receipts import commit
 from yt8m.base.tables import table
 
 TITLES = ["stage", "jobs", "done", "stale", "missing", "to do takes about"]
 GOAL = "all"
-QUIET = "report"  # verbs that only gather and print
+QUIET = "report"  # jobs that only gather and print
 SHOWN = 8  # reasons
 
 
-def main(run: Path, *, make: str = "make", jobs: int = 1) -> None:
-    """Prints the state of the run folder RUN; --make: the program; --jobs: how many at once."""
-    caller = Make(make, (GOAL,), jobs)
-    every, snapshots = caller.every_job()
-    changing = caller.changing(snapshots)
-    wanted = [job for job in caller.wanted(changing) if job.stage != QUIET]
-    every = [job for job in every if job.stage != QUIET]
-    durations = Durations(run)
-    expected = {job.target: durations.expected(job) for job in wanted}
-    cli.log("\n".join(table(TITLES, rows(every, wanted, expected))))
-    for line in [*reasons(wanted, changing, every), *conclusion(wanted, expected, jobs)]:
+def main() -> None:
+    """Prints the state of the run that the environment names."""
+    planned = plan(Settings.read())
+    jobs = [job for job in planned.graph.of_goal(GOAL) if job.stage != QUIET]
+    wanted = planned.state.wanted(jobs)
+    durations = Durations(planned.graph, planned.state.receipts, planned.settings.artifacts)
+    expected = {job.name: durations.expected(job) for job in wanted}
+    cli.log("\n".join(table(TITLES, rows(jobs, wanted, expected))))
+    for line in [
+        *reasons(planned.state, jobs),
+        *older(planned.state, jobs),
+        *conclusion(planned, wanted, expected),
+    ]:
         cli.log(line)
 
 
-def rows(every: list[Job], wanted: list[Job], expected: dict) -> list[list[str]]:
+def rows(jobs: list[Job], wanted: list[Job], expected: dict) -> list[list[str]]:
     """A row for each stage; a job that make would run is stale if its file is there."""
-    stages = list(dict.fromkeys(job.stage for job in [*every, *wanted]))
-    total = Counter(job.stage for job in every)
+    total = Counter(job.stage for job in jobs)
     stale = Counter(job.stage for job in wanted if job.target.exists())
     todo = Counter(job.stage for job in wanted)
     return [
@@ -45,13 +50,13 @@ def rows(every: list[Job], wanted: list[Job], expected: dict) -> list[list[str]]
             stage,
             *map(str, (total[stage], total[stage] - todo[stage], stale[stage])),
             str(todo[stage] - stale[stage]),
-            takes([expected[job.target] for job in wanted if job.stage == stage], 1),
+            sum_of([expected[job.name] for job in wanted if job.stage == stage], 1),
         ]
-        for stage in stages
+        for stage in total
     ]
 
 
-def takes(seconds: list[float | None], jobs: int) -> str:
+def sum_of(seconds: list[float | None], jobs: int) -> str:
     """The sum of what is known over `jobs` at once, and how many are not known."""
     known = [value for value in seconds if value is not None]
     unknown = len(seconds) - len(known)
@@ -62,30 +67,47 @@ def takes(seconds: list[float | None], jobs: int) -> str:
     return clock(sum(known) / jobs) + (f" and {unknown} unknown" if unknown else "")
 
 
-def reasons(wanted: list[Job], changing: list[str], every: list[Job]) -> list[str]:
-    """Why the stale are stale: settings that differ, and files newer than what is made of them."""
-    made = {str(job.target) for job in [*wanted, *every]}
-    newer = Counter(
-        path
-        for job in wanted
-        if job.target.exists()
-        for path in job.because
-        if path not in made and path not in changing
+def reasons(state: Freshness, jobs: list[Job]) -> list[str]:
+    """Why jobs whose files are there are made again, most frequent first."""
+    found = Counter(
+        reason
+        for job in jobs
+        if job.name in state.reasons and job.target.exists()
+        for reason in state.reasons[job.name]
+        if not reason.startswith("made again")
     )
-    lines = [f"settings differ: {path}" for path in changing if Path(path).exists()]
-    lines += [f"newer than {count} that use it: {path}" for path, count in newer.items()]
+    lines = [f"{reason} ({count} jobs)" if count > 1 else reason for reason, count in found.items()]
     more = len(lines) - SHOWN
-    return lines[:SHOWN] + ([f"and {more} more such files"] if more > 0 else [])
+    return lines[:SHOWN] + ([f"and {more} more such reasons"] if more > 0 else [])
 
 
-def conclusion(wanted: list[Job], expected: dict, jobs: int) -> list[str]:
+def older(state: Freshness, jobs: list[Job]) -> list[str]:
+    """Which results another commit of the code made; editing code makes nothing stale."""
+    now = commit()
+    found = Counter(
+        state.receipts[job.name].get("commit")
+        for job in jobs
+        if job.name in state.receipts and job.name not in state.reasons
+    )
+    return [
+        f"made by other code: {count} jobs by {other}; the code is now {now}"
+        for other, count in found.items()
+        if now and other and other != now
+    ]
+
+
+def conclusion(planned: Planned, wanted: list[Job], expected: dict) -> list[str]:
     """What the next command does."""
     if not wanted:
         return [f"make {GOAL}: nothing to do"]
-    first = " ".join(wanted[0].command.split())
-    text = takes([expected[job.target] for job in wanted], jobs)
+    slots = planned.settings.jobs
+    text = sum_of([expected[job.name] for job in wanted], slots)
     text = "nothing like them was measured" if text == "unknown" else f"about {text}"
-    return [f"make {GOAL}: {len(wanted)} jobs, {jobs} at once, {text}", f"first: {first}"]
+    first = recipe_of(wanted[0], planned.settings).split("-m ", 1)[1]
+    return [
+        f"make {GOAL}: {len(wanted)} jobs, {slots} at once, {text}",
+        f"first: python -m {first}",
+    ]
 
 
 if __name__ == "__main__":

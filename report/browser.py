@@ -10,7 +10,7 @@ import numpy as np
 
 from report.denoising import clean_labels
 from report.run import FOLD, Run, Sample, drawn, sample, values_at
-from stacking.rows import HOLDOUT, OWN
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
 from yt8m.data.predictions import Predictions, sigmoid
 
 SHOWN = 6  # best classes of each system; and all labels
@@ -23,15 +23,15 @@ def data(run: Run, videos: int) -> dict:
 
     videos: how many are in it, shared by the groups; half of each the worst, the rest a sample.
     """
-    prefixes = [HOLDOUT, OWN] if run.has_holdout else [OWN]
+    prefixes = [HOLDOUT_PREFIX, FOLD_PREFIX] if run.has_holdout else [FOLD_PREFIX]
     share = max(videos // len(prefixes), 1) if videos else 0
     groups, found = [], []
     for prefix in prefixes:
         lines, total = _group(run, prefix, share, len(groups))
         groups.append(
             {
-                "name": "holdout" if prefix == HOLDOUT else f"training, fold {FOLD}",
-                "by": "the export" if prefix == HOLDOUT else "the soft labels",
+                "name": "holdout" if prefix == HOLDOUT_PREFIX else f"training, fold {FOLD}",
+                "by": "the export" if prefix == HOLDOUT_PREFIX else "the soft labels",
                 "total": total,
                 "shown": len(lines),
             }
@@ -50,7 +50,7 @@ def data(run: Run, videos: int) -> dict:
 def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], int]:
     """Videos of a group, the worst first: (videos, how many the group has)."""
     ids = np.array(run.rows(prefix).ids)
-    judged = run.exported if prefix == HOLDOUT else run.stacked
+    judged = run.exported if prefix == HOLDOUT_PREFIX else run.stacked
     mistakes = mistakes_of(judged.align(ids), run.labels_of(ids))
     order = np.argsort(-mistakes, kind="stable")
     worst = order[: (share + 1) // 2]
@@ -60,7 +60,7 @@ def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], 
     chosen = chosen[np.argsort(-mistakes[chosen], kind="stable")]
     if not len(chosen):
         return [], len(ids)
-    student = judged.align(ids[chosen]) if prefix == HOLDOUT else None
+    student = judged.align(ids[chosen]) if prefix == HOLDOUT_PREFIX else None
     lines = _lines(run, sample(run, prefix, chosen), student)
     for line, place in zip(lines, chosen.tolist(), strict=True):
         line |= {"group": number, "mistake": round(float(mistakes[place]), 2)}

@@ -1,11 +1,12 @@
 """Whether one system is better than another: GAP@20 of two files on the same videos.
 
-    python -m report.compare A.csv B.csv RECORDS|STORE [--folds FOLDS.npz --part holdout]
+    python -m report.compare A.csv B.csv RECORDS|STORE [--folds FOLDS --part holdout]
 
-A and B are submissions (VideoId,LabelConfidencePairs) or the .npz predictions of a stage; they are
-joined by id, and videos that only one of them has are left out, and counted. The interval is a
-paired bootstrap over videos (Efron, 1979): both systems are scored on the same resampled videos,
-so that what makes a video hard for both cancels out. The last line printed is one JSON object.
+A and B are submissions (VideoId,LabelConfidencePairs), a stage's predictions (.safetensors) or .npz
+files by numpy of the same arrays: ids, classes, logits. They are joined by id; videos that only one
+of them has are left out, and counted. The interval is a paired bootstrap over videos (Efron, 1979):
+both systems are scored on the same resampled videos, so that what makes a video hard for both
+cancels out. The last line printed is one JSON object.
 """
 
 import json
@@ -13,7 +14,7 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.evaluate import read_labels, read_predictions
+from distill.challenge import read_labels, read_predictions
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.data.predictions import Predictions
@@ -36,7 +37,7 @@ def main(
 ) -> None:
     """Prints GAP@20 of FIRST and SECOND, and the 95 % interval of their difference.
 
-    --folds: a folds.npz (LABELS is its store); --part: holdout, or fold0 to fold4, alone counts.
+    --folds: of folds.assign (LABELS is its store); --part: only holdout, or fold0 to fold4, counts.
     """
     if samples < 1:
         raise InputError(f"--samples {samples}: 1 or more is allowed")
@@ -83,12 +84,12 @@ def rows_of(splits: Splits, part: str) -> np.ndarray:
 
 
 def read(path: Path) -> Predictions:
-    """Predictions from a .npz or a submission."""
-    if path.suffix == ".npz":
+    """Predictions from a .safetensors, a .npz or a submission."""
+    if path.suffix in (".safetensors", ".npz"):
         return Predictions.read(path)
     ids, classes, scores = read_predictions(path)
     if len(set(ids)) < len(ids):
-        raise InputError(f"{path}: an id is there twice")
+        raise InputError(f"{path}: an id appears twice")
     classes = np.where(classes < 0, 65535, classes).astype(np.uint16)  # no class has this number
     return Predictions(np.array([video.encode() for video in ids]), classes, scores, str(path))
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base import cli
-from yt8m.base.arrays import open_npz
+from yt8m.base.arrays import open_arrays
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, write_json
 from yt8m.data.predictions import Predictions
@@ -23,14 +23,14 @@ from yt8m.records.labels import Labels
 
 
 def main(run: Path) -> None:
-    """Compares RUN/stacking/soft_labels.npz with RUN/records/clean_labels.npz."""
-    if not (run / "records" / "clean_labels.npz").is_file():
+    """Compares RUN/stacking/soft_labels.safetensors with RUN/records/clean_labels.safetensors."""
+    if not (run / "records" / "clean_labels.safetensors").is_file():
         raise InputError(f"{run}: no clean labels; only generated records have them; `make demo`")
     store = Store(run / "store")
-    rows = Splits.read(run / "folds.npz", store.ids).training
+    rows = Splits.read(run / "folds.safetensors", store.ids).training
     ids, noisy = store.ids[rows], store.labels.take(rows)
-    clean = clean_labels(run / "records" / "clean_labels.npz", ids)
-    soft = Predictions.read(run / "stacking" / "soft_labels.npz").align(ids)
+    clean = clean_labels(run / "records" / "clean_labels.safetensors", ids)
+    soft = Predictions.read(run / "stacking" / "soft_labels.safetensors").align(ids)
     found = compare(soft, noisy, clean)
     write_json(run / "denoising.json", found)
     log(
@@ -45,7 +45,7 @@ def main(run: Path) -> None:
 
 def clean_labels(path: Path, ids: np.ndarray) -> Labels:
     """The hidden clean labels of videos, aligned by id."""
-    arrays = open_npz(path)
+    arrays = open_arrays(path)
     labels = Labels(arrays["indptr"], arrays["indices"].astype(np.uint16))
     return labels.take(row_finder(arrays["ids"], path)(ids))
 

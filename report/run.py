@@ -12,7 +12,7 @@ import numpy as np
 
 from report.summary import refitted
 from stacking.features import lookup
-from stacking.rows import HOLDOUT, OWN, Rows, read_models
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions, sigmoid
@@ -21,7 +21,7 @@ from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 FOLD = 0
-EXPORTED = "evaluation_predictions.npz"
+EXPORTED = "evaluation_predictions.safetensors"
 
 
 class Run:
@@ -31,7 +31,7 @@ class Run:
     def __init__(self, folder: Path, store: Path):
         """InputError when a file is missing."""
         self.folder, self.store = folder, Store(store)
-        self.splits = Splits.read(folder / "folds.npz", self.store.ids)
+        self.splits = Splits.read(folder / "folds.safetensors", self.store.ids)
         self.models = read_models(folder / "first_level" / "models.txt")
         self.summary = read_json(folder / "summary.json")
         self.stack = read_json(folder / "stacking" / "report.json")
@@ -97,16 +97,18 @@ class Run:
     @cached_property
     def stacked(self) -> Predictions:
         """The stack's predictions of fold FOLD and the holdout, by the booster that saw neither."""
-        return Predictions.read(self.folder / "stacking" / f"fold{FOLD}" / "predictions.npz")
+        return Predictions.read(
+            self.folder / "stacking" / f"fold{FOLD}" / "predictions.safetensors"
+        )
 
     @cached_property
     def clean(self) -> Path | None:
         """The hidden clean labels, which generated records alone have."""
-        path = self.folder / "records" / "clean_labels.npz"
+        path = self.folder / "records" / "clean_labels.safetensors"
         return path if path.is_file() else None
 
     def rows(self, prefix: str) -> Rows:
-        """The candidates of fold FOLD (OWN) or of the holdout (HOLDOUT), memory-mapped."""
+        """The candidates of fold FOLD or, with HOLDOUT_PREFIX, of the holdout; memory-mapped."""
         return Rows.open(self.folder / "stacking" / f"fold{FOLD}" / "rows", prefix)
 
     def labels_of(self, ids: np.ndarray) -> Labels:
@@ -131,7 +133,7 @@ class Sample:
 
 def prefix_of(run: Run) -> str:
     """The group that figures of the ensemble are from: the holdout, or else fold FOLD."""
-    return HOLDOUT if run.has_holdout else OWN
+    return HOLDOUT_PREFIX if run.has_holdout else FOLD_PREFIX
 
 
 def source_of(run: Run, videos: int, versions: bool = True) -> str:

@@ -1,7 +1,7 @@
 """What the stack must beat: the mean and the best non-negative weighted mean of the models.
 
 Both act on logits at the stack's candidates. The weights for fold k are fitted by log-loss to the
-out-of-fold rows of the other folds, so they know as much as booster k does.
+out-of-fold rows of the other folds: they know as much as booster k does.
 
 m models, M candidates, n videos.
 """
@@ -11,14 +11,14 @@ from pathlib import Path
 import numpy as np
 from scipy.optimize import minimize
 
-from stacking.candidates import ranked
-from stacking.rows import Rows
+from stacking.candidates import sort_by_logit
+from stacking.table import Rows
 from yt8m.base.arrays import let_go
 from yt8m.data.predictions import Predictions, sigmoid, to_fill
 from yt8m.data.splits import uniform
 
-FIT_VIDEOS = 4000  # a fold; m + 1 numbers are fitted
-SAMPLED = 256  # of them, read at a time
+FIT_VIDEOS = 4000  # of each fold; m + 1 numbers are fitted
+SAMPLED = 256  # videos read at a time
 
 
 def weighted_mean(
@@ -29,7 +29,7 @@ def weighted_mean(
     for start in range(0, len(rows.ids), chunk_videos):
         chunk = slice(start, start + chunk_videos)
         mean = rows.features[chunk][:, :, : len(weights)] @ weights + np.float32(bias)
-        found.classes[chunk], found.logits[chunk] = ranked(rows.classes[chunk], mean)
+        found.classes[chunk], found.logits[chunk] = sort_by_logit(rows.classes[chunk], mean)
         let_go()
     return found
 
@@ -39,13 +39,13 @@ def sample(rows: Rows, num_models: int, salt: str):
     order = np.argsort(uniform(rows.ids, salt), kind="stable")[:FIT_VIDEOS]
     videos = np.sort(order)
     logits = []
-    for some in np.array_split(videos, len(videos) // SAMPLED + 1):  # from all over a large file
-        logits.append(rows.features[some][:, :, :num_models].reshape(-1, num_models))
+    for part in np.array_split(videos, len(videos) // SAMPLED + 1):  # all over the file
+        logits.append(rows.features[part][:, :, :num_models].reshape(-1, num_models))
         let_go()
     return np.concatenate(logits), rows.labels[videos].reshape(-1)
 
 
-def fitted_weights(samples) -> tuple[np.ndarray, float]:
+def fit_weights(samples) -> tuple[np.ndarray, float]:
     """Weights >= 0 (m,) and bias of the weighted mean of logits with the least log-loss."""
     logits = np.concatenate([part[0] for part in samples])
     labels = np.concatenate([part[1] for part in samples]).astype(np.float32)

@@ -1,7 +1,7 @@
 """Candidates: the classes of a video that several sparse top lists together find likeliest.
 
-Used to choose the stack's rows (over models) and to average predictions (over folds). A class that
-is absent from a list counts with the list's last value, the upper bound of what it can be.
+They are the stack's rows (lists of the models), and the average of predictions (lists of the
+folds). A class that is absent from a list counts with the list's last value, its upper bound.
 
 n videos of a chunk, K entries of a list, C classes, M entries kept.
 """
@@ -19,14 +19,14 @@ RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first p
 
 
 def votes_of(logits: np.ndarray, rank_by: RankBy) -> np.ndarray:
-    """What a list (n, K), descending logits, says of its entries: float32 (n, K), descending."""
+    """The vote of a list for each of its entries: descending logits -> votes, float32 (n, K)."""
     if rank_by == "rank":
         places = np.arange(logits.shape[1], dtype=np.float32)
         return np.broadcast_to(1 / (RANK_OFFSET + places), logits.shape)
     return sigmoid(logits) if rank_by == "probability" else np.asarray(logits, np.float32)
 
 
-def pooled(lists, rank_by: RankBy, num_classes: int, keep: int):
+def pool(lists, rank_by: RankBy, num_classes: int, keep: int):
     """The `keep` best classes by the mean vote of the lists, best first; ties by class.
 
     lists: (classes (n, K), logits (n, K) descending) pairs; every K >= keep, each may differ.
@@ -45,7 +45,7 @@ def pooled(lists, rank_by: RankBy, num_classes: int, keep: int):
         listed[at] = True
     keys = _sorted_keys(above, np.flatnonzero(listed), n, num_classes)[:, :keep]
     if keys.shape[1] < keep or (n and keys[:, -1].max() == _NOTHING):
-        raise AssertionError(f"lists shorter than the {keep} classes to keep")
+        raise AssertionError(f"a list is shorter than the {keep} classes to keep")
     bits = ~(keys >> np.uint64(16)).astype(np.uint32)
     scores = (bits.view(np.float32) + floor) / np.float32(len(lists))
     return (keys & np.uint64(0xFFFF)).astype(np.uint16), scores
@@ -73,26 +73,26 @@ def _sorted_keys(above: np.ndarray, listed: np.ndarray, n: int, num_classes: int
     return keys
 
 
-def averaged(
+def average(
     parts: list[Predictions], num_classes: int, most: int | None = None, folder: Path | None = None
 ) -> Predictions:
     """The mean probabilities, as logits, of predictions of the same ids: their `most` best.
 
-    folder: where they are kept until they are let go of; in memory, if None.
+    Kept in `folder`, or in memory if it is None.
     """
     width = min(part.classes.shape[1] for part in parts)
     found = to_fill(parts[0].ids, min(most or width, width), folder)
     for start in range(0, len(found.ids), CHUNK):
         chunk = slice(start, start + CHUNK)
         lists = [(part.classes[chunk], part.logits[chunk]) for part in parts]
-        classes, means = pooled(lists, "probability", num_classes, found.classes.shape[1])
+        classes, means = pool(lists, "probability", num_classes, found.classes.shape[1])
         inside = means.clip(1e-7, 1 - 1e-7)
         found.classes[chunk], found.logits[chunk] = classes, np.log(inside / (1 - inside))
         let_go()
     return found
 
 
-def ranked(classes: np.ndarray, logits: np.ndarray):
-    """The same entries (n, M) with logits descending, equal ones in their order."""
+def sort_by_logit(classes: np.ndarray, logits: np.ndarray):
+    """The same entries (n, M) with descending logits; equal ones keep their order."""
     order = np.argsort(-logits, axis=1, kind="stable")
     return np.take_along_axis(classes, order, 1), np.take_along_axis(logits, order, 1)

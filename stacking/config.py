@@ -1,25 +1,18 @@
-"""Settings of the stacking stage.
-
-    python -m stacking.config stacking/configs/PLAN.toml CONFIG.json
-
-writes the resolved settings, rewriting the file only when a value changed.
-"""
+"""Settings of the stacking stage: configs/<plan>.toml states differences from these defaults."""
 
 import difflib
-from pathlib import Path
 from typing import Literal
 
 from pydantic import Field
 
-from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.config import Config, read_toml, write_snapshot
+from yt8m.base.config import Config
 
 RankBy = Literal["probability", "logit", "rank"]
 
 
 class Booster(Config):
-    """What LightGBM is told. Defaults suit tens of thousands of videos."""
+    """Settings of LightGBM. Defaults suit tens of thousands of videos."""
 
     objective: Literal["cross_entropy", "binary"] = "cross_entropy"
     max_rounds: int = Field(800, ge=1)
@@ -32,29 +25,29 @@ class Booster(Config):
     bagging_fraction: float = Field(1.0, gt=0, le=1)
     max_bin: int = Field(255, ge=3)
     quantised: bool = False  # gradients in few bits: about a quarter less time
-    # Of more rows a booster learns from those of a sample of the videos: LightGBM holds 40 bytes of
-    # each row, and up to one of each column (two with max_bin > 256). 100 columns: at most 7 GB.
+    # Above this a booster learns from a sample of the videos. LightGBM takes 40 bytes a row, and up
+    # to 1 byte a cell (2 with max_bin > 256): at most 7 GB with 100 columns.
     most_rows: int = Field(50_000_000, ge=1000)
-    extra: dict[str, bool | int | float | str] = {}  # further LightGBM parameters, by their names
+    extra: dict[str, bool | int | float | str] = {}  # other LightGBM parameters, by name
 
 
 class Stacking(Config):
     """One plan's stack."""
 
     candidates: int = Field(40, ge=1)  # a video; fewer where the models list fewer
-    rank_by: RankBy = "probability"  # what the candidates are chosen and ordered by
-    neighbours: int = Field(10, ge=1)  # strongest candidates that speak for or against the others
+    rank_by: RankBy = "probability"  # chooses and orders the candidates
+    neighbours: int = Field(10, ge=1)  # strongest candidates: evidence for or against others
     smoothing: float = Field(2.0, gt=0)  # pseudo-videos added to counts of label pairs
     inner_fraction: float = Field(0.1, gt=0, lt=1)  # of a booster's videos, for early stopping
     seed: int = Field(0, ge=0)
-    # Memory: a video of a chunk takes about 8 bytes a class and 16 bytes a (candidate, feature);
-    # larger chunks leave the cache and are slower.
+    # A video of a chunk takes about 8 bytes a class and 16 bytes a (candidate, feature). Larger
+    # chunks do not fit the cache and are slower.
     chunk_videos: int = Field(256, ge=1)
     booster: Booster = Booster()
 
 
 def parameters(config: Stacking, threads: int) -> dict:
-    """LightGBM parameters. InputError for one in `extra` that it does not know or that we set."""
+    """LightGBM's parameters. InputError when one in `extra` is unknown or set by this stage."""
     booster = config.booster
     ours = {
         "objective": booster.objective,
@@ -81,7 +74,7 @@ def parameters(config: Stacking, threads: int) -> dict:
 
 
 def check_extra(extra: dict, ours) -> None:
-    """LightGBM itself only warns of a misspelt parameter, and not even that when quiet."""
+    """Refuses misspelt parameters: LightGBM only warns of them, and when quiet not even that."""
     if not extra:
         return
     from lightgbm.basic import _ConfigAliases  # slow to import
@@ -101,15 +94,9 @@ def check_extra(extra: dict, ours) -> None:
             )
 
 
-def main(toml: Path, out: Path) -> None:
-    """Resolves a TOML of settings into OUT (JSON), which changes only when a value does."""
-    config = read_toml(toml, Stacking)
+def check_booster(config: Stacking, where) -> None:
+    """InputError when [booster] says what LightGBM does not know."""
     try:
         parameters(config, threads=1)
     except InputError as error:
-        raise InputError(f"{toml}: {error}") from error
-    write_snapshot(out, config)
-
-
-if __name__ == "__main__":
-    cli.run(main)
+        raise InputError(f"{where}: {error}") from error

@@ -1,7 +1,7 @@
 """Features of (video, candidate) rows that need no labels: scores, agreement, ranks, margins.
 
-A class absent from a model's top K gets that video's K-th logit of that model: what is known of
-it is that it is no larger.
+A class that is absent from a model's top K gets that model's K-th logit of the video: its logit is
+at most that.
 
 n videos of a chunk, m models, K entries of a list, M candidates, C classes.
 """
@@ -24,7 +24,7 @@ AGREEMENT = (
     "probability_total",  # the video's sum over candidates: how many labels it seems to have
 )
 PLACES = (1, 2, 3, 5, 10, 20)
-OF_VIDEO = (  # alike for all candidates of a video: how sure the models are of it
+OF_VIDEO = (  # the same for all candidates of a video: how sure the models are
     *(f"logit_{place}" for place in PLACES),  # the largest mean logit, the second, ...
     "probability_top5",
     "over_half",  # candidates with a mean probability above a half
@@ -53,15 +53,17 @@ def features(lists, classes: np.ndarray, num_classes: int, context: dict) -> np.
 
 
 def lookup(lists, classes: np.ndarray, num_classes: int):
-    """Every model's logit of every candidate, float32 (m, n, M), and the counts of models that have
-    it in their top 5 and top 20, (n, M) each."""
+    """Looks up every model's logit of every candidate: float32 (m, n, M).
+
+    Also returns how many models have it in their top 5 and in their top 20, (n, M) each.
+    """
     n, width = classes.shape
     first = np.arange(n)[:, None] * num_classes
     starts = np.arange(n)[:, None] * (width + 1)
-    place = np.zeros(n * num_classes, np.int16)  # 1 + position among the candidates; 0 = is none
+    place = np.zeros(n * num_classes, np.int16)  # 1 + position among the candidates; 0: absent
     place[first + classes] = np.arange(1, width + 1)
     logits = np.empty((len(lists), n, width), np.float32)
-    tops = np.zeros((2, n, width + 1), np.float32)  # column 0 collects what is no candidate
+    tops = np.zeros((2, n, width + 1), np.float32)  # column 0 collects other classes
     found = np.empty((n, width + 1), np.float32)
     for index, (list_classes, list_logits) in enumerate(lists):
         at = starts + place.take(first + list_classes)

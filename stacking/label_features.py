@@ -1,9 +1,9 @@
 """Features that come from labels of other videos: priors, and what implies what.
 
-They may know no label of the video itself, and a booster may know none of the fold it predicts. So
-rows of fold j have one variant for each booster k, from the labels of all folds but j and k.
+They may not know the labels of the video itself, and a booster may not know those of the fold that
+it predicts. So rows of fold j have one variant for each booster k, from all folds but j and k.
 
-N videos, M candidates, k of them that speak for or against the others, C classes, L = 8 columns.
+N videos, M candidates, the k strongest of them (neighbours), C classes, L = 8 columns.
 The table of pairs takes 4 C^2 bytes (60 MB at 3862 classes).
 """
 
@@ -14,14 +14,14 @@ from scipy import sparse
 
 from yt8m.records.labels import Labels
 
-BLOCK = 1 << 16  # videos of which pairs are counted at a time
+BLOCK = 1 << 16  # videos whose pairs are counted at a time
 NAMES = (
     "prior",  # log-odds of the class
     "lift",  # sum over the k strongest candidates of probability x log lift
-    "lift_least",  # the least term of that sum: what speaks against the class most
+    "lift_least",  # the least term of that sum: the strongest evidence against the class
     "implied",  # largest probability x P(class | candidate)
-    "supported",  # sum of probability x P(candidate | class): what goes with the class is there
-    "contradicted",  # sum of (1 - probability) x P(candidate | class): or it is not
+    "supported",  # sum of probability x P(candidate | class): its companions are likely
+    "contradicted",  # sum of (1 - probability) x P(candidate | class): they are unlikely
     "given_best",  # P(class | the best other candidate)
     "lift_best",  # log lift of the class and the best other candidate
 )
@@ -29,9 +29,9 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Statistics:
-    """Of `videos` videos: how many have a class, counts (C,), and two classes, pairs (C, C).
+    """How many of `videos` videos have a class, counts (C,), and two, pairs (C, C); float32.
 
-    `smoothing` s: that many videos are added to a pair as if its labels were independent. Float32.
+    smoothing s: adds s videos to each pair, as if its labels were independent.
     """
 
     videos: int
@@ -41,14 +41,14 @@ class Statistics:
 
 
 def statistics(labels: Labels, rows: np.ndarray, num_classes: int, smoothing: float) -> Statistics:
-    """Counts of the classes of some rows of the labels, and of pairs of them."""
+    """Counts the classes, and the pairs of classes, of some rows of the labels."""
     pairs = sparse_pairs(labels, rows, num_classes).toarray(order="C")
     counts = labels.class_counts(num_classes, rows).astype(np.float32)
     return Statistics(max(len(rows), 1), counts, pairs, smoothing)
 
 
 def sparse_pairs(labels: Labels, rows: np.ndarray, num_classes: int) -> sparse.csr_matrix:
-    """Of some rows, how many have both classes: float32 (C, C). Counted BLOCK at a time."""
+    """How many of some rows have both classes: float32 (C, C)."""
     pairs = sparse.csr_matrix((num_classes, num_classes), dtype=np.float32)
     for start in range(0, len(rows), BLOCK):
         part = labels.take(rows[start : start + BLOCK])
@@ -63,8 +63,8 @@ def label_features(
 ) -> np.ndarray:
     """Columns of NAMES: float32 (n, M, 8).
 
-    classes: candidates (n, M), best first; probability: their mean probabilities (n, M). The
-    strongest `neighbours` candidates other than the row's own speak for or against it.
+    classes: candidates (n, M), best first; probability: their mean probabilities (n, M). Evidence
+    for or against a row's class comes from the `neighbours` best candidates other than its own.
     """
     wide = classes.astype(np.int64)
     first = wide[:, : min(neighbours, wide.shape[1])]  # (n, k)
@@ -94,6 +94,6 @@ def label_features(
 
 
 def _of_best_other(table: np.ndarray) -> np.ndarray:
-    """Of (n, k, M) what the best candidate says, of the best one itself the second: (n, M)."""
+    """(n, k, M) -> (n, M): the values of the best candidate; for itself, of the second best."""
     second = table[:, min(1, table.shape[1] - 1), :1]
     return np.concatenate([second, table[:, 0, 1:]], axis=1)

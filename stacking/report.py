@@ -1,13 +1,16 @@
-"""The stack's figures beside what it must beat.
+"""The stack's figures beside those of what it must beat.
 
-    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS.npz OUT.json
+    python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS OUT.json
 
-Every system is scored alike: `gap_oof` pools all training videos, each predicted without its fold
-(`gap_folds` one by one); `gap_holdout` averages the probabilities of the five folds' versions;
-`gap_holdout_single` is the mean of the five alone; `bce_oof` is the binary cross-entropy of the
-kept logits (a lower bound, metrics.cross_entropy). Null without a holdout. GAP is GAP@20, of
-logits in float16, as all predictions are. Beside it
-holdout/<system>.npz has the averaged predictions of the stack and of each member.
+Every system is scored alike, by GAP@20 of float16 logits:
+
+    gap_oof              all training videos, each predicted without its fold
+    gap_folds            the same, fold by fold
+    gap_holdout          the average of the five versions' probabilities; null without a holdout
+    gap_holdout_single   the mean GAP of the five versions
+    bce_oof              binary cross-entropy of the kept logits (a lower bound)
+
+holdout/<system>.safetensors has the averaged predictions of the stack and of each member.
 """
 
 import math
@@ -16,11 +19,10 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
-from stacking.candidates import averaged
+from stacking.booster import read_booster
+from stacking.candidates import average
 from stacking.config import Stacking
-from stacking.predict import read_booster
-from stacking.rows import HOLDOUT, OWN, Rows, read_models
-from stacking.soft_labels import fold_predictions
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, fold_predictions, read_models
 from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
@@ -32,7 +34,7 @@ from yt8m.records.labels import Labels
 from yt8m.training.metrics import cross_entropy, gap
 
 FOLDS = range(NUM_FOLDS)
-TOP = 20  # what GAP@20 looks at
+TOP = 20  # classes that GAP@20 counts
 
 
 def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path) -> None:
@@ -43,15 +45,15 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     stacking = run / "stacking"
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
-    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.npz")}
+    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
     for name in names:
         folder = run / "first_level" / name
-        parts = [Predictions.read(folder / f"fold{k}" / "predictions.npz") for k in FOLDS]
-        scored = truth.score(parts, out.parent / "holdout" / f"{name}.npz")
-        figures["members"][name] = scored | {"gain": gains[name]}
+        parts = [fold_predictions(folder, k) for k in FOLDS]
+        own = truth.score(parts, out.parent / "holdout" / f"{name}.safetensors")
+        figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
     for name in ("stack", "weighted_mean", "mean"):
@@ -73,15 +75,17 @@ class Truth:
         self.pooled = store.labels.take(np.concatenate(rows[:-1]), folder)
 
     def score(self, parts: list[Predictions], out: Path) -> dict:
-        """Figures of a system whose version k predicts fold k and the holdout; writes OUT, the five
-        versions' mean probabilities on the holdout, as logits of the 20 best."""
+        """Figures of a system whose version k predicts fold k and the holdout.
+
+        Writes OUT: the versions' mean probabilities on the holdout, as logits of the 20 best.
+        """
         own = [parts[k].align(self.ids[k], self.folder) for k in FOLDS]
         return self.figures(own, [part.align(self.ids[-1], self.folder) for part in parts], out)
 
     def figures(
         self, own: list[Predictions], rest: list[Predictions], out: Path | None = None
     ) -> dict:
-        """The same from predictions of just each fold, and of the holdout."""
+        """The same from predictions of each fold (own) and of the holdout (rest)."""
         losses = [
             cross_entropy(part.classes, part.logits, self.labels[k], self.classes) * len(part.ids)
             for k, part in enumerate(own)
@@ -89,12 +93,12 @@ class Truth:
         ]
         singles, holdout = [_gap(part, self.labels[-1]) for part in rest], None
         if len(self.ids[-1]):
-            mean = averaged(rest, self.classes, TOP, self.folder)
+            mean = average(rest, self.classes, TOP, self.folder)
             holdout = _gap(mean, self.labels[-1])
             if out is not None:
                 mean.write(out)
         return {
-            "gap_oof": _gap(together(own, self.folder), self.pooled),
+            "gap_oof": _gap(concatenate(own, self.folder), self.pooled),
             "bce_oof": sum(losses) / len(self.pooled) if losses else None,
             "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
             "gap_holdout": holdout,
@@ -102,8 +106,8 @@ class Truth:
         }
 
 
-def together(parts: list[Predictions], folder: Path) -> Predictions:
-    """The videos of all parts, with their 20 best classes, kept in `folder`."""
+def concatenate(parts: list[Predictions], folder: Path) -> Predictions:
+    """The videos of all parts with their 20 best classes; kept in `folder`."""
     width = min(TOP, *(part.classes.shape[1] for part in parts))
     pool, start = to_fill(np.concatenate([part.ids for part in parts]), width, folder), 0
     for part in parts:
@@ -116,13 +120,13 @@ def together(parts: list[Predictions], folder: Path) -> Predictions:
 def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) -> dict:
     """Figures of the mean of the models' logits and of the fitted weighted mean."""
     folders = [stacking / f"fold{k}" / "rows" for k in FOLDS]
-    own = [Rows.open(folder, OWN) for folder in folders]
-    rest = [Rows.open(folder, HOLDOUT) for folder in folders]
+    own = [Rows.open(folder, FOLD_PREFIX) for folder in folders]
+    rest = [Rows.open(folder, HOLDOUT_PREFIX) for folder in folders]
     count = len(names)
     samples = [baselines.sample(rows, count, f"weights {settings.seed}") for rows in own]
     even = [(np.full(count, 1 / count, np.float32), 0.0)] * NUM_FOLDS
     fitted = [
-        baselines.fitted_weights([part for j, part in enumerate(samples) if j != k]) for k in FOLDS
+        baselines.fit_weights([part for j, part in enumerate(samples) if j != k]) for k in FOLDS
     ]
     figures = {}
     for system, weights in (("mean", even), ("weighted_mean", fitted)):
@@ -152,7 +156,7 @@ def importance(stacking: Path) -> dict[str, float]:
 
 
 def costs(stacking: Path) -> dict:
-    """Rows, seconds, rounds and the candidates' recall, from what the other verbs noted."""
+    """Rows, seconds, rounds and the candidates' recall, as the other verbs reported them."""
     rows = [read_json(stacking / f"fold{k}" / "rows" / "rows.json") for k in FOLDS]
     trained = [read_json(stacking / f"fold{k}" / "train.json") for k in FOLDS]
     found, total = (sum(part[key] for part in rows) for key in ("labels_found", "labels"))

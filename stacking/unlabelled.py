@@ -1,10 +1,11 @@
-"""The videos of UNLABELLED as the booster of one fold predicts them: as stacking.rows and .predict
-do the holdout, but chunk by chunk, with no rows on disk; there may be more of them than of others.
+"""Predicts the videos of UNLABELLED by the booster of one fold.
 
-    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS.npz OUT.npz \
+    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
-ROWS: the rows of that fold, which say what the booster's columns are.
+It does what stacking.rows and stacking.predict do for the holdout, but chunk by chunk and without
+rows on disk, for there may be many such videos. ROWS: the rows of that fold, which name the
+booster's columns.
 """
 
 import time
@@ -12,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
+from stacking.booster import predict_candidates, read_booster_for
 from stacking.config import Stacking
 from stacking.label_features import label_features
-from stacking.predict import booster_of, scored
-from stacking.rows import described, find_lists, known_labels
+from stacking.writer import Lists, RowWriter, find_lists
 from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import log
@@ -42,15 +43,17 @@ def main(
     """Predicts the unlabelled videos by the models and the booster that never saw fold FOLD."""
     started = time.monotonic()
     settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
-    booster, data = booster_of(model, rows), Store(store)
+    booster, data = read_booster_for(model, about, rows), Store(store)
     videos, splits = joined(data, Splits.read(folds, data.ids))
-    paths = [run / "first_level" / m / f"fold{fold}" / "unlabelled.npz" for m in about["models"]]
-    known = known_labels(videos, splits, settings, fold)
+    paths = [
+        run / "first_level" / m / f"fold{fold}" / "unlabelled.safetensors" for m in about["models"]
+    ]
+    writer = RowWriter(videos, splits, settings, "frames" in about["features"])
+    known = writer.known_labels(fold)
     with working_in(out.parent):
         lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]
-        own = splits.unlabelled
-        found = to_fill(videos.ids[own], about["candidates"], out.parent)
-        fill(found, booster, lists, videos, own, settings, about, known, threads)
+        found = to_fill(videos.ids[splits.unlabelled], about["candidates"], out.parent)
+        fill(found, writer, lists, booster, about, known, threads)
         found.write(out)
     log(
         f"[stack fold{fold}] {len(found.ids):,} unlabelled videos predicted in "
@@ -59,18 +62,21 @@ def main(
 
 
 def fill(
-    found: Predictions, booster, lists, store, rows, settings, about: dict, known, threads
+    found: Predictions, writer: RowWriter, lists: Lists, booster, about: dict, known, threads: int
 ) -> None:
-    """Fills in the predictions of store rows. about: of the booster's columns, from rows.json;
-    known: Statistics of labels that the booster may know."""
-    keep, column = about["candidates"], about["features"].index("probability_mean")
-    frames = "frames" in about["features"]
-    for chunk, candidates, values in described(lists, store, rows, settings, keep, frames):
+    """Fills in the predictions of the unlabelled videos.
+
+    about: rows.json, which names the booster's columns; known: Statistics of the labels that the
+    booster may know.
+    """
+    column, rows = about["features"].index("probability_mean"), writer.splits.unlabelled
+    for chunk, classes, values in writer.chunks(lists, rows, about["candidates"]):
         mean = values[:, :, column]
-        from_labels = label_features(known, candidates, mean, settings.neighbours)
+        from_labels = label_features(known, classes, mean, writer.settings.neighbours)
         matrix = np.concatenate([values, from_labels], axis=2)
         matrix = matrix.reshape(-1, matrix.shape[2])
-        found.classes[chunk], found.logits[chunk] = scored(booster, candidates, matrix, threads)
+        best = predict_candidates(booster, classes, matrix, threads)
+        found.classes[chunk], found.logits[chunk] = best
         let_go()
 
 

@@ -32,13 +32,13 @@ def pytest_make_parametrize_id(val, argname):
 
 @pytest.fixture(scope="session")
 def data_set(tmp_path_factory):
-    """A folder with `records` (video and frame level), `store` and `folds.npz`: 400 videos."""
+    """A folder with `records` (video, frame level), `store` and `folds.safetensors`: 400 videos."""
     root = tmp_path_factory.mktemp("data_set")
     synthetic.main(
         root / "records", videos=400, classes=30, rgb=24, audio=8, frames=True, shards=3, seed=1
     )
     decode.main(root / "records", root / "store", jobs=1)
-    assign.main(root / "store", root / "folds.npz", holdout=0.2)
+    assign.main(root / "store", root / "folds.safetensors", holdout=0.2)
     return root
 
 
@@ -59,7 +59,7 @@ def fresh(data_set, tmp_path):
 @pytest.fixture
 def splits(data_set, store):
     """The folds of `store`."""
-    return Splits.read(data_set / "folds.npz", store.ids)
+    return Splits.read(data_set / "folds.safetensors", store.ids)
 
 
 @pytest.fixture(scope="session")

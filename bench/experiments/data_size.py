@@ -2,7 +2,7 @@
 
     python -m bench.experiments.data_size bench/experiments/zoo_configs/data_size \
         artifacts/small/store \
-        artifacts/small/folds.npz OUT
+        artifacts/small/folds.safetensors OUT
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained on so many of the
 videos outside fold 0 and the holdout, by a hash of their ids: a smaller set is part of a larger
@@ -53,7 +53,7 @@ def main(
     subsets = nested(Splits.read(folds, data.ids), data.ids, sizes)
     found: dict[str, dict[int, dict]] = {}
     for count, splits in subsets.items():
-        chosen = out / str(count) / "folds.npz"
+        chosen = out / str(count) / "folds.safetensors"
         splits.write(chosen, data.ids)
         for name, model in models.items():
             for title, config in variants(name, model, splits.others(FOLD), steps).items():

@@ -1,7 +1,7 @@
 """How much of a student's figure on a fold is leak (docs/distill.md, "The leak").
 
-    python -m bench.experiments.leak artifacts/small/store artifacts/small/folds.npz \
-        artifacts/small/stacking/soft_labels.npz OUT
+    python -m bench.experiments.leak artifacts/small/store artifacts/small/folds.safetensors \
+        artifacts/small/stacking/soft_labels.safetensors OUT
 
 One network learns from the videos outside fold 0: from their labels, from half labels and half soft
 labels, from soft labels alone. The soft labels are out-of-fold predictions: none comes from a model
@@ -15,7 +15,7 @@ from bench.experiments.network import predicted
 from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from first_level.config import ModelConfig
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.base.tables import table
 from yt8m.data.splits import Splits
@@ -33,7 +33,7 @@ def main(
     store: Path, folds: Path, soft_labels: Path, out: Path, *, threads: int = 1, seed: int = 0
 ) -> None:
     """Trains the three networks and prints their GAP@20 on fold 0 and on the holdout."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     data = Store(store)
     splits = Splits.read(folds, data.ids)
     rows = []

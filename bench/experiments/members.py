@@ -33,7 +33,7 @@ def main(
 ) -> None:
     """Trains a booster for each set of members. --no-each leaves out "all but one"."""
     data = Store(store)
-    splits = Splits.read(run / "folds.npz", data.ids)
+    splits = Splits.read(run / "folds.safetensors", data.ids)
     lines = []
     with working_in(out):
         for title, members in (named(run, sets) if sets else chosen(run, each)).items():
@@ -91,11 +91,11 @@ def measured(
         return read_json(out / "result.json")
     out.mkdir(exist_ok=True)
     (out / "models.txt").write_text("".join(f"{name}\n" for name in sorted(members)))
-    settings, folds = run / "stacking" / "config.json", run / "folds.npz"
+    settings, folds = run / "stacking" / "config.json", run / "folds.safetensors"
     for k in range(NUM_FOLDS):
         to = out / f"fold{k}" / "rows"
         rows.main(settings, out / "models.txt", run, store, folds, to, fold=k)
-    booster, found = out / "model.txt", out / "predictions.npz"
+    booster, found = out / "model.txt", out / "predictions.safetensors"
     train.main(settings, out, booster, fold=FOLD, threads=threads)
     own = out / f"fold{FOLD}" / "rows"
     predict.main(settings, own, booster, found, fold=FOLD, threads=threads)

@@ -21,8 +21,8 @@ from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from report.denoising import clean_labels, compare
 from stacking import soft_labels
-from stacking.candidates import averaged
-from yt8m.base import cli
+from stacking.candidates import average
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.base.tables import shown, table
@@ -56,7 +56,7 @@ def main(
     cells = parsed(levels)
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: 1 or more is allowed")
-    cli.set_threads(1)
+    processor.set_threads(1)
     with working_in(out):
         found = {
             cell: [measured(out, *cell, videos, classes, seed) for seed in range(seeds)]
@@ -116,12 +116,15 @@ class Scores:
 
     def labels_of(self, part: np.ndarray) -> tuple[Labels, Labels]:
         """(clean, noisy) labels of store rows."""
-        path = self.run / "records" / "clean_labels.npz"
+        path = self.run / "records" / "clean_labels.safetensors"
         return clean_labels(path, self.store.ids[part]), self.store.labels.take(part)
 
     def all(self, precision: float, recall: float, seed: int) -> dict:
         """Every figure of the cell."""
-        soft, own = self.run / "stacking" / "soft_labels.npz", self.run / "own_soft_labels.npz"
+        soft, own = (
+            self.run / "stacking" / "soft_labels.safetensors",
+            self.run / "own_soft_labels.safetensors",
+        )
         parts = self.run / "first_level" / NETWORK
         soft_labels.out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)
@@ -152,13 +155,13 @@ class Scores:
         folders = self.run / "stacking", self.run / "stacking" / "holdout"
         versions = [soft_labels.fold_predictions(folders[0], k) for k in range(NUM_FOLDS)]
         single = [self.gaps(version) for version in versions]
-        of_models = {name: Predictions.read(folders[1] / f"{name}.npz") for name in MODELS}
-        mean = averaged(list(of_models.values()), self.store.dims.classes)
+        of_models = {name: Predictions.read(folders[1] / f"{name}.safetensors") for name in MODELS}
+        mean = average(list(of_models.values()), self.store.dims.classes)
         return {
             "five versions of the network": self.gaps(of_models[NETWORK]),
             "five versions of all models": self.gaps(mean),
             "stack, one version": {key: np.mean([gap[key] for gap in single]) for key in single[0]},
-            "stack, five versions": self.gaps(Predictions.read(folders[1] / "stack.npz")),
+            "stack, five versions": self.gaps(Predictions.read(folders[1] / "stack.safetensors")),
         }
 
     def gaps(self, found: Predictions) -> dict:

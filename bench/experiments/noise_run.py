@@ -9,8 +9,8 @@ from first_level.config import ModelConfig, read
 from first_level.train import main as train_model
 from folds import assign, decode
 from stacking import predict, report, rows, soft_labels, train
-from stacking.config import main as configure
-from yt8m.base.config import write_if_changed, write_snapshot
+from stacking.config import Stacking
+from yt8m.base.config import read_toml, write_if_changed, write_snapshot
 from yt8m.data.splits import NUM_FOLDS
 from yt8m.records import synthetic
 from yt8m.training.settings import Noise
@@ -28,7 +28,7 @@ def generated(
     run: Path, precision: float, recall: float, videos: int, classes: int, seed: int
 ) -> tuple[Path, Path]:
     """Records, their store and folds; (store, folds). A seed's videos are the same at any noise."""
-    store, folds = run / "store", run / "folds.npz"
+    store, folds = run / "store", run / "folds.safetensors"
     noise = {"precision": precision, "recall": recall}
     sizes = {"videos": videos, "classes": classes, "rgb": 128, "audio": 32}
     synthetic.main(run / "records", **sizes, **noise, seed=seed)
@@ -41,7 +41,7 @@ def stacked(run: Path, store: Path, folds: Path, seed: int) -> None:
     """The stages' own verbs: first-level models on five folds, the stack, its soft labels."""
     models, config, out = run / "models.txt", run / "stacking.json", run / "stacking"
     write_if_changed(models, "".join(f"{name}\n" for name in MODELS))
-    configure(STACK, config)
+    write_snapshot(config, read_toml(STACK, Stacking))
     for name in MODELS:
         path = run / "first_level" / name / "config.json"
         write_snapshot(path, model_of(name, seed))
@@ -52,9 +52,9 @@ def stacked(run: Path, store: Path, folds: Path, seed: int) -> None:
     for k in range(NUM_FOLDS):
         folder = out / f"fold{k}"
         train.main(config, out, folder / "model.txt", fold=k)
-        parts = folder / "rows", folder / "model.txt", folder / "predictions.npz"
+        parts = folder / "rows", folder / "model.txt", folder / "predictions.safetensors"
         predict.main(config, *parts, fold=k)
-    soft_labels.main(out, store, folds, out / "soft_labels.npz")
+    soft_labels.main(out, store, folds, out / "soft_labels.safetensors")
     report.main(config, models, run, store, folds, out / "report.json")
 
 

@@ -57,19 +57,19 @@ def main(
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
-    folds, data = out / "folds.npz", Store(run / "store")
-    judges = judged(Splits.read(run / "folds.npz", data.ids), data.ids, quoted)
+    folds, data = out / "folds.safetensors", Store(run / "store")
+    judges = judged(Splits.read(run / "folds.safetensors", data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
-    given = Given(run / "store", folds, run / "stacking" / "soft_labels.npz", unlabelled)
+    given = Given(run / "store", folds, run / "stacking" / "soft_labels.safetensors", unlabelled)
     first, then = {}, {}  # jobs by their folders; those of `then` build on the others
     for name, plan in plans.items():
         if part == "resnet":
-            then[name] = Job(plan, "resnet", out / name / "resnet", name)
+            then[name] = PartJob(plan, "resnet", out / name / "resnet", name)
             continue
         below = extractors_of(plan, out)
         first |= {job.folder: job for job in below}
-        then[name] = Job(plan, "last", below[0].folder.parent / name, name)
+        then[name] = PartJob(plan, "last", below[0].folder.parent / name, name)
     for stage in (first, then):
         together([partial(job.run, given) for job in stage.values()], jobs)
     lines = lines_of(then)
@@ -102,7 +102,7 @@ class Given:
 
 
 @dataclass(frozen=True)
-class Job:
+class PartJob:
     """One part of a student, in a process of its own."""
 
     plan: DistillConfig
@@ -137,16 +137,16 @@ class Job:
         return report["gap_holdout"], report["seconds"] + sum(seconds)
 
 
-def extractors_of(plan: DistillConfig, out: Path) -> list[Job]:
+def extractors_of(plan: DistillConfig, out: Path) -> list[PartJob]:
     """The jobs of a plan's six extractors, in a folder named by what decides them."""
     decides = {name: value for name, value in plan if name not in OF_OTHERS}
     plan = DistillConfig(**decides)
     folder = out / f"extractors_{fingerprint(canonical(plan))}"
     names = [f"extractor_{letter}" for letter in LAYOUTS]
-    return [Job(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
+    return [PartJob(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
 
 
-def lines_of(jobs: dict[str, Job]) -> list[str]:
+def lines_of(jobs: dict[str, PartJob]) -> list[str]:
     """A table, best first: GAP@20, how far from BASE, seconds."""
     figures = {name: job.figures() for name, job in jobs.items()}
     rows = []

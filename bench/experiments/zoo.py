@@ -1,7 +1,7 @@
 """Measures architectures and options on the same videos and budget, with several seeds.
 
     python -m bench.experiments.zoo bench/experiments/zoo_configs/video \
-        artifacts/small/store artifacts/small/folds.npz OUT
+        artifacts/small/store artifacts/small/folds.safetensors OUT
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
 thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the
@@ -16,7 +16,7 @@ import numpy as np
 
 from bench.experiments.jobs import together, verb
 from first_level.config import ModelConfig, check_arguments, read
-from first_level.train import fingerprint_of, has_weights
+from first_level.job import fingerprint_of, has_weights
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
@@ -73,7 +73,7 @@ def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: P
 
 def finished(job: Path, made_from: str) -> bool:
     """Whether a job has predictions, and by weights made from just these inputs."""
-    predictions, weights = job / "predictions.npz", job / "weights.safetensors"
+    predictions, weights = job / "predictions.safetensors", job / "weights.safetensors"
     if not predictions.is_file() or not has_weights(job, made_from):
         return False
     return predictions.stat().st_mtime >= weights.stat().st_mtime

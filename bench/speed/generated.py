@@ -15,7 +15,7 @@ from yt8m.records.labels import Labels
 RARE = 7.0  # logit of a class's mean below even odds
 
 
-class Store:
+class GeneratedStore:
     """What the stage of stacking uses of a store, in memory."""
 
     has_frames = False
@@ -29,7 +29,7 @@ class Store:
         return self.features[rows], self.features[rows]
 
 
-def world(videos: int, classes: int, rng) -> tuple[Store, Splits, np.ndarray]:
+def world(videos: int, classes: int, rng) -> tuple[GeneratedStore, Splits, np.ndarray]:
     """A store, its folds, and the truth's logits float32 (N, C), a few of them likely."""
     truth = rng.standard_normal((videos, classes), np.float32) * 1.5 - RARE
     place = np.arange(videos)[:, None]
@@ -39,7 +39,11 @@ def world(videos: int, classes: int, rng) -> tuple[Store, Splits, np.ndarray]:
     indptr = np.searchsorted(rows, np.arange(videos + 1)).astype(np.int64)
     ids = np.array([b"%08x" % i for i in range(videos)])
     fold = rng.integers(-1, 5, videos).astype(np.int8)
-    return Store(ids, Labels(indptr, labels.astype(np.uint16)), classes, rng), Splits(fold), truth
+    return (
+        GeneratedStore(ids, Labels(indptr, labels.astype(np.uint16)), classes, rng),
+        Splits(fold),
+        truth,
+    )
 
 
 def scores(truth: np.ndarray, rng) -> np.ndarray:
@@ -57,10 +61,10 @@ def sparse(ids: np.ndarray, logits: np.ndarray, k: int) -> Predictions:
     return Predictions(ids, classes, np.take_along_axis(values, order, 1).astype(np.float16))
 
 
-def write_models(folder: Path, models: int, store: Store, truth: np.ndarray, k: int, rng):
+def write_models(folder: Path, models: int, store: GeneratedStore, truth: np.ndarray, k: int, rng):
     """Paths and names of the models' predictions of all videos."""
     names = [f"model{i:03d}" for i in range(models)]
-    paths = [folder / f"{name}.npz" for name in names]
+    paths = [folder / f"{name}.safetensors" for name in names]
     for path in paths:
         sparse(store.ids, scores(truth, rng), k).write(path)
     return paths, names

@@ -8,7 +8,7 @@ Timings = dict[str, tuple[float, float]]  # contestant -> least (wall, CPU) seco
 
 
 @dataclass(frozen=True)
-class Figure:
+class Result:
     """One line of the table. value: a ratio, or what `unit` says; goal: the least that is wanted,
     or with `most` the most; None: none was set. timings: what the ratio was made from."""
 
@@ -49,8 +49,8 @@ def in_turns(
     return best
 
 
-def ratio(name: str, timings: Timings, ours: str, theirs: str, goal=None, note: str = "") -> Figure:
+def ratio(name: str, timings: Timings, ours: str, theirs: str, goal=None, note: str = "") -> Result:
     """How many times faster `ours` is than `theirs`, by wall time; the note also by CPU time."""
     wall, cpu = (timings[theirs][i] / timings[ours][i] for i in (0, 1))
     text = f"{note}; " if note else ""
-    return Figure(name, wall, "x", goal, note=f"{text}by CPU time {cpu:.2f} x", timings=timings)
+    return Result(name, wall, "x", goal, note=f"{text}by CPU time {cpu:.2f} x", timings=timings)

@@ -16,6 +16,7 @@ from first_level.models import lstm, netvlad
 from yt8m.base import device as devices
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, Targets
+from yt8m.networks.cpu import use_fast_layers
 from yt8m.networks.resnet import ResNetLike
 from yt8m.training import losses
 from yt8m.training.adam import Adam
@@ -83,7 +84,7 @@ FRAMES = (  # published sizes and batches, NeXtVLAD's on each of its two GPUs
 
 def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.device):
     """A function that makes one step as training.fit does."""
-    settings = Training()
+    settings, model = Training(), use_fast_layers(model)
     groups = [{"params": list(model.parameters()), "weight_decay": settings.weight_decay}]
     optimizer = Adam(groups, settings.lr, decoupled=True)
 

@@ -17,7 +17,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bench.speed.measure import Figure
+from bench.speed.measure import Result
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, working_in, write_json, writing
@@ -61,7 +61,7 @@ def figures_of(name: str, toy: bool) -> list[dict]:
     """Measures one part in this process."""
     part = import_module(f"bench.speed.parts.{name}")
     with tempfile.TemporaryDirectory(prefix="bench-") as folder:
-        figures: list[Figure] = part.figures(toy, Path(folder))
+        figures: list[Result] = part.figures(toy, Path(folder))
     return [asdict(figure) | {"reached": figure.reached} for figure in figures]
 
 

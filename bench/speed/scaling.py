@@ -18,7 +18,7 @@ import time
 from pathlib import Path
 
 from bench.speed.chart import lines_chart
-from bench.speed.measure import Figure
+from bench.speed.measure import Result
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, working_in, write_json, writing
@@ -77,9 +77,13 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
     store, folds, first, stack = (
-        run / n for n in ("store", "folds.npz", "first_level", "stacking")
+        run / n for n in ("store", "folds.safetensors", "first_level", "stacking")
     )
-    soft, config, student = stack / "soft_labels.npz", stack / "config.json", run / "student.json"
+    soft, config, student = (
+        stack / "soft_labels.safetensors",
+        stack / "config.json",
+        run / "student.json",
+    )
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]
     own = [stack / f"fold{k}" for k in FOLDS]
     model = first / "mlp"
@@ -109,7 +113,7 @@ def commands(size: int, run: Path) -> dict[str, list[list]]:
         "soft_labels": [
             *(
                 ["stacking.predict", config, own[k] / "rows", own[k] / "model.txt"]
-                + [own[k] / "predictions.npz", "--fold", k]
+                + [own[k] / "predictions.safetensors", "--fold", k]
                 for k in FOLDS
             ),
             ["stacking.soft_labels", stack, store, folds, soft],
@@ -146,7 +150,7 @@ def measured(command: list[str]) -> tuple[float, float, float]:
     return time.perf_counter() - started, cpu, kib * 1024 / 1e6
 
 
-def growth(runs: dict) -> list[Figure]:
+def growth(runs: dict) -> list[Result]:
     """The exponent of time and the factor of memory of each stage, between the largest sizes."""
     sizes = sorted(map(int, runs))
     if len(sizes) < 2:
@@ -156,10 +160,10 @@ def growth(runs: dict) -> list[Figure]:
     for stage in (name for name in runs[str(large)] if name not in ("disk", "records")):
         before, after = runs[str(small)][stage], runs[str(large)][stage]
         power = math.log(after["seconds"] / before["seconds"]) / math.log(large / small)
-        found.append(Figure(f"{stage}: time grows as n^", power, "", EXPONENT, True, note))
+        found.append(Result(f"{stage}: time grows as n^", power, "", EXPONENT, True, note))
         factor = after["mb"] / before["mb"]
         text = f"{note}; {after['mb']:,.0f} MB"
-        found.append(Figure(f"{stage}: memory grows", factor, "x", MEMORY, True, text))
+        found.append(Result(f"{stage}: memory grows", factor, "x", MEMORY, True, text))
     return found
 
 

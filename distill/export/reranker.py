@@ -1,11 +1,11 @@
 """The last layer of a re-ranked student: LightGBM over what its refitted models predict.
 
     python -m distill.export.reranker \
-        STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS.npz OUT
+        STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS OUT
 
 packs a booster of stacking.train, which learnt from out-of-fold predictions of the same models,
-with all that its features need: OUT/reranker.json, .onnx (the trees) and .npz (how many training
-videos have a class, or two). Used without LightGBM and without torch.
+with all that its features need: OUT/reranker.json, .onnx (the trees) and .safetensors (how many
+training videos have a class, or two). Used without LightGBM and without torch.
 
 N videos, m models, C classes, M candidates, R rgb, A audio.
 """
@@ -17,17 +17,17 @@ from scipy import sparse
 
 from distill.export.graph import session_of
 from stacking import features, label_features
-from stacking.candidates import pooled, ranked
+from stacking.candidates import pool, sort_by_logit
 from stacking.config import RankBy, Stacking
 from yt8m.base import cli
-from yt8m.base.arrays import open_npz, write_npz
-from yt8m.base.cli import InputError, log
+from yt8m.base.arrays import open_arrays, write_arrays
+from yt8m.base.cli import log
 from yt8m.base.config import Config, canonical, read_snapshot, validated
 from yt8m.base.files import read_json, working_in, writing
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
-ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.npz"
+ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 FILES = (ABOUT, TREES, COUNTS)
 CHUNK = 256  # videos at a time: their features stay in the cache
 
@@ -48,18 +48,15 @@ class About(Config):
 def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: Path) -> None:
     """Packs a booster, and the label counts of all training videos, into the folder OUT."""
     from distill.export.trees import write_trees  # imports LightGBM
-    from stacking.predict import read_booster
+    from stacking.booster import read_booster_for
 
     settings, found = read_snapshot(config, Stacking), read_json(rows)
-    booster, data = read_booster(model), Store(store)
-    columns = found["features"] + found["label_features"]
-    if booster.feature_name() != columns:
-        raise InputError(f"{model}: was trained on other columns than {rows} has; run `make`")
+    booster, data = read_booster_for(model, found, rows), Store(store)
     training = Splits.read(folds, data.ids).training
     about = About(
         models=found["models"],
         kept=found["kept"],
-        columns=columns,
+        columns=booster.feature_name(),
         candidates=found["candidates"],
         rank_by=settings.rank_by,
         neighbours=settings.neighbours,
@@ -70,7 +67,7 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
     with working_in(out):
         arrays = {name: getattr(pairs, name) for name in ("data", "indices", "indptr")}
         counts = data.labels.class_counts(data.dims.classes, training)
-        write_npz(out / COUNTS, counts=counts, **arrays)
+        write_arrays(out / COUNTS, arrays | {"counts": counts})
         with writing(out / TREES) as temporary:
             write_trees(booster, temporary)
         with writing(out / ABOUT) as temporary:
@@ -84,7 +81,7 @@ class Reranker:
 
     def __init__(self, folder: Path, threads: int | None = None):
         self.about = validated(read_json(folder / ABOUT), About, folder / ABOUT)
-        arrays = open_npz(folder / COUNTS)
+        arrays = open_arrays(folder / COUNTS)
         self.num_classes = len(arrays["counts"])
         pairs = sparse.csr_matrix(
             (arrays["data"], arrays["indices"], arrays["indptr"]), (self.num_classes,) * 2
@@ -112,7 +109,7 @@ class Reranker:
     def _chunk(self, logits: np.ndarray, rgb: np.ndarray, audio: np.ndarray):
         about = self.about
         lists = [best(one, keep) for one, keep in zip(logits, about.kept, strict=True)]
-        classes, _ = pooled(lists, about.rank_by, self.num_classes, about.candidates)
+        classes, _ = pool(lists, about.rank_by, self.num_classes, about.candidates)
         context = features.norms(rgb, audio)
         own = features.features(lists, classes, self.num_classes, context)
         probability = own[:, :, about.columns.index("probability_mean")]
@@ -121,7 +118,7 @@ class Reranker:
         )
         rows = np.concatenate([own, of_labels], axis=2)
         raw = self.trees(rows.reshape(-1, rows.shape[2]))
-        return ranked(classes, raw.reshape(classes.shape))
+        return sort_by_logit(classes, raw.reshape(classes.shape))
 
 
 class Trees:
@@ -138,7 +135,7 @@ def best(logits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """The k best classes of (N, C), best first, ties by class: uint16 and float32 (N, k)."""
     k = min(k, logits.shape[1])
     found = np.sort(np.argpartition(-logits, k - 1, axis=1)[:, :k], axis=1)
-    classes, values = ranked(found, np.take_along_axis(logits, found, 1))
+    classes, values = sort_by_logit(found, np.take_along_axis(logits, found, 1))
     return classes.astype(np.uint16), values
 
 

@@ -16,7 +16,7 @@ from scipy.special import expit
 from distill.export.given import Given, means
 from distill.export.reranker import Reranker, best
 from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
-from yt8m.base import cli
+from yt8m.base import processor
 from yt8m.base.cli import InputError
 
 if TYPE_CHECKING:
@@ -116,7 +116,7 @@ class Torch:
         from first_level.bundle.network import load_network
 
         if threads:
-            cli.set_threads(threads)
+            processor.set_threads(threads)
         self.network = load_network(folder, manifest)
         self.torch = torch
 

@@ -1,10 +1,10 @@
 """The six figures of an export on the holdout.
 
-    python -m distill.export.score EXPORT STORE FOLDS.npz OUT.json
+    python -m distill.export.score EXPORT STORE FOLDS OUT.json
 
 Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
 when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
-OUT_predictions.npz, for the report.
+OUT_predictions.safetensors, for the report.
 """
 
 from pathlib import Path
@@ -23,7 +23,7 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import batch_rows
 from yt8m.training import metrics
 
-KEEP = 64  # classes of each video in OUT_predictions.npz
+KEEP = 64  # classes of each video in OUT_predictions.safetensors
 LISTED = 20  # classes that the figures are of
 
 
@@ -38,7 +38,9 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
     rows = Splits.read(folds, data.ids).holdout
     best = best_of(exported, data, rows)
     figures = figures_of(*best, data, rows)
-    predictions_of(data.ids[rows], *best).write(out.with_name(f"{out.stem}_predictions.npz"))
+    predictions_of(data.ids[rows], *best).write(
+        out.with_name(f"{out.stem}_predictions.safetensors")
+    )
     write_json(out, figures)
     log(f"[score] {export} on {len(rows):,} videos of the holdout: " + _text(figures))
 

@@ -20,13 +20,13 @@ from distill.config import DistillConfig, member_of
 from distill.export import given
 from distill.export.reranker import FILES as RERANKER
 from distill.export.run import Exported
-from distill.refit import check_handed_over, check_refittable
-from distill.train import revision
+from distill.job import revision
+from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
 from first_level.config import ModelConfig
-from yt8m.base import cli
+from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
@@ -61,15 +61,15 @@ def main(
     With refitted models in CONFIG, "student" is the re-ranked one. --dtype: of the weights, instead
     of CONFIG's.
     """
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, DistillConfig), Store(store)
     dtype = dtype or settings.dtype
     if dtype not in DTYPES:
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
-        raise InputError(f"{out}: is there and is no export; give another name")
+        raise InputError(f"{out}: already exists and is not an export; choose another folder")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
-    sample = Sample.of(network, data, manifest.frames)
+    sample = ParitySample.of(network, data, manifest.frames)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
@@ -140,7 +140,7 @@ def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
     where = distill.parent / "first_level" / name / "config.json"
     model = read_snapshot(_there(where), ModelConfig)
     if name in settings.refit.folds:
-        check_handed_over(model, where)
+        check_inputs(model, where)
     else:
         check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
@@ -169,14 +169,14 @@ def readme(manifest: Manifest) -> str:
 
 
 @dataclass(frozen=True)
-class Sample:
+class ParitySample:
     """Some real videos, as an export takes them, and what the trained network says of them."""
 
     batches: list[dict[str, np.ndarray]]
     logits: torch.Tensor  # (SAMPLE, C)
 
     @classmethod
-    def of(cls, network: Network, data: Store, frames: int) -> "Sample":
+    def of(cls, network: Network, data: Store, frames: int) -> "ParitySample":
         """SAMPLE videos of the store, evenly spread."""
         rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
         batches = list(given.of_store(data, rows, frames))
@@ -184,25 +184,25 @@ class Sample:
             found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
         return cls(batches, torch.cat(found))
 
-    def compared(self, exported: Exported, name: str, dtype: str) -> str:
+    def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
         found = np.concatenate([exported.logits(**batch) for batch in self.batches])
         return _compare(self.logits, found, name, dtype)
 
 
-def check_parity(sample: Sample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
+def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
     """Compares the folder's forms with the trained network; writes the ONNX form.
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     exported = Exported(folder, "torch")
-    texts = [sample.compared(exported, WEIGHTS, dtype)]
+    texts = [sample.compare(exported, WEIGHTS, dtype)]
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
         write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
         del exported
-        texts.append(sample.compared(Exported(folder, "onnx", threads), GRAPH, dtype))
+        texts.append(sample.compare(Exported(folder, "onnx", threads), GRAPH, dtype))
     return "; ".join(texts)
 
 

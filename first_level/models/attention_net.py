@@ -12,7 +12,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import dense, masked_mean, masked_softmax
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -32,12 +31,12 @@ class Model(nn.Module):
             raise ValueError(f"heads = {heads}; allowed: what divides width = {width}")
         size = dims.rgb + dims.audio
         sizes = [size + width * number for number in range(layers)]
-        self.values = nn.ModuleList(Linear(inputs, width) for inputs in sizes)
-        self.scores = nn.ModuleList(Linear(width, heads) for _ in sizes)
+        self.values = nn.ModuleList(nn.Linear(inputs, width) for inputs in sizes)
+        self.scores = nn.ModuleList(nn.Linear(width, heads) for _ in sizes)
         self.head = nn.Sequential(
             nn.BatchNorm1d(size + width * layers),
             *dense([size + width * layers, hidden, hidden], dropout),
-            Linear(hidden, dims.classes),
+            nn.Linear(hidden, dims.classes),
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -12,8 +12,6 @@ from torch import Tensor, nn
 from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -22,12 +20,12 @@ class Model(nn.Module):
     def __init__(self, dims: Dims, width: Size = 1024, code: Size = 32, dropout: float = 0.0):
         super().__init__()
         inputs = dims.rgb + dims.audio
-        self.code = Linear(inputs, code)
+        self.code = nn.Linear(inputs, code)
         # Bilinear(x, z) as one matrix product and a small sum: nn.Bilinear is far slower.
-        self.bilinear = Linear(inputs, code * width, bias=False)
+        self.bilinear = nn.Linear(inputs, code * width, bias=False)
         self.bias = nn.Parameter(torch.zeros(width))
-        self.dropout = Dropout(dropout)
-        self.classifier = Linear(width, dims.classes)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = batch.features

@@ -13,8 +13,6 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, padded, real_rows
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -32,9 +30,9 @@ class Model(nn.Module):
         super().__init__()
         size = dims.rgb + dims.audio
         self.frame = (
-            nn.Sequential(Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
+            nn.Sequential(nn.Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
             if projection
-            else nn.Sequential(nn.BatchNorm1d(size), Dropout(dropout))
+            else nn.Sequential(nn.BatchNorm1d(size), nn.Dropout(dropout))
         )
         sizes = [projection or size, *hidden]
         self.head = nn.Sequential(

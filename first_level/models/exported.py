@@ -14,7 +14,6 @@ from first_level.bundle.manifest import read_manifest
 from first_level.bundle.network import build_member
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -39,7 +38,7 @@ class Model(nn.Module):
             if description.kind == "student":
                 member.freeze(False)  # that is [start] freeze
         widths = [_without_classifier(member, manifest.classes) for member in self.members]
-        self.classifier = Linear(sum(widths), dims.classes)
+        self.classifier = nn.Linear(sum(widths), dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.classifier(torch.cat([member(batch) for member in self.members], 1))  # (B, W)

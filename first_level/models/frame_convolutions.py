@@ -13,8 +13,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import MaskedBatchNorm, masked_max
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Block(nn.Module):
@@ -67,8 +65,8 @@ class Model(nn.Module):
             )
         self.rgb, self.audio = blocks(rgb, len(rgb)), blocks(audio, len(audio))
         self.both = blocks([rgb[-1] + audio[-1], *channels], len(channels) - 1)
-        self.dropout = Dropout(dropout)
-        self.classifier = Linear([rgb[-1] + audio[-1], *channels][-1], dims.classes)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear([rgb[-1] + audio[-1], *channels][-1], dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         parts = []

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -17,7 +16,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         logits = self.classifier(batch.features).float()  # (B, T, C)

@@ -12,7 +12,6 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import masked_max, padded, real_rows
-from yt8m.networks.linear import Linear
 from yt8m.networks.resnet import ResNetLike
 
 
@@ -30,7 +29,7 @@ class Model(nn.Module):
         super().__init__()
 
         def layer(inputs: int) -> nn.Module:
-            return nn.Sequential(Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
+            return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
 
         self.rgb = layer(dims.rgb) if dims.rgb else None
         self.audio = layer(dims.audio) if dims.audio else None

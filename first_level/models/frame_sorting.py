@@ -13,7 +13,6 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import padded, real_rows
-from yt8m.networks.linear import Linear
 from yt8m.networks.resnet import ResNetLike
 
 
@@ -32,7 +31,7 @@ class Model(nn.Module):
     ):
         super().__init__()
         self.length = length
-        self.layers = nn.Sequential(Linear(length, hidden), nn.ReLU(), Linear(hidden, 1))
+        self.layers = nn.Sequential(nn.Linear(length, hidden), nn.ReLU(), nn.Linear(hidden, 1))
         self.frame = ResNetLike(dims, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:

@@ -16,8 +16,6 @@ from torch import Tensor, nn
 from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -37,14 +35,14 @@ class Model(nn.Module):
 
         def layer(inputs: int) -> nn.Module:
             norm = [nn.BatchNorm1d(width)] if residual else []
-            return nn.Sequential(Linear(inputs, width), *norm, nn.ReLU())
+            return nn.Sequential(nn.Linear(inputs, width), *norm, nn.ReLU())
 
         self.hidden = layer(dims.rgb + dims.audio)
         self.deeper = nn.ModuleList(layer(width) for _ in range(layers - 1))
         self.sort, self.residual, self.heads = sort, residual, heads
-        self.gate = Linear(width, heads * width)
-        self.dropout = Dropout(dropout)
-        self.classifier = Linear(heads * width, dims.classes)
+        self.gate = nn.Linear(width, heads * width)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(heads * width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.hidden(batch.features)  # (B, W)

@@ -14,8 +14,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, dense, ramp
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Model(nn.Module):
@@ -43,16 +41,16 @@ class Model(nn.Module):
         self.norm = MaskedBatchNorm(size) if batch_norm else None
         self.layers = nn.ModuleList(Recurrent(cell, n, width, bidirectional) for n in sizes)
         # Where widths differ, the shortcut is a projection.
-        shortcuts = [Linear(n, outputs, bias=False) if n != outputs else None for n in sizes]
+        shortcuts = [nn.Linear(n, outputs, bias=False) if n != outputs else None for n in sizes]
         self.shortcuts = nn.ModuleList(nn.Identity() if s is None else s for s in shortcuts)
         if not residual:
             self.shortcuts = None
-        self.dropout = Dropout(layer_dropout)
+        self.dropout = nn.Dropout(layer_dropout)
         self.readout = readout
         states = outputs * layers * (2 if cell == "lstm" else 1)
         read = states if readout == "last" else outputs
         self.head = nn.Sequential(
-            *dense([read, *hidden], dropout), Linear([read, *hidden][-1], dims.classes)
+            *dense([read, *hidden], dropout), nn.Linear([read, *hidden][-1], dims.classes)
         )
 
     def forward(self, batch: Batch) -> Tensor:

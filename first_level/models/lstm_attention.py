@@ -12,7 +12,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import Recurrent, dense, masked_softmax
-from yt8m.networks.linear import Linear
 
 
 class Attended(nn.Module):
@@ -20,9 +19,9 @@ class Attended(nn.Module):
 
     def __init__(self, inputs: int, width: int):
         super().__init__()
-        self.project = nn.Sequential(Linear(inputs, width), nn.ReLU())
+        self.project = nn.Sequential(nn.Linear(inputs, width), nn.ReLU())
         self.lstm = Recurrent("lstm", width, width, bidirectional=True)
-        self.score = Linear(3 * width, 1)
+        self.score = nn.Linear(3 * width, 1)
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
         x = self.project(frames)
@@ -49,7 +48,7 @@ class Model(nn.Module):
         self.head = nn.Sequential(
             nn.BatchNorm1d(size),
             *dense([size, *hidden], dropout),
-            Linear([size, *hidden][-1], dims.classes),
+            nn.Linear([size, *hidden][-1], dims.classes),
         )
 
     def forward(self, batch: Batch) -> Tensor:

@@ -14,8 +14,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, padded, ramp, real_rows
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class SparseExperts(nn.Module):
@@ -27,8 +25,8 @@ class SparseExperts(nn.Module):
         if not 1 <= active <= experts:
             raise ValueError(f"active = {active}; allowed: 1 to experts = {experts}")
         self.active = active
-        self.gate = Linear(inputs, experts, bias=False)
-        self.noise = Linear(inputs, experts, bias=False)
+        self.gate = nn.Linear(inputs, experts, bias=False)
+        self.noise = nn.Linear(inputs, experts, bias=False)
         nn.init.zeros_(self.gate.weight)  # all experts alike at first
         nn.init.zeros_(self.noise.weight)
         self.into = nn.Parameter(torch.empty(experts, inputs, width))
@@ -98,8 +96,8 @@ class Model(nn.Module):
         self.first = Recurrent("lstm", dims.rgb + dims.audio, width)
         self.experts = SparseExperts(width, experts, active, expert_width)
         self.second = Recurrent("lstm", expert_width, width)
-        self.dropout = Dropout(dropout)
-        self.classifier = Linear(width, dims.classes)
+        self.dropout = nn.Dropout(dropout)
+        self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x, mask = batch.features, batch.mask

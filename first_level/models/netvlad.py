@@ -19,8 +19,6 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import ContextGating, classifier, padded, real_rows
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Clusters(nn.Module):
@@ -30,10 +28,10 @@ class Clusters(nn.Module):
         super().__init__()
         units = inputs * expansion if groups else inputs
         self.groups, parts = groups, max(1, groups)
-        self.expand = Linear(inputs, units) if groups else nn.Identity()
-        self.attention = Linear(units, groups) if groups else None
+        self.expand = nn.Linear(inputs, units) if groups else nn.Identity()
+        self.attention = nn.Linear(units, groups) if groups else None
         self.assign = nn.Sequential(
-            Linear(units, parts * clusters, bias=False), nn.BatchNorm1d(parts * clusters)
+            nn.Linear(units, parts * clusters, bias=False), nn.BatchNorm1d(parts * clusters)
         )
         self.centres = nn.Parameter(torch.randn(clusters, units // parts) / (units // parts) ** 0.5)
         self.size = self.centres.numel()
@@ -79,8 +77,8 @@ class Model(nn.Module):
         # Published so: NetVLAD's hidden layer has a ReLU, NeXtVLAD's has none.
         self.head = nn.Sequential(
             nn.BatchNorm1d(size) if groups else nn.Identity(),
-            Dropout(dropout),
-            Linear(size, hidden, bias=False),
+            nn.Dropout(dropout),
+            nn.Linear(size, hidden, bias=False),
             nn.BatchNorm1d(hidden),
             nn.Identity() if groups else nn.ReLU(),
             ContextGating(hidden, gating) if gating else nn.Identity(),

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.linear import Linear
 
 CELLS = {"gru": nn.GRU, "lstm": nn.LSTM}
 
@@ -25,7 +24,7 @@ class Model(nn.Module):
             raise ValueError(f"cell = {cell!r}; allowed: {', '.join(CELLS)}")
         self.recurrent = CELLS[cell](dims.rgb + dims.audio, width, layers)
         self.steps = steps
-        self.classifier = Linear(width, dims.classes)
+        self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         outputs, _ = self.recurrent(batch.features.expand(self.steps, -1, -1))  # (steps, B, W)

@@ -15,8 +15,6 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import masked_mean
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 class Layer(nn.Module):
@@ -26,12 +24,12 @@ class Layer(nn.Module):
         super().__init__()
         self.heads = heads
         self.before_attention, self.before_inner = nn.LayerNorm(width), nn.LayerNorm(width)
-        self.project = Linear(width, 3 * width)
-        self.merge = Linear(width, width)
+        self.project = nn.Linear(width, 3 * width)
+        self.merge = nn.Linear(width, width)
         self.inner = nn.Sequential(
-            Linear(width, inner), nn.ReLU(), Dropout(dropout), Linear(inner, width)
+            nn.Linear(width, inner), nn.ReLU(), nn.Dropout(dropout), nn.Linear(inner, width)
         )
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
         parts = self.project(self.before_attention(x)).chunk(3, 2)
@@ -58,10 +56,10 @@ class Model(nn.Module):
         if width % (2 * heads):
             raise ValueError(f"width = {width}; allowed: multiples of 2 x heads = {2 * heads}")
         self.positions = positions
-        self.project = Linear(dims.rgb + dims.audio, width)
+        self.project = nn.Linear(dims.rgb + dims.audio, width)
         self.layers = nn.ModuleList(Layer(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
-        self.classifier = Linear(width, dims.classes)
+        self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         x = self.project(batch.features)

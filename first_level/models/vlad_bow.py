@@ -14,8 +14,6 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 from yt8m.networks.resnet import ResNetLike
 
 
@@ -24,7 +22,7 @@ class Words(nn.Module):
 
     def __init__(self, inputs: int, words: int, power: float):
         super().__init__()
-        self.project = Linear(inputs, words)
+        self.project = nn.Linear(inputs, words)
         self.raw_power = nn.Parameter(torch.tensor(math.log(math.expm1(power))))
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
@@ -50,7 +48,7 @@ class Model(nn.Module):
         super().__init__()
         self.rgb = Words(dims.rgb, words, power) if dims.rgb else None
         self.audio = Words(dims.audio, words, power) if dims.audio else None
-        self.dropout = Dropout(dropout)
+        self.dropout = nn.Dropout(dropout)
         bags = replace(dims, rgb=words * bool(dims.rgb), audio=words * bool(dims.audio))
         self.trunk = ResNetLike(bags, width, tower_blocks, concat_blocks, dropout)
 

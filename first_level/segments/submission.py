@@ -1,6 +1,6 @@
 """Predicted segments -> the 2019 challenge's file: for each class, its segments, best first.
 
-    python -m first_level.segments.submission PREDICTIONS.npz [PREDICTIONS.npz ...] OUT.csv
+    python -m first_level.segments.submission PREDICTIONS [PREDICTIONS ...] OUT.csv
 
 PREDICTIONS: of segments/train.py. A segment that several of them predict (the holdout's, by the
 models of five folds) has the mean of their scores, 0 from one that did not keep the class. OUT.csv

@@ -1,12 +1,12 @@
 """The segment task: a model trained on videos learns which 5 seconds show a class.
 
-    python -m first_level.segments.train CONFIG.json STORE FOLDS.npz PARENT OUT --fold 3
+    python -m first_level.segments.train CONFIG.json STORE FOLDS PARENT OUT --fold 3
 
 PARENT: the folder of first_level.train for the same model and fold. Its weights are fine-tuned on
 the rated segments of the training videos; then every window of the fold's and the holdout's videos
 is predicted. OUT gets weights.safetensors, training.json, report.json (MAP@K on the holdout's rated
-segments) and, last, predictions.npz: ids "video:start", the best of the classes that are ever
-rated. Each is complete or absent; a killed job goes on from its checkpoint.
+segments) and, last, predictions.safetensors: ids "video:start", the best of the classes that are
+ever rated. Each is complete or absent; a killed job goes on from its checkpoint.
 """
 
 import time
@@ -19,10 +19,10 @@ import torch
 from torch import nn
 
 from first_level.config import PlannedModel, build
+from first_level.job import has_weights
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
 from first_level.segments.windows import Windows, every_window, rated_windows
-from first_level.train import has_weights
-from yt8m.base import cli, device
+from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
@@ -49,7 +49,7 @@ def main(
     threads: int = 1,
 ) -> None:
     """Fine-tunes the model of CONFIG, trained in PARENT without fold FOLD, and predicts windows."""
-    cli.set_threads(threads)
+    processor.set_threads(threads)
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
     check(settings, model, data, config)
@@ -58,7 +58,7 @@ def main(
         raise InputError(f"{weights}: no such file; run `make first_level` to train the parent")
     made_from = fingerprint(config, store / "manifest.json", folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
-    job = Job(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
+    job = SegmentJob(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
     with working_in(out):
         load_weights(model.to(device.pick()), weights)
         figures = job.score_parent(model)
@@ -86,7 +86,7 @@ def check(settings: PlannedModel, model: nn.Module, data: Store, where: Path) ->
 
 
 @dataclass(frozen=True)
-class Job:
+class SegmentJob:
     """One model, the fold that it never sees, and the videos whose windows it predicts."""
 
     settings: PlannedModel
@@ -182,7 +182,7 @@ class Job:
             **read_json(self.out / "training.json"),
         }
         write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.npz")
+        found.write(self.out / "predictions.safetensors")
         text = ", ".join(f"{k[4:]} {v:.4f}" for k, v in figures.items() if v is not None)
         log(f"[{self.name}] done in {report['seconds']:.0f} s: MAP@K {text}")
 

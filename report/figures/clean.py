@@ -34,13 +34,13 @@ def groups(run: Run) -> list[Group]:
     if run.clean is None:
         return []
     ids = run.store.ids[run.splits.training]
-    soft = Predictions.read(run.folder / "stacking" / "soft_labels.npz").align(ids)
+    soft = Predictions.read(run.folder / "stacking" / "soft_labels.safetensors").align(ids)
     source = f"{len(ids):,} training videos, soft labels out of fold; all classes"
     found = [_group(run, "Training videos: what the student learns from", source, {"soft": soft})]
     if run.exported is not None:
         ids = run.exported.ids
         best = max(run.models, key=lambda model: run.stack["members"][model]["gap_oof"] or 0)
-        path = run.folder / "first_level" / best / f"fold{FOLD}" / "predictions.npz"
+        path = run.folder / "first_level" / best / f"fold{FOLD}" / "predictions.safetensors"
         systems = {
             "export": run.exported,
             "stack": run.stacked.align(ids),

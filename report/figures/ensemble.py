@@ -13,7 +13,7 @@ from report.figures.figure import Figure
 from report.figures.svg import shades
 from report.run import FOLD, Run, Sample, drawn, prefix_of, sample, source_of
 from stacking import features
-from stacking.predict import read_booster
+from stacking.booster import read_booster
 from yt8m.data.splits import seed_of
 from yt8m.training.metrics import gap
 

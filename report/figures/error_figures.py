@@ -11,7 +11,7 @@ from report.figures.errors import LISTED, Counts, count
 from report.figures.figure import Figure, absent
 from report.figures.svg import Axis, Plot
 from report.run import FOLD, Run
-from stacking.rows import OWN
+from stacking.table import FOLD_PREFIX
 
 BINS = 20
 
@@ -32,7 +32,7 @@ def analyse(run: Run) -> Analysis:
         found, system = run.exported, "the export"
         source = f"the export on all {len(found.ids):,} videos of the holdout, which no stage saw"
     else:
-        found, system = run.stacked.align(np.array(run.rows(OWN).ids)), "the stack"
+        found, system = run.stacked.align(np.array(run.rows(FOLD_PREFIX).ids)), "the stack"
         source = (
             f"the stack, out of fold, on the {len(found.ids):,} videos of fold {FOLD}; "
             "there is no holdout"

@@ -71,9 +71,11 @@ def test_it_trains_and_predicts(copy, shown, data_set, tmp_path):
     python = (sys.executable, "-m")
     _run(copy, *python, "first_level.config", str(toml.parent), str(tmp_path))
     config = tmp_path / toml.stem / "config.json"
-    places = map(str, (config, data_set / "store", data_set / "folds.npz", tmp_path / "job"))
+    places = map(
+        str, (config, data_set / "store", data_set / "folds.safetensors", tmp_path / "job")
+    )
     _run(copy, *python, "first_level.train", *places, "--fold", "2")
     report = read_json(tmp_path / "job" / "report.json")
     assert report["model"] == toml.stem
     assert report["gap_fold"] > 0.2  # chance is below 0.1
-    assert (tmp_path / "job" / "predictions.npz").is_file()
+    assert (tmp_path / "job" / "predictions.safetensors").is_file()

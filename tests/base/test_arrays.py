@@ -8,6 +8,7 @@ import sys
 
 import numpy as np
 import pytest
+from safetensors.numpy import load_file, save_file
 
 from yt8m.base import arrays
 from yt8m.base.cli import InputError
@@ -22,64 +23,88 @@ NAMED = {
 
 
 def test_a_round_trip_of_named_arrays_each_mapped_in_its_place(tmp_path):
-    arrays.write_npz(tmp_path / "a.npz", **NAMED)
-    found, by_numpy = arrays.open_npz(tmp_path / "a.npz"), np.load(tmp_path / "a.npz")
-    assert list(found) == list(NAMED)
+    arrays.write_arrays(tmp_path / "a.safetensors", NAMED)
+    found = arrays.open_arrays(tmp_path / "a.safetensors")
+    assert sorted(found) == sorted(NAMED)
     for name, array in NAMED.items():
         np.testing.assert_array_equal(found[name], array)
-        np.testing.assert_array_equal(by_numpy[name], array)
         assert found[name].dtype == np.asarray(array).dtype
         assert type(found[name]) is np.ndarray
-        if found[name].size:
-            assert found[name].ctypes.data % arrays.ALIGNMENT == 0
-            assert not found[name].flags.writeable
-    assert os.listdir(tmp_path) == ["a.npz"]
+        assert found[name].flags.aligned
+        assert not found[name].flags.writeable
+    assert os.listdir(tmp_path) == ["a.safetensors"]
 
 
-@pytest.mark.parametrize("save", [np.savez, np.savez_compressed])
-def test_what_numpy_wrote_is_read_too(tmp_path, save):
-    save(tmp_path / "a.npz", **NAMED)
-    for name, array in arrays.open_npz(tmp_path / "a.npz").items():
+def test_the_library_of_the_format_reads_the_same(tmp_path):
+    arrays.write_arrays(tmp_path / "a.safetensors", NAMED)
+    found = load_file(tmp_path / "a.safetensors")  # checks offsets, sizes and types too
+    assert sorted(found) == sorted(NAMED)
+    assert found.pop("ids").tobytes() == b"abcde\0"
+    for name, array in found.items():
         np.testing.assert_array_equal(array, NAMED[name])
+        assert array.dtype == np.asarray(NAMED[name]).dtype
 
 
-def test_every_flipped_byte_of_the_values_is_found(tmp_path):
-    path = tmp_path / "a.npz"
-    arrays.write_npz(path, classes=NAMED["classes"])
+def test_a_digest_is_of_names_types_shapes_and_values(tmp_path):
+    def digest(**changed):
+        arrays.write_arrays(tmp_path / "a.safetensors", NAMED | changed)
+        return arrays.content_digest_of(tmp_path / "a.safetensors")
+
+    first, one = digest(), tmp_path / "a.safetensors"
+    whole = one.read_bytes()
+    arrays.write_arrays(one, dict(reversed(NAMED.items())))
+    assert one.read_bytes() == whole, "the same arrays are the same bytes"
+    changes = [
+        {"more": np.zeros(1)},
+        {"none": np.zeros((0, 5), np.float32)},
+        {"classes": NAMED["classes"].astype(np.int16)},
+        {"classes": NAMED["classes"].reshape(6, 2)},
+        {"ids": np.array([b"abc", b"df"])},
+        {"ids": np.array([[97, 98, 99], [100, 101, 0]], np.uint8)},
+    ]
+    assert len({first, *(digest(**change) for change in changes)}) == 1 + len(changes)
+
+
+def test_a_digest_needs_the_header_alone(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays.write_arrays(path, NAMED)
+    digest, whole = arrays.content_digest_of(path), path.read_bytes()
+    path.write_bytes(whole[:-1])
+    assert arrays.content_digest_of(path) == digest
+    path.write_bytes(whole[:99])
+    with pytest.raises(InputError, match="a.safetensors: cannot be read"):
+        arrays.content_digest_of(path)
+    with pytest.raises(InputError, match="b.safetensors: no such file; run `make` to build it"):
+        arrays.content_digest_of(tmp_path / "b.safetensors")
+
+
+def test_every_flipped_bit_is_found(tmp_path):
+    path = tmp_path / "a.safetensors"
+    arrays.write_arrays(path, {"classes": NAMED["classes"], "ids": NAMED["ids"]})
     whole = path.read_bytes()
-    first = whole.index(NAMED["classes"].tobytes())
-    for at in range(first, first + NAMED["classes"].nbytes):
+    for bit in range(8 * len(whole)):
         damaged = bytearray(whole)
-        damaged[at] ^= 4
+        damaged[bit // 8] ^= 1 << bit % 8
         path.write_bytes(damaged)
-        with pytest.raises(InputError, match=r"a.npz: cannot be read \(Bad CRC-32"):
-            arrays.open_npz(path)
+        with pytest.raises(InputError, match=r"a.safetensors: cannot be read .*; delete it, run"):
+            arrays.open_arrays(path)
 
 
-@pytest.mark.parametrize("save", [arrays.write_npz, np.savez_compressed])
-def test_a_flipped_byte_anywhere_is_one_line_or_does_no_harm(tmp_path, save):
-    path = tmp_path / "a.npz"
-    save(path, classes=NAMED["classes"], ids=NAMED["ids"])
-    whole = path.read_bytes()
-    for at in range(len(whole)):
-        damaged = bytearray(whole)
-        damaged[at] ^= 1 << at % 8
-        path.write_bytes(damaged)
-        try:
-            found = arrays.open_npz(path)
-        except InputError:
-            continue
-        for name in found.keys() & NAMED.keys():  # a name may have changed
-            np.testing.assert_array_equal(found[name], NAMED[name])
+def test_a_file_of_others_is_refused(tmp_path):
+    save_file({"classes": NAMED["classes"]}, tmp_path / "a.safetensors")
+    with pytest.raises(InputError, match="a.safetensors: cannot be read .not a .* a checksum"):
+        arrays.open_arrays(tmp_path / "a.safetensors")
 
 
 @pytest.mark.parametrize("kept", [0, 1, 40, 120, 200])
 def test_a_cut_file_is_one_line(tmp_path, kept):
-    path = tmp_path / "a.npz"
-    arrays.write_npz(path, classes=NAMED["classes"])
+    path = tmp_path / "a.safetensors"
+    arrays.write_arrays(path, {"classes": NAMED["classes"]})
     path.write_bytes(path.read_bytes()[:kept])
-    with pytest.raises(InputError, match=r"a.npz: cannot be read .*; delete it, run `make`"):
-        arrays.open_npz(path)
+    with pytest.raises(
+        InputError, match=r"a.safetensors: cannot be read .*; delete it, run `make`"
+    ):
+        arrays.open_arrays(path)
     np.save(tmp_path / "a.npy", NAMED["classes"])
     whole = (tmp_path / "a.npy").read_bytes()
     (tmp_path / "a.npy").write_bytes(whole[: min(kept, len(whole) - 1)])
@@ -88,9 +113,11 @@ def test_a_cut_file_is_one_line(tmp_path, kept):
 
 
 def test_python_objects_are_refused(tmp_path):
-    np.savez(tmp_path / "a.npz", a=np.array([{}], dtype=object))
-    with pytest.raises(InputError, match="cannot be read"):
-        arrays.open_npz(tmp_path / "a.npz")
+    np.save(tmp_path / "a.npy", np.array([{}], dtype=object))
+    with pytest.raises(ValueError, match="Python objects"):
+        arrays.open_array(tmp_path / "a.npy")
+    with pytest.raises(KeyError):
+        arrays.write_arrays(tmp_path / "a.safetensors", {"a": np.array([{}], dtype=object)})
 
 
 def test_what_is_written_into_a_new_array_is_in_the_file(tmp_path):

@@ -8,8 +8,8 @@ import sys
 from pathlib import Path
 
 import pytest
+from snapshots import write_snapshots
 
-from first_level import config as first_level_config
 from first_level.config import ModelConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
@@ -46,7 +46,7 @@ def _toml(folder: Path, text: str) -> Path:
 def test_a_wrong_toml_is_one_line_that_names_file_key_and_what_fits(tmp_path, text, message):
     _toml(tmp_path / "plan", text)
     with pytest.raises(InputError, match=message) as error:
-        first_level_config.main(tmp_path / "plan", tmp_path / "out")
+        write_snapshots(tmp_path / "plan", tmp_path / "out")
     assert "\n" not in str(error.value)
 
 
@@ -66,7 +66,7 @@ def test_a_comment_leaves_the_snapshot_and_its_time_alone(tmp_path):
 def test_an_empty_plan_names_the_plans_there_are(tmp_path):
     _toml(tmp_path / "small", 'arch = "moe"')
     with pytest.raises(InputError, match="smal: no models .* plans: small"):
-        first_level_config.main(tmp_path / "smal", tmp_path / "out")
+        write_snapshots(tmp_path / "smal", tmp_path / "out")
 
 
 def test_a_write_that_fails_leaves_the_old_file_and_no_other(tmp_path):

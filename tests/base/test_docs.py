@@ -42,7 +42,7 @@ PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed"
 
 
 @dataclass(frozen=True)
-class Block:
+class CodeBlock:
     """An indented block: its marker ("run" when there is none), file name or reason, and lines."""
 
     page: str
@@ -55,12 +55,12 @@ class Block:
         return [line for line in self.text.splitlines() if line.strip()]
 
 
-def blocks_of(page: str, text: str) -> list[Block]:
+def blocks_of(page: str, text: str) -> list[CodeBlock]:
     found = []
     for marker, body in BLOCK.findall(text):
         kind, _, argument = marker.partition(": ")
         lines = [line.removeprefix("    ") for line in body.strip("\n").splitlines()]
-        found.append(Block(page, kind or "run", argument, "\n".join(lines) + "\n"))
+        found.append(CodeBlock(page, kind or "run", argument, "\n".join(lines) + "\n"))
     return found
 
 
@@ -203,8 +203,8 @@ def test_every_block_is_commands_or_says_what_it_is():
 def test_blocks_are_found_with_their_markers():
     text = "A:\n\n    make a\n    make b\n\nB\n\n<!-- file: x/y -->\n\n    1\n\n      2\n\nC\n"
     assert blocks_of("p", text) == [
-        Block("p", "run", "", "make a\nmake b\n"),
-        Block("p", "file", "x/y", "1\n\n  2\n"),
+        CodeBlock("p", "run", "", "make a\nmake b\n"),
+        CodeBlock("p", "file", "x/y", "1\n\n  2\n"),
     ]
     for page, blocks in PAGES.items():
         indented = re.findall(r"^    .*\S", (ROOT / page).read_text(), re.M)

@@ -11,7 +11,7 @@ import pytest
 from make_world import RUN, make, make_tree
 
 SHOW_CURSOR, COLOUR = "\x1b[?25h", "\x1b[3"
-PREDICTIONS = RUN / "first_level/one/fold3/predictions.npz"
+PREDICTIONS = RUN / "first_level/one/fold3/predictions.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -75,11 +75,11 @@ def test_jobs_are_shown_and_their_lines_go_to_a_file(tree):
 
 def test_errors_are_shown_in_full_and_the_status_is_makes(tree):
     for model in ("one", "two"):
-        (tree / RUN / f"first_level/{model}/fold3/predictions.npz").unlink(missing_ok=True)
+        (tree / RUN / f"first_level/{model}/fold3/predictions.safetensors").unlink(missing_ok=True)
     terminal = Terminal(tree, "-k", "first_level", "JOBS=1", FAIL="first_level.train", NO_COLOR="1")
     assert terminal.status() == 2
     assert terminal.printed.count("error: first_level.train: it was to fail\r\n") == 2, "-k goes on"
-    assert "fold3/predictions.npz] Error 1" in terminal.printed
+    assert "fold3/predictions.safetensors] Error 1" in terminal.printed
     assert "2 failed" in terminal.printed
     assert COLOUR not in terminal.printed
     assert SHOW_CURSOR in terminal.printed

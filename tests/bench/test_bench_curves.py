@@ -96,14 +96,14 @@ def grown(data_set, tmp_path_factory):
     """bench.experiments.data_size on 40 videos and on all, one model, at least 12 steps."""
     configs, out = tmp_path_factory.mktemp("sizes"), tmp_path_factory.mktemp("grown")
     (configs / "one.toml").write_text(TOML)
-    arguments = configs, data_set / "store", data_set / "folds.npz", out
+    arguments = configs, data_set / "store", data_set / "folds.safetensors", out
     data_size.main(*arguments, sizes="40 all", steps=12)
     return arguments
 
 
 def test_more_videos_are_better_and_few_are_given_the_steps(grown, data_set):
     store, out = Store(data_set / "store"), grown[3]
-    count = len(Splits.read(data_set / "folds.npz", store.ids).others(data_size.FOLD))
+    count = len(Splits.read(data_set / "folds.safetensors", store.ids).others(data_size.FOLD))
     few, many = (sorted(p.name for p in (out / n).glob("one_*")) for n in ("40", str(count)))
     assert few == ["one_3_epochs", "one_6_epochs"]  # 40 videos are two batches of at most 32
     assert many == ["one_3_epochs"]

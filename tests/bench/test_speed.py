@@ -6,16 +6,14 @@ import xml.etree.ElementTree as ElementTree
 import numpy as np
 import pytest
 import torch
-from torch import nn
 
 from bench import calibrate, gpu, many_rows, profile
 from bench.speed import run, scaling
 from bench.speed.chart import lines_chart
-from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.measure import Result, in_turns, ratio
 from bench.speed.parts import gap
 from jobs import plan_cost
 from yt8m.base.cli import InputError
-from yt8m.networks.dropout import Dropout
 from yt8m.records.labels import Labels
 from yt8m.training import metrics
 
@@ -51,8 +49,8 @@ def test_turns_alternate_and_the_least_time_counts():
     assert timings["a"][0] > 0
     found = ratio("r", {"a": (1.0, 2.0), "b": (3.0, 4.0)}, "a", "b", goal=4)
     assert (found.value, found.reached, found.note) == (3, False, "by CPU time 2.00 x")
-    assert Figure("lost", 0.1, goal=0.2, most=True).reached
-    assert Figure("plain", 1.0).reached is None
+    assert Result("lost", 0.1, goal=0.2, most=True).reached
+    assert Result("plain", 1.0).reached is None
 
 
 def test_results_of_other_parts_are_kept(tmp_path, monkeypatch):
@@ -96,7 +94,7 @@ def test_the_stages_that_scaling_measures_run(tmp_path):
     assert min(seconds, cpu) > 0
     assert mb > 10
     with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
-        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.npz")])
+        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
 
 
 def test_one_gpu_on_the_cpu(tmp_path):
@@ -148,25 +146,6 @@ def test_calibration_has_what_the_costs_need(tmp_path):
     calibrate.main(out=tmp_path / "c.json", toy=True)
     found = json.loads((tmp_path / "c.json").read_text())
     assert set(found) == set(json.loads(plan_cost.CALIBRATION.read_text()))
-
-
-@pytest.mark.parametrize("share", [0.1, 0.5])
-def test_dropout_keeps_its_share_and_the_mean(share):
-    torch.manual_seed(0)
-    dropout, x = Dropout(share), torch.ones(501, 401, requires_grad=True)
-    given = dropout(x)
-    found = given.detach()
-    kept = float((found > 0).float().mean())
-    assert kept == pytest.approx(1 - share, abs=0.005)
-    assert float(found[found > 0].min()) == pytest.approx(1 / (1 - share))
-    given.sum().backward()
-    torch.testing.assert_close(x.grad, found)
-    columns = (found > 0).float().mean(0)
-    assert float(columns.std()) == pytest.approx((share * (1 - share) / 501) ** 0.5, rel=0.2)
-    torch.manual_seed(0)
-    assert torch.equal(dropout(x), found)
-    assert dropout.eval()(x) is x
-    assert isinstance(dropout, nn.Dropout)
 
 
 STACKS = """

@@ -40,11 +40,11 @@ def run(data_set, tmp_path_factory):
     """A run with a holdout of 0.2, and the settings of two students."""
     run = tmp_path_factory.mktemp("run")
     (run / "store").symlink_to(data_set / "store")
-    (run / "folds.npz").symlink_to(data_set / "folds.npz")
+    (run / "folds.safetensors").symlink_to(data_set / "folds.safetensors")
     (run / "stacking").mkdir()
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
-    soft_labels_of(store, splits, run / "stacking" / "soft_labels.npz")
+    splits = Splits.read(run / "folds.safetensors", store.ids)
+    soft_labels_of(store, splits, run / "stacking" / "soft_labels.safetensors")
     (run / "toml").mkdir()
     (run / "toml" / "base.toml").write_text(TOML.format(0.5, 1))
     (run / "toml" / "longer.toml").write_text(TOML.format(0.5, 8))
@@ -55,7 +55,7 @@ def test_students_are_judged_by_what_is_not_quoted_and_only_what_changed_runs_ag
     out = run / "out"
     students.main(run / "toml", run, out, quoted=0.1)
     store = Store(run / "store")
-    before, after = (Splits.read(path / "folds.npz", store.ids).fold for path in (run, out))
+    before, after = (Splits.read(path / "folds.safetensors", store.ids).fold for path in (run, out))
     quoted = uniform(store.ids, "holdout") < 0.1
     assert quoted.any()
     assert (after[quoted] == UNUSED).all()

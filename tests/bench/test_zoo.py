@@ -20,13 +20,13 @@ def configs(tmp_path_factory):
 @pytest.fixture(scope="module")
 def measured(configs, data_set, tmp_path_factory):
     out = tmp_path_factory.mktemp("out")
-    zoo.main(configs, data_set / "store", data_set / "folds.npz", out, seeds=2, jobs=2)
+    zoo.main(configs, data_set / "store", data_set / "folds.safetensors", out, seeds=2, jobs=2)
     return out
 
 
 def _again(configs, data_set, out, capsys) -> str:
     capsys.readouterr()
-    zoo.main(configs, data_set / "store", data_set / "folds.npz", out, seeds=2, jobs=1)
+    zoo.main(configs, data_set / "store", data_set / "folds.safetensors", out, seeds=2, jobs=1)
     return capsys.readouterr().out
 
 
@@ -42,7 +42,7 @@ def test_the_table_has_the_mean_and_half_the_range_of_the_seeds_best_first(measu
 
 def test_a_second_call_runs_only_what_is_missing_or_stale(configs, data_set, measured, capsys):
     assert "seed" not in _again(configs, data_set, measured, capsys)
-    (measured / "few" / "seed1" / "predictions.npz").unlink()
+    (measured / "few" / "seed1" / "predictions.safetensors").unlink()
     assert _again(configs, data_set, measured, capsys).count("done in") == 1
     (configs / "few.toml").write_text(TOML.format(2))
     again = _again(configs, data_set, measured, capsys)
@@ -55,7 +55,7 @@ def test_a_second_call_runs_only_what_is_missing_or_stale(configs, data_set, mea
 
 
 def test_mistakes(configs, data_set, tmp_path):
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     with pytest.raises(InputError, match="--seeds 0: 1 or more"):
         zoo.main(configs, store, folds, tmp_path, seeds=0)
     with pytest.raises(InputError, match="no models"):

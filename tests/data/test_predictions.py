@@ -9,6 +9,7 @@ import torch
 
 import yt8m.data.splits
 import yt8m.records.labels
+from yt8m.base.arrays import write_arrays
 from yt8m.base.cli import InputError
 from yt8m.data.predictions import Predictions, sigmoid, top_k
 from yt8m.data.splits import HOLDOUT, Splits, row_finder, uniform
@@ -24,9 +25,9 @@ def _predictions(n=5):
 
 def test_a_round_trip_and_any_order_of_ids(tmp_path):
     predictions = _predictions()
-    predictions.write(tmp_path / "p.npz")
+    predictions.write(tmp_path / "p.safetensors")
     shuffled = np.random.default_rng(1).permutation(5)
-    aligned = Predictions.read(tmp_path / "p.npz").align(predictions.ids[shuffled])
+    aligned = Predictions.read(tmp_path / "p.safetensors").align(predictions.ids[shuffled])
     np.testing.assert_array_equal(aligned.classes, predictions.classes[shuffled])
     np.testing.assert_array_equal(aligned.logits, predictions.logits[shuffled])
     assert aligned.align(predictions.ids[shuffled]) is aligned
@@ -36,33 +37,53 @@ def test_a_round_trip_and_any_order_of_ids(tmp_path):
 def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path, monkeypatch, block):
     monkeypatch.setattr(yt8m.data.splits, "SOUGHT", block)
     predictions = _predictions()
-    predictions.write(tmp_path / "p.npz")
-    read = Predictions.read(tmp_path / "p.npz")
-    with pytest.raises(InputError, match=r"p.npz: 2 of 3 videos are absent \(first: X0ab\)"):
+    predictions.write(tmp_path / "p.safetensors")
+    read = Predictions.read(tmp_path / "p.safetensors")
+    with pytest.raises(
+        InputError, match=r"p.safetensors: 2 of 3 videos are absent \(first: X0ab\)"
+    ):
         read.align(np.array([b"v001", b"X0ab", b"v00"]))
     with pytest.raises(InputError, match="id v000 is there twice"):
         replace(read, ids=np.repeat(read.ids[:1], 5)).align(predictions.ids)
 
 
 def test_the_same_predictions_are_the_same_bytes_at_any_time(tmp_path, monkeypatch):
-    _predictions().write(tmp_path / "now.npz")
+    _predictions().write(tmp_path / "now.safetensors")
     later = time.localtime(time.time() + 3600)
     monkeypatch.setattr(time, "localtime", lambda *_: later)
-    _predictions().write(tmp_path / "later.npz")
-    assert (tmp_path / "now.npz").read_bytes() == (tmp_path / "later.npz").read_bytes()
-    loaded = np.load(tmp_path / "now.npz")
-    assert np.array_equal(loaded["ids"], _predictions().ids)
+    _predictions().write(tmp_path / "later.safetensors")
+    now, later = tmp_path / "now.safetensors", tmp_path / "later.safetensors"
+    assert now.read_bytes() == later.read_bytes()
+    assert np.array_equal(Predictions.read(now).ids, _predictions().ids)
+
+
+def test_arrays_saved_by_numpy_are_predictions_too(tmp_path):
+    made, path = _predictions(), tmp_path / "a.npz"
+    np.savez_compressed(path, ids=made.ids, classes=made.classes, logits=made.logits)
+    read = Predictions.read(path)
+    for name in ("ids", "classes", "logits"):
+        np.testing.assert_array_equal(getattr(read, name), getattr(made, name))
+    path.write_bytes(path.read_bytes()[:-30])
+    with pytest.raises(InputError, match="a.npz: cannot be read .*; write it by np.savez"):
+        Predictions.read(path)
+    np.savez(path, ids=np.array([{}], dtype=object))
+    with pytest.raises(InputError, match="a.npz: cannot be read .*Object arrays"):
+        Predictions.read(path)
+    with pytest.raises(InputError, match="b.npz: no such file"):
+        Predictions.read(tmp_path / "b.npz")
 
 
 def test_what_is_not_predictions_is_refused(tmp_path):
     np.savez(tmp_path / "a.npz", ids=np.zeros(2))
-    with pytest.raises(InputError, match=r"a.npz: holds \['ids'\], not predictions"):
-        Predictions.read(tmp_path / "a.npz")
-    (tmp_path / "b.npz").write_bytes(b"PK\x03\x04 truncated")
-    with pytest.raises(InputError, match="b.npz: cannot be read"):
-        Predictions.read(tmp_path / "b.npz")
-    with pytest.raises(InputError, match="c.npz: no such file"):
-        Predictions.read(tmp_path / "c.npz")
+    write_arrays(tmp_path / "a.safetensors", {"ids": np.zeros(2)})
+    for name in ("a.npz", "a.safetensors"):
+        with pytest.raises(InputError, match=rf"{name}: holds \['ids'\], not predictions"):
+            Predictions.read(tmp_path / name)
+    (tmp_path / "b.safetensors").write_bytes(b"PK\x03\x04 truncated")
+    with pytest.raises(InputError, match="b.safetensors: cannot be read"):
+        Predictions.read(tmp_path / "b.safetensors")
+    with pytest.raises(InputError, match="c.safetensors: no such file"):
+        Predictions.read(tmp_path / "c.safetensors")
 
 
 def test_float16_logits_keep_the_order_near_certainty():
@@ -100,8 +121,8 @@ def test_the_hash_of_an_id_is_the_same_everywhere_and_salts_are_independent():
 
 def test_splits_align_by_id(tmp_path):
     ids = np.array([b"a", b"b", b"c", b"d"])
-    Splits(np.array([0, 1, HOLDOUT, 4], np.int8)).write(tmp_path / "f.npz", ids)
-    splits = Splits.read(tmp_path / "f.npz", ids[::-1])
+    Splits(np.array([0, 1, HOLDOUT, 4], np.int8)).write(tmp_path / "f.safetensors", ids)
+    splits = Splits.read(tmp_path / "f.safetensors", ids[::-1])
     assert splits.fold.tolist() == [4, HOLDOUT, 1, 0]
     assert splits.others(4).tolist() == [2, 3]
     assert splits.training.tolist() == [0, 2, 3]

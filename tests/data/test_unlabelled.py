@@ -10,6 +10,7 @@ from distill_world import toy_config
 from safetensors.numpy import load_file
 
 from distill import train as distill
+from distill.job import rows_of
 from first_level import predict as first_level
 from first_level import train as job
 from first_level.config import ModelConfig
@@ -42,7 +43,7 @@ def run(tmp_path_factory):
         last = sorted((run / "data" / kind).glob("*.tfrecord"))[-1]
         shutil.move(last, run / "more" / kind)
     decode.main(run / "data", run / "store", jobs=1)
-    assign.main(run / "store", run / "folds.npz", holdout=0.2)
+    assign.main(run / "store", run / "folds.safetensors", holdout=0.2)
     config = ModelConfig(arch="linear", training=QUICK)
     write_snapshot(run / "first_level" / "linear" / "config.json", config)
     write_snapshot(run / "stacking.json", Stacking(candidates=8, booster=BOOSTER))
@@ -52,46 +53,46 @@ def run(tmp_path_factory):
         job.main(*of_model(run, k), fold=k)
         out = run / "stacking" / f"fold{k}" / "rows"
         inputs = (run / "stacking.json", run / "models.txt", run)
-        rows.main(*inputs, run / "store", run / "folds.npz", out, fold=k)
+        rows.main(*inputs, run / "store", run / "folds.safetensors", out, fold=k)
     for k in range(NUM_FOLDS):
         fold = run / "stacking" / f"fold{k}"
         train.main(run / "stacking.json", run / "stacking", fold / "model.txt", fold=k)
-        files = (fold / "rows", fold / "model.txt", fold / "predictions.npz")
+        files = (fold / "rows", fold / "model.txt", fold / "predictions.safetensors")
         predict.main(run / "stacking.json", *files, fold=k)
-    to = run / "stacking" / "soft_labels.npz"
-    soft_labels.main(run / "stacking", run / "store", run / "folds.npz", to)
+    to = run / "stacking" / "soft_labels.safetensors"
+    soft_labels.main(run / "stacking", run / "store", run / "folds.safetensors", to)
     label(run, run / "more")
     return run
 
 
 def of_model(run: Path, k: int) -> tuple[Path, ...]:
     model = run / "first_level" / "linear"
-    return model / "config.json", run / "store", run / "folds.npz", model / f"fold{k}"
+    return model / "config.json", run / "store", run / "folds.safetensors", model / f"fold{k}"
 
 
 def label(run: Path, more: Path) -> None:
     """From the records `more` to a student that has learnt from them."""
-    store, folds = run / "store", run / "folds.npz"
+    store, folds = run / "store", run / "folds.safetensors"
     unlabelled.main(more, store, jobs=1)
     for k in range(NUM_FOLDS):
         first_level.main(*of_model(run, k), fold=k)
         fold, config = run / "stacking" / f"fold{k}", run / "stacking.json"
         inputs = (config, fold / "rows", fold / "model.txt", run, store, folds)
-        stack.main(*inputs, fold / "unlabelled.npz", fold=k)
-    to = run / "stacking" / "unlabelled.npz"
+        stack.main(*inputs, fold / "unlabelled.safetensors", fold=k)
+    to = run / "stacking" / "unlabelled.safetensors"
     soft_labels.main(run / "stacking", store, folds, to, unlabelled=True)
     student(run, run / "student", to)
 
 
 def student(run: Path, out: Path, more: Path | None) -> None:
-    inputs = (run / "distill.json", run / "store", run / "folds.npz")
-    soft = run / "stacking" / "soft_labels.npz"
+    inputs = (run / "distill.json", run / "store", run / "folds.safetensors")
+    soft = run / "stacking" / "soft_labels.safetensors"
     distill.main(*inputs, soft, out, part="resnet", unlabelled=more)
 
 
 def opened(run: Path) -> tuple[Store, Splits]:
     data = Store(run / "store")
-    return joined(data, Splits.read(run / "folds.npz", data.ids))
+    return joined(data, Splits.read(run / "folds.safetensors", data.ids))
 
 
 def test_rows_of_data_come_first_and_the_others_have_features_but_no_labels(run, tmp_path):
@@ -121,7 +122,7 @@ def test_rows_of_data_come_first_and_the_others_have_features_but_no_labels(run,
 def test_what_is_trained_on_data_is_not_stale(run):
     before = {path: path.read_bytes() for path in (run / "first_level").rglob("fold1/*")}
     assert len(before) > 4
-    (run / "first_level/linear/fold1/predictions.npz").unlink()
+    (run / "first_level/linear/fold1/predictions.safetensors").unlink()
     job.main(*of_model(run, 1), fold=1)
     timed = {"report.json"}
     assert {p: b for p, b in before.items() if p.name not in timed} == {
@@ -133,7 +134,7 @@ def test_what_is_trained_on_data_is_not_stale(run):
 
 def test_soft_labels_are_of_the_unlabelled_videos_alone(run):
     both, splits = opened(run)
-    soft = Predictions.read(run / "stacking" / "unlabelled.npz")
+    soft = Predictions.read(run / "stacking" / "unlabelled.safetensors")
     assert (soft.ids == both.ids[splits.unlabelled]).all()
     assert soft.classes.shape == (60, 8)
     assert read_json(run / "student" / "report.json")["training_videos"] == 60 + len(
@@ -151,7 +152,7 @@ def test_no_label_of_an_unlabelled_video_is_read(run, tmp_path):
         os.utime(shard, ns=(0, path.stat().st_mtime_ns))
     label(planted, planted / "more")
     for name in ("first_level/linear/fold2", "stacking/fold2", "stacking"):
-        file = Path(name) / "unlabelled.npz"
+        file = Path(name) / "unlabelled.safetensors"
         assert (planted / file).read_bytes() == (run / file).read_bytes()
     before, after = (load_file(at / "student" / "weights.safetensors") for at in (run, planted))
     assert all((before[name] == after[name]).all() for name in before)
@@ -174,7 +175,7 @@ def other_labels(payload) -> bytes:
 def test_the_last_layers_of_split_videos_see_none_of_them(run):
     _, splits = opened(run)
     config = toy_config(extractor_videos="split")
-    first, last = (splits.fold[distill.rows_of(part, config, splits)] for part in ("a", "last"))
+    first, last = (splits.fold[rows_of(part, config, splits)] for part in ("a", "last"))
     assert set(first) == {0, 1, 2, UNLABELLED}
     assert set(last) == {3, 4}
 

@@ -9,11 +9,14 @@ from distill_world import FULL, SCALE, soft_labels_of, toy_config
 from safetensors.torch import load_file
 
 from distill import train
-from distill.config import DistillConfig
+from distill.config import DistillConfig, member_of
+from distill.job import rows_of
 from distill.targets import SoftTargets
 from first_level.bundle.network import build_network
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_toml, write_snapshot
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
 from yt8m.networks.extractors import LAYOUTS
 from yt8m.training import checkpoint
 
@@ -23,7 +26,7 @@ def test_every_plan_builds(plan):
     config = read_toml(Path("distill/configs") / f"{plan}.toml", DistillConfig)
     with torch.device("meta"):
         for kind in ("student", "resnet"):
-            build_network([train.member_of(kind, config)], config.inputs, FULL)
+            build_network([member_of(kind, config)], config.inputs, FULL)
 
 
 def test_unknown_key(tmp_path):
@@ -41,8 +44,10 @@ def trained(data_set, tmp_path_factory):
 
 
 def train_all(data_set, root, config) -> None:
-    data = train.Store(data_set / "store")
-    soft_labels_of(data, train.Splits.read(data_set / "folds.npz", data.ids), root / "soft.npz")
+    data = Store(data_set / "store")
+    soft_labels_of(
+        data, Splits.read(data_set / "folds.safetensors", data.ids), root / "soft.safetensors"
+    )
     write_snapshot(root / "config.json", config)
     names = {"last": "student", "resnet": "resnet"}
     for part in train.PARTS:
@@ -54,8 +59,8 @@ def run_part(data_set, root, out, part) -> None:
     train.main(
         root / "config.json",
         data_set / "store",
-        data_set / "folds.npz",
-        root / "soft.npz",
+        data_set / "folds.safetensors",
+        root / "soft.safetensors",
         out,
         part=part,
     )
@@ -117,7 +122,7 @@ def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):
     config = toy_config(fine_tune=quick, last_layers=quick, extractor_videos="split")
     for letter in LAYOUTS:
         (tmp_path / f"extractor_{letter}").symlink_to(trained / f"extractor_{letter}")
-    (tmp_path / "soft.npz").symlink_to(trained / "soft.npz")
+    (tmp_path / "soft.safetensors").symlink_to(trained / "soft.safetensors")
     write_snapshot(tmp_path / "config.json", config)
     run_part(data_set, tmp_path, tmp_path / "student", "last")
     student = load_file(tmp_path / "student" / "weights.safetensors")
@@ -131,11 +136,11 @@ def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):
 
 def test_split_videos(splits):
     config = toy_config(extractor_videos="split")
-    first, second = (train.rows_of(part, config, splits) for part in ("a", "last"))
+    first, second = (rows_of(part, config, splits) for part in ("a", "last"))
     assert not set(first) & set(second)
     assert sorted([*first, *second]) == list(splits.training)
-    assert list(train.rows_of("resnet", config, splits)) == list(splits.training)
-    assert list(train.rows_of("a", toy_config(), splits)) == list(splits.training)
+    assert list(rows_of("resnet", config, splits)) == list(splits.training)
+    assert list(rows_of("a", toy_config(), splits)) == list(splits.training)
 
 
 def test_errors(trained, data_set, tmp_path):

@@ -134,7 +134,7 @@ def test_a_failed_parity_check_leaves_the_old_export(students, data_set, monkeyp
 def test_export_errors(students, data_set, tmp_path):
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "letter.txt").write_text("dear")
-    with pytest.raises(InputError, match="mine: is there and is no export"):
+    with pytest.raises(InputError, match="mine: already exists and is not an export"):
         run_export(students, data_set, tmp_path / "mine")
     with pytest.raises(InputError, match="--name best: not a student; allowed: student, resnet"):
         run_export(students, data_set, tmp_path / "x", name="best")

@@ -13,10 +13,10 @@ from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
 from rounded_inputs import rounded_inputs
+from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
-from distill import predict, refit
-from distill.config import main as configure
+from distill import predict, refittable
 from distill.export import given, score
 from distill.export import write as export
 from distill.export.graph import session_of
@@ -31,7 +31,7 @@ from stacking.config import Stacking
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
-from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
 from yt8m.inputs.batch import Source
 from yt8m.inputs.frames import place_of
@@ -54,9 +54,9 @@ GRAPHLESS = ("frame_convolutions", "lstm_moe")
 def run(data_set, tmp_path_factory):
     """A run folder: two frame-level models and a video-level one, refitted, and their export."""
     run = tmp_path_factory.mktemp("frames")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -66,7 +66,7 @@ def run(data_set, tmp_path_factory):
             train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
     toml = run / "distill.toml"
     toml.write_text("[refit]\nmodels = ['attends', 'hears', 'mean']\ntargets.hard_weight = 1.0\n")
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         refit_one(run, data_set, name, run / "distill/refit" / name / "copy0")
@@ -151,7 +151,7 @@ def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
     assert both.keys() == frame.keys() == {bytes(video).decode() for video in store.ids}
     classes, _ = exported.top(**batch_of(store, np.arange(60), exported.manifest.frames))
     for row, video in enumerate(store.ids[:60]):
-        expected = classes[row, : predict.PAIRS].tolist()
+        expected = classes[row, :20].tolist()
         for found in (both, frame):
             assert [int(word) for word in found[bytes(video).decode()].split()[::2]] == expected
 
@@ -169,12 +169,12 @@ def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
 
 
 def test_video_level_records_are_refused(run, data_set, tmp_path):
-    text = r"video: has video-level records alone and the export takes frames \(.*export\); give"
+    text = r"video: has only video-level records, but the export takes frames \(.*export\); give"
     with pytest.raises(InputError, match=text):
         predict.main(run / "export", [data_set / "records/video"], tmp_path / "x.csv")
     (tmp_path / "frame").mkdir()
     write_video_records(tmp_path / "frame/a.tfrecord", ["v"], np.ones((1, 24)), np.ones((1, 8)))
-    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, which the export"):
+    with pytest.raises(InputError, match="a.tfrecord: record 0: has no frames, but the export"):
         predict.main(run / "export", [tmp_path], tmp_path / "x.csv")
     assert not list(tmp_path.glob("x.csv*"))
 
@@ -190,7 +190,9 @@ def test_the_score_does_not_depend_on_how_frames_are_cut(
     batches = list(given.of_store(store, rows, exported.manifest.frames))
     assert all(batch["rgb"].shape[0] * batch["rgb"].shape[1] <= 100 for batch in batches)
     assert sum(len(batch["rgb"]) for batch in batches) == len(rows)
-    score.main(run / "export", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    score.main(
+        run / "export", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
+    )
     assert read_json(tmp_path / "e.json") == pytest.approx(expected)
 
 
@@ -272,7 +274,7 @@ def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch,
     model = next(member_of(a, b).refit for a, b in FRAME_CASES if a == arch)
     text = rf"c.json: {arch} cannot be exported as a graph \(.*\); take it out of \[refit\] models"
     with pytest.raises(InputError, match=text):
-        refit.check_graph(model, Dims(6, 3, 9, 12), "c.json")
+        refittable.check_graph(model, Dims(6, 3, 9, 12), "c.json")
     assert capfd.readouterr() == ("", "")
 
 
@@ -281,7 +283,7 @@ def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
         config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
         text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
         with pytest.raises(InputError, match=text):
-            refit.check_refittable(config, tmp_path / "config.json")
+            refittable.check_refittable(config, tmp_path / "config.json")
 
 
 def test_an_older_export_takes_no_frames(run, tmp_path):

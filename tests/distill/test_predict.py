@@ -119,7 +119,7 @@ def test_a_damaged_shard_leaves_the_old_file(students, data_set, tmp_path):
 def test_nothing_but_an_older_result_is_replaced(students, data_set, tmp_path):
     shard = tmp_path / "s.tfrecord"
     shutil.copy(find_shards(data_set / "records")["video"][0], shard)
-    with pytest.raises(InputError, match="s.tfrecord: is there and is no older result"):
+    with pytest.raises(InputError, match="s.tfrecord: already exists and is not an older result"):
         predict.main(students / "out", [shard], shard)
     with pytest.raises(InputError, match="is a folder; the last argument"):
         predict.main(students / "out", [shard], tmp_path)
@@ -166,9 +166,9 @@ def test_evaluate_joins_by_id_and_takes_short_lines(tmp_path, videos, capsys):
         ("{0},1 half", "line 5: not `class confidence` pairs"),
         ("{0},1 nan", "line 5: a confidence is not between 0 and 1"),
         ("{0},-1 0.5", "line 5: a class is out of range"),
-        ("{0},1 0.5 1 0.4", "line 5: a class is there twice"),
+        ("{0},1 0.5 1 0.4", "line 5: a class appears twice"),
         ("{0}," + "1 0.5 " * 21, "line 5: 21 pairs; at most 20"),
-        ("{1},1 0.5", "line 5: id .* is there twice"),
+        ("{1},1 0.5", "line 5: id .* appears twice"),
         ("zzzz,1 0.5", "line 5: id zzzz is in none of the records"),
         (None, r"1 of 4 videos of the records are absent \(first: "),
     ],
@@ -190,10 +190,10 @@ def test_evaluate_needs_a_header_and_labels(tmp_path, videos):
     with pytest.raises(InputError, match="line 1 is 'id,labels'; it must be 'VideoId,"):
         evaluate.main(tmp_path / "p.csv", [tmp_path / "r.tfrecord"])
     (tmp_path / "p.csv").write_text(f"VideoId,LabelConfidencePairs\n{ids[0]},1 0.5\n")
-    with pytest.raises(InputError, match="no record has labels, so nothing can be scored"):
+    with pytest.raises(InputError, match="no record has labels; give labelled records"):
         evaluate.main(tmp_path / "p.csv", [tmp_path / "r.tfrecord"])
     write_video_records(tmp_path / "q.tfrecord", ids[:1], rgb, audio, [[1]])
-    with pytest.raises(InputError, match=r"q.tfrecord: id .* is there twice"):
+    with pytest.raises(InputError, match=r"q.tfrecord: id .* appears twice"):
         evaluate.main(tmp_path / "p.csv", [tmp_path / "q.tfrecord"] * 2)
 
 
@@ -203,18 +203,22 @@ def test_evaluate_runs_without_torch():
 
 
 def test_score_of_the_holdout(students, data_set, store, splits, tmp_path):
-    score.main(students / "out", data_set / "store", data_set / "folds.npz", tmp_path / "e.json")
+    score.main(
+        students / "out", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
+    )
     rows = splits.holdout
     best = Exported(students / "out").top(*store.video(rows))
     assert read_json(tmp_path / "e.json") == metrics.evaluate(*best, store.labels.take(rows), 30)
-    kept = Predictions.read(tmp_path / "e_predictions.npz").align(store.ids[rows])
+    kept = Predictions.read(tmp_path / "e_predictions.safetensors").align(store.ids[rows])
     assert kept.classes.shape == (len(rows), 30)
     assert (kept.classes[:, :20] == best[0]).all()
     none = Splits(np.maximum(splits.fold, 0))
-    none.write(tmp_path / "folds.npz", store.ids)
-    score.main(students / "out", data_set / "store", tmp_path / "folds.npz", tmp_path / "e.json")
+    none.write(tmp_path / "folds.safetensors", store.ids)
+    score.main(
+        students / "out", data_set / "store", tmp_path / "folds.safetensors", tmp_path / "e.json"
+    )
     assert set(read_json(tmp_path / "e.json").values()) == {None}
-    assert len(Predictions.read(tmp_path / "e_predictions.npz").ids) == 0
+    assert len(Predictions.read(tmp_path / "e_predictions.safetensors").ids) == 0
 
 
 def test_score_of_another_format(students, data_set, tmp_path):
@@ -223,5 +227,8 @@ def test_score_of_another_format(students, data_set, tmp_path):
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})
     with pytest.raises(InputError, match="not an export of format 2"):
         score.main(
-            tmp_path / "out", data_set / "store", data_set / "folds.npz", tmp_path / "e.json"
+            tmp_path / "out",
+            data_set / "store",
+            data_set / "folds.safetensors",
+            tmp_path / "e.json",
         )

@@ -9,24 +9,25 @@ import pytest
 import torch
 from distill_world import soft_labels_of
 from safetensors.torch import load_file
+from snapshots import write_distill_snapshots
 
 from distill import predict, refit
 from distill.config import DistillConfig
-from distill.config import main as configure
 from distill.export import reranker
 from distill.export import write as export
 from distill.export.run import Exported
+from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from first_level.train import main as train_first_level
 from stacking import features, label_features, rows, train
-from stacking.candidates import pooled
+from stacking.booster import read_booster
+from stacking.candidates import pool
 from stacking.config import Stacking
-from stacking.predict import read_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json, write_json
-from yt8m.data.splits import NUM_FOLDS
+from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
@@ -48,9 +49,9 @@ STACKING = {
 def run(data_set, tmp_path_factory):
     """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
     run = tmp_path_factory.mktemp("refit")
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     data = Store(store)
-    soft_labels_of(data, refit.Splits.read(folds, data.ids), run / "soft.npz")
+    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
     for name, (arch, arguments, inputs) in MODELS.items():
         training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
         config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
@@ -62,7 +63,7 @@ def run(data_set, tmp_path_factory):
     toml.write_text(
         "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
     )
-    configure(toml, run / "distill" / "config.json")
+    write_distill_snapshots(toml, run / "distill")
     write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
     for name in MODELS:
         for copy in range(2):
@@ -76,8 +77,10 @@ def run(data_set, tmp_path_factory):
 
 def refit_one(run, data_set, name, out, copy=0) -> None:
     config = run / "first_level" / name / "config.json"
-    store, folds = data_set / "store", data_set / "folds.npz"
-    refit.main(run / "distill/config.json", config, store, folds, run / "soft.npz", out, copy=copy)
+    store, folds = data_set / "store", data_set / "folds.safetensors"
+    refit.main(
+        run / "distill/config.json", config, store, folds, run / "soft.safetensors", out, copy=copy
+    )
 
 
 def pack(run, store, folds, out) -> None:
@@ -86,7 +89,7 @@ def pack(run, store, folds, out) -> None:
     for fold in range(NUM_FOLDS):
         to = out / f"fold{fold}" / "rows"
         rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
-    train.main(settings, out, out / "model.txt", fold=train.ALL)
+    train.main(settings, out, out / "model.txt", fold=-1)
     about = out / "fold0" / "rows" / "rows.json"
     reranker.main(settings, out / "model.txt", about, store, folds, out)
 
@@ -127,7 +130,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     for logits in each:
         order = np.argsort(-logits.numpy(), axis=1, kind="stable")
         lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
-    classes, _ = pooled(lists, "probability", store.dims.classes, 12)
+    classes, _ = pool(lists, "probability", store.dims.classes, 12)
     own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
     known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
@@ -153,9 +156,9 @@ def test_the_graphs_rank_as_torch_does(run, store):
 
 def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, monkeypatch):
     """Planted: other labels on the holdout leave it as it is, other labels elsewhere do not."""
-    store, folds = data_set / "store", data_set / "folds.npz"
+    store, folds = data_set / "store", data_set / "folds.safetensors"
     ids, labels = Store(store).ids, Store(store).labels
-    splits = refit.Splits.read(folds, ids)
+    splits = Splits.read(folds, ids)
     for chosen, same in ((splits.holdout, True), (splits.training, False)):
         lists = [labels.take(np.array([i])).indices for i in range(len(ids))]
         for i in chosen:
@@ -209,7 +212,7 @@ def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
 def test_a_damaged_re_ranker_is_named(run, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
     (tmp_path / "export" / reranker.COUNTS).unlink()
-    with pytest.raises(InputError, match="reranker.npz: no such file"):
+    with pytest.raises(InputError, match="reranker.safetensors: no such file"):
         Exported(tmp_path / "export")
 
 
@@ -237,7 +240,7 @@ def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
 def test_models_that_no_export_could_run_are_refused(tmp_path, change, text):
     values = {"arch": "linear"} | change
     with pytest.raises(InputError, match=text):
-        refit.check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
+        check_refittable(ModelConfig.model_validate(values), tmp_path / "config.json")
 
 
 def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
@@ -246,7 +249,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     shutil.copytree(run, tmp_path / "run")
     shutil.rmtree(tmp_path / "run/distill/refit/wide")
     distill = tmp_path / "run/distill"
-    configure(toml, distill / "config.json")
+    write_distill_snapshots(toml, distill)
     export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
     rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
     found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]
@@ -279,7 +282,7 @@ def test_export_errors(run, data_set, tmp_path):
 def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
     about = read_json(run / "distill/reranker/fold0/rows/rows.json")
     write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
-    folds, out = data_set / "folds.npz", run / "distill/reranker"
+    folds, out = data_set / "folds.safetensors", run / "distill/reranker"
     with pytest.raises(InputError, match="was trained on other columns than"):
         reranker.main(
             run / "stacking.json",

@@ -19,8 +19,8 @@ def soft_file(tmp_path):
     classes = np.stack([rng.permutation(6)[:3] for _ in ids]).astype(np.uint16)
     logits = np.sort(rng.normal(size=(5, 3)), axis=1)[:, ::-1].astype(np.float16)
     logits[2, 2] = -np.inf  # a video with two candidates
-    Predictions(ids, classes, logits).write(tmp_path / "soft.npz")
-    return tmp_path / "soft.npz"
+    Predictions(ids, classes, logits).write(tmp_path / "soft.safetensors")
+    return tmp_path / "soft.safetensors"
 
 
 @pytest.mark.parametrize("unlabelled", [(), (b"b", b"e")], ids=["", "unlabelled"])
@@ -41,7 +41,7 @@ def test_targets_equal_their_definition(soft_file, settings, unlabelled):
     soft, more = Predictions.read(soft_file), None
     if unlabelled:
         labels = Labels.from_lists([[0, 1], [], [2], [5], [3, 4, 5], []])
-        more = soft_file.with_name("more.npz")
+        more = soft_file.with_name("more.safetensors")
         soft.align(np.array(unlabelled)).write(more)
         soft.align(np.array([b"d", b"c", b"a"])).write(soft_file)
     source = SoftTargets(soft_file, ids, labels, rows, 6, settings, more)

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from snapshots import write_snapshots
 
 from first_level import train as job
-from first_level.config import main as write_snapshots
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
@@ -26,26 +26,32 @@ def plan(tmp_path):
 
 
 def _job(data_set, plan, fold=1, folds=None):
-    folds = folds or data_set / "folds.npz"
+    folds = folds or data_set / "folds.safetensors"
     job.main(plan / "config.json", data_set / "store", folds, plan / f"fold{fold}", fold=fold)
     return plan / f"fold{fold}"
 
 
 def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     out = _job(data_set, plan)
-    found = Predictions.read(out / "predictions.npz")
+    found = Predictions.read(out / "predictions.safetensors")
     wanted = np.concatenate([splits.rows(1), splits.holdout])
     assert sorted(found.ids.tolist()) == sorted(store.ids[wanted].tolist())
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
     assert len(report["epochs"]) == 3
-    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz", "log.jsonl"}
+    names = {
+        "weights.safetensors",
+        "training.json",
+        "report.json",
+        "predictions.safetensors",
+        "log.jsonl",
+    }
     assert {path.name for path in out.iterdir()} == names
-    before = (out / "predictions.npz").read_bytes()
+    before = (out / "predictions.safetensors").read_bytes()
     weights = (out / "weights.safetensors").stat().st_mtime_ns
-    (out / "predictions.npz").unlink()
+    (out / "predictions.safetensors").unlink()
     _job(data_set, plan)
-    assert (out / "predictions.npz").read_bytes() == before
+    assert (out / "predictions.safetensors").read_bytes() == before
     assert (out / "weights.safetensors").stat().st_mtime_ns == weights, "it trained again"
 
 
@@ -79,8 +85,8 @@ def test_other_folds_make_weights_stale(data_set, store, splits, plan, tmp_path)
     before = (_job(data_set, plan) / "weights.safetensors").read_bytes()
     moved = splits.fold.copy()
     moved[splits.rows(0)[0]] = 1
-    Splits(moved).write(tmp_path / "folds.npz", store.ids)
-    _job(data_set, plan, folds=tmp_path / "folds.npz")
+    Splits(moved).write(tmp_path / "folds.safetensors", store.ids)
+    _job(data_set, plan, folds=tmp_path / "folds.safetensors")
     assert (plan / "fold1" / "weights.safetensors").read_bytes() != before
 
 
@@ -94,7 +100,7 @@ def test_two_processes_train_one_model_together(data_set, plan, options):
     write_snapshots(toml.parent, plan.parent)
     command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc-per-node=2"]
     command += ["-m", "first_level.train", plan / "config.json"]
-    command += [data_set / "store", data_set / "folds.npz", plan / "fold1", "--fold", "1"]
+    command += [data_set / "store", data_set / "folds.safetensors", plan / "fold1", "--fold", "1"]
     root = Path(__file__).parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr

@@ -4,9 +4,9 @@ import numpy as np
 import pytest
 import torch
 from slow_metrics import slow_map_at_k
+from snapshots import write_snapshots
 
 from first_level import train
-from first_level.config import main as write_snapshots
 from first_level.segments import submission
 from first_level.segments import train as segments
 from first_level.segments.windows import every_window
@@ -38,10 +38,12 @@ def run(tmp_path_factory):
     sizes = {"videos": 1000, "classes": CLASSES, "rgb": 24, "audio": 8, "max_frames": 40}
     synthetic.main(root / "records", **sizes, frames=True, segments=True, shards=2, seed=5)
     decode.main(root / "records", root / "store", jobs=1)
-    assign.main(root / "store", root / "folds.npz", holdout=0.4)
+    assign.main(root / "store", root / "folds.safetensors", holdout=0.4)
     (root / "plan").mkdir()
     _configure(root, "epochs = 10\nbatch_size = 64\n")
-    train.main(root / "out/net/config.json", root / "store", root / "folds.npz", root / "parent")
+    train.main(
+        root / "out/net/config.json", root / "store", root / "folds.safetensors", root / "parent"
+    )
     _fine_tune(root)
     return root
 
@@ -53,7 +55,11 @@ def _configure(root, table: str) -> None:
 
 def _fine_tune(root, fold=0, name="segments/fold0", **others):
     config = root / "out/net/segments/config.json"
-    places = {"store": root / "store", "folds": root / "folds.npz", "parent": root / "parent"}
+    places = {
+        "store": root / "store",
+        "folds": root / "folds.safetensors",
+        "parent": root / "parent",
+    }
     segments.main(config, **places | others, out=root / "out/net" / name, fold=fold)
     return read_json(root / "out/net" / name / "report.json")
 
@@ -69,7 +75,7 @@ def test_the_fine_tuned_model_beats_its_parent_on_the_holdout(run):
 
 def test_the_figure_is_that_of_the_predictions_that_are_written(run):
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
+    splits = Splits.read(run / "folds.safetensors", store.ids)
     rated = store.segments(splits.holdout)
     told = {
         (store.ids[row] + b":%d" % start, label): score
@@ -77,7 +83,7 @@ def test_the_figure_is_that_of_the_predictions_that_are_written(run):
             rated.rows, rated.start, rated.label, rated.score, strict=True
         )
     }
-    found = Predictions.read(run / "out/net/segments/fold0/predictions.npz")
+    found = Predictions.read(run / "out/net/segments/fold0/predictions.safetensors")
     holdout = set(store.ids[splits.holdout].tolist())
     pairs = [
         (int(label), float(logit), int(told.get((name, label), -1)))
@@ -93,8 +99,8 @@ def test_the_figure_is_that_of_the_predictions_that_are_written(run):
 
 def test_every_window_of_the_rated_videos_of_fold_and_holdout_is_predicted(run):
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
-    found = Predictions.read(run / "out/net/segments/fold0/predictions.npz")
+    splits = Splits.read(run / "folds.safetensors", store.ids)
+    found = Predictions.read(run / "out/net/segments/fold0/predictions.safetensors")
     rows = np.concatenate([splits.rows(0), splits.holdout])
     rows = np.intersect1d(rows, store.segments(rows).rows)
     expected = {
@@ -108,22 +114,22 @@ def test_every_window_of_the_rated_videos_of_fold_and_holdout_is_predicted(run):
     assert _fine_tune(run, name="all")["windows"] == sum(
         -(-int(store.num_frames[row]) // 5) for row in [*splits.rows(0), *splits.holdout]
     )
-    assert Predictions.read(run / "out/net/all/predictions.npz").classes.shape[1] == 3
+    assert Predictions.read(run / "out/net/all/predictions.safetensors").classes.shape[1] == 3
 
 
 def test_videos_in_no_fold_are_predicted_if_asked_for_and_never_scored(run, tmp_path):
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
+    splits = Splits.read(run / "folds.safetensors", store.ids)
     Splits(np.where(splits.fold == HOLDOUT, UNUSED, splits.fold)).write(
-        tmp_path / "folds.npz", store.ids
+        tmp_path / "folds.safetensors", store.ids
     )
     found = {}
     for videos in ("rated", "all"):
         _configure(run, f"epochs = 0\nvideos = '{videos}'\n")
-        figures = _fine_tune(run, name="unused", folds=tmp_path / "folds.npz")
+        figures = _fine_tune(run, name="unused", folds=tmp_path / "folds.safetensors")
         assert (figures["map_fine_tuned"], figures["classes"]) == (None, 0)
         assert 0 < figures["map_fine_tuned_fold"] <= 1
-        predictions = Predictions.read(run / "out/net/unused/predictions.npz")
+        predictions = Predictions.read(run / "out/net/unused/predictions.safetensors")
         found[videos] = {name.split(b":")[0] for name in predictions.ids}
     own, unused = (set(store.ids[rows].tolist()) for rows in (splits.rows(0), splits.holdout))
     assert found["rated"] < own
@@ -134,7 +140,13 @@ def test_without_epochs_it_is_the_parent(run):
     _configure(run, "epochs = 0\n")
     report = _fine_tune(run, name="parent")
     assert report["map_fine_tuned"] == report["map_parent_windows"]
-    names = {"weights.safetensors", "training.json", "report.json", "predictions.npz", "log.jsonl"}
+    names = {
+        "weights.safetensors",
+        "training.json",
+        "report.json",
+        "predictions.safetensors",
+        "log.jsonl",
+    }
     assert {path.name for path in (run / "out/net/parent").iterdir()} == names
 
 
@@ -142,7 +154,7 @@ def test_no_rating_of_the_fold_or_the_holdout_reaches_the_weights(run, monkeypat
     _configure(run, "epochs = 1\n")
     _fine_tune(run, name="clean")
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
+    splits = Splits.read(run / "folds.safetensors", store.ids)
     plain = Store.segments
 
     def poisoned(hidden):
@@ -170,7 +182,7 @@ def test_weights_are_kept_until_something_else_goes_in(run):
     _configure(run, "epochs = 1\n")
     _fine_tune(run, name="kept")
     weights = run / "out/net/kept/weights.safetensors"
-    before, predictions = weights.stat().st_mtime_ns, run / "out/net/kept/predictions.npz"
+    before, predictions = weights.stat().st_mtime_ns, run / "out/net/kept/predictions.safetensors"
     content = predictions.read_bytes()
     predictions.unlink()
     _fine_tune(run, name="kept")
@@ -198,11 +210,11 @@ def test_the_file_lists_each_class_best_first(tmp_path):
         np.array([[7, 2], [2, 7], [7, 2]], np.uint16),
         np.array([[2, 1], [9, -1], [9.5, 0]], np.float16),
     )
-    one.write(tmp_path / "one.npz")
-    submission.main([tmp_path / "one.npz"], tmp_path / "out.csv")
+    one.write(tmp_path / "one.safetensors")
+    submission.main([tmp_path / "one.safetensors"], tmp_path / "out.csv")
     lines = (tmp_path / "out.csv").read_text().splitlines()
     assert lines == ["Class,Segments", "2,a:5 a:0 b:0", "7,b:0 a:0 a:5"]
-    submission.main([tmp_path / "one.npz"], tmp_path / "out.csv", most=1)
+    submission.main([tmp_path / "one.safetensors"], tmp_path / "out.csv", most=1)
     assert (tmp_path / "out.csv").read_text().splitlines() == ["Class,Segments", "2,a:5", "7,b:0"]
     # A second model knows b:0 too, and did not keep class 7 for it: its score there is halved.
     other = Predictions(
@@ -210,20 +222,22 @@ def test_the_file_lists_each_class_best_first(tmp_path):
         np.array([[2, 3], [7, 2]], np.uint16),
         np.array([[9, 1], [5, -9]], np.float16),
     )
-    other.write(tmp_path / "two.npz")
-    submission.main([tmp_path / "one.npz", tmp_path / "two.npz"], tmp_path / "out.csv")
+    other.write(tmp_path / "two.safetensors")
+    submission.main(
+        [tmp_path / "one.safetensors", tmp_path / "two.safetensors"], tmp_path / "out.csv"
+    )
     assert (tmp_path / "out.csv").read_text().splitlines() == [
         "Class,Segments", "2,a:5 b:0 a:0 c:15", "3,b:0", "7,c:15 a:0 b:0 a:5",
     ]  # fmt: skip
-    with pytest.raises(InputError, match="two.npz: the last argument is the file to write"):
-        submission.main([tmp_path / "one.npz"], tmp_path / "two.npz")
+    with pytest.raises(InputError, match="two.safetensors: the last argument is the file to write"):
+        submission.main([tmp_path / "one.safetensors"], tmp_path / "two.safetensors")
 
 
 def test_the_file_gives_the_same_figure(run, tmp_path):
     """As the challenge scored it: read the lists, drop what nobody rated, average."""
-    submission.main([run / "out/net/segments/fold0/predictions.npz"], tmp_path / "out.csv")
+    submission.main([run / "out/net/segments/fold0/predictions.safetensors"], tmp_path / "out.csv")
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
+    splits = Splits.read(run / "folds.safetensors", store.ids)
     rated = store.segments(splits.holdout)
     names = [
         (store.ids[row] + b":%d" % start).decode()
@@ -265,28 +279,34 @@ def test_a_video_level_model_has_no_segments(tmp_path, run):
     write = (tmp_path / "config.json").write_text
     write('{"arch": "linear", "segments": {}}')
     with pytest.raises(InputError, match="linear is video-level; only frame-level models fit"):
-        segments.main(tmp_path / "config.json", run / "store", run / "folds.npz", run, tmp_path)
+        segments.main(
+            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
+        )
     write('{"arch": "lstm", "model": {"width": 4}}')
     with pytest.raises(InputError, match="config.json: has no .segments.; add the table to the mo"):
-        segments.main(tmp_path / "config.json", run / "store", run / "folds.npz", run, tmp_path)
+        segments.main(
+            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
+        )
     write('{"arch": "lstm", "segments": {}, "inputs": {"dynamics": "centred"}}')
     with pytest.raises(InputError, match="inputs.dynamics = 'centred' is of whole videos; leave"):
-        segments.main(tmp_path / "config.json", run / "store", run / "folds.npz", run, tmp_path)
+        segments.main(
+            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
+        )
 
 
 def test_what_is_missing_is_named(run, data_set, tmp_path):
     _configure(run, "epochs = 1\n")
-    others = {"store": data_set / "store", "folds": data_set / "folds.npz"}
+    others = {"store": data_set / "store", "folds": data_set / "folds.safetensors"}
     with pytest.raises(InputError, match="store: has no rated segments; give DATA segment-rated"):
         _fine_tune(run, name="wrong", **others)
     with pytest.raises(InputError, match="weights.safetensors: no such file; run `make first_lev"):
         _fine_tune(run, name="wrong", parent=run / "nowhere")
     store = Store(run / "store")
-    splits = Splits.read(run / "folds.npz", store.ids)
+    splits = Splits.read(run / "folds.safetensors", store.ids)
     everywhere = np.where(np.isin(np.arange(len(store)), splits.others(0)), 0, splits.fold)
-    Splits(everywhere).write(tmp_path / "folds.npz", store.ids)
+    Splits(everywhere).write(tmp_path / "folds.safetensors", store.ids)
     with pytest.raises(InputError, match="store: 0 rated segments outside fold 0 and the holdout"):
-        _fine_tune(run, name="wrong", folds=tmp_path / "folds.npz")
+        _fine_tune(run, name="wrong", folds=tmp_path / "folds.safetensors")
 
 
 def test_skipped_and_sampled_frames_do_not_empty_a_window(run):
@@ -294,6 +314,6 @@ def test_skipped_and_sampled_frames_do_not_empty_a_window(run):
     windows = every_window(store, np.arange(20), 5)
     inputs = Inputs(skip_frames=20, sampling="random", max_frames=2)
     config = segments.PlannedModel(arch="lstm", inputs=inputs)
-    job = segments.Job(config, store, None, run, 0, "test", "")
+    job = segments.SegmentJob(config, store, None, run, 0, "test", "")
     batch = job.source(windows).load(np.arange(len(windows)), torch.device("cpu"))
     assert batch.mask.sum(1).tolist() == np.minimum(windows.num_frames, 2).tolist()

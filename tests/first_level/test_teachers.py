@@ -2,9 +2,9 @@
 
 import pytest
 import torch
+from snapshots import write_snapshots
 
 from first_level import teachers, train
-from first_level.config import main as write_snapshots
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -33,7 +33,7 @@ def run(data_set, tmp_path_factory):
 
 
 def _train(run, data_set, name, fold=1):
-    where = (data_set / "store", data_set / "folds.npz", run / name / f"fold{fold}")
+    where = (data_set / "store", data_set / "folds.safetensors", run / name / f"fold{fold}")
     train.main(run / name / "config.json", *where, fold=fold)
 
 

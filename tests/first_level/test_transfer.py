@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
+from snapshots import write_snapshots
 
 from distill.export.run import Exported
 from first_level import start
@@ -14,7 +15,6 @@ from first_level.bundle.manifest import FORMAT, Manifest, ResnetModel
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import rounded_state
 from first_level.config import ModelConfig, Start, build
-from first_level.config import main as write_snapshots
 from folds import assign, decode
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical
@@ -62,7 +62,7 @@ def _data_set(folder: Path, shards: list[Path], label_of: np.ndarray, holdout: f
     classes = f"name = 'transfer'\nclasses = {label_of.max() + 1}\n"
     (folder / "dataset.toml").write_text(classes)
     decode.main(folder, folder / "store", jobs=1)
-    assign.main(folder / "store", folder / "folds.npz", holdout=holdout)
+    assign.main(folder / "store", folder / "folds.safetensors", holdout=holdout)
 
 
 def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
@@ -73,7 +73,7 @@ def _train(root: Path, data: str, name: str, toml: str, fold: int = 0):
     out = root / "out" / name / "model"
     folder = out / f"fold{fold}"
     data = root / data
-    job.main(out / "config.json", data / "store", data / "folds.npz", folder, fold=fold)
+    job.main(out / "config.json", data / "store", data / "folds.safetensors", folder, fold=fold)
     return folder / "weights.safetensors", read_json(folder / "report.json")
 
 

@@ -48,8 +48,8 @@ def test_videos_without_a_labels_field_are_unused():
 
 
 def test_command(data_set, store, tmp_path, capsys):
-    assign.main(data_set / "store", tmp_path / "folds.npz", holdout=0.2)
-    splits = Splits.read(tmp_path / "folds.npz", store.ids)
+    assign.main(data_set / "store", tmp_path / "folds.safetensors", holdout=0.2)
+    splits = Splits.read(tmp_path / "folds.safetensors", store.ids)
     text = capsys.readouterr().out
     for k in range(NUM_FOLDS):
         assert f"fold {k} {len(splits.rows(k)):>11,} videos" in text
@@ -81,12 +81,12 @@ def test_unused_videos_are_counted():
 def test_holdout_out_of_range(data_set, tmp_path, holdout):
     match = f"--holdout {holdout}: at least 0 and less than 1 is allowed"
     with pytest.raises(InputError, match=match):
-        assign.main(data_set / "store", tmp_path / "folds.npz", holdout=holdout)
+        assign.main(data_set / "store", tmp_path / "folds.safetensors", holdout=holdout)
 
 
 def test_too_few_videos(tmp_path):
     synthetic.main(tmp_path / "r", videos=3, classes=5, rgb=2, audio=2, shards=1)
     decode.main(tmp_path / "r", tmp_path / "store", jobs=1)
     with pytest.raises(InputError, match=r"fold \d has no videos: 3 of 3 videos have labels"):
-        assign.main(tmp_path / "store", tmp_path / "folds.npz")
-    assert not (tmp_path / "folds.npz").exists()
+        assign.main(tmp_path / "store", tmp_path / "folds.safetensors")
+    assert not (tmp_path / "folds.safetensors").exists()

@@ -21,9 +21,9 @@ TRACE = """Makefile:9: update target 'a/p/budget.txt' due to: FORCE
 mkdir -p a/p
 Makefile:9: update target 'a/p/first_level/models.txt' due to: FORCE
 python -m first_level.config first_level/configs/p a/p/first_level
-Makefile:12: target 'a/p/first_level/linear/fold3/predictions.npz' does not exist
+Makefile:12: target 'a/p/first_level/linear/fold3/predictions.safetensors' does not exist
 srun python -m first_level.train a/p/first_level/linear/config.json OUT --fold 3
-Makefile:14: update target 'a/p/stacking/fold1/rows/rows.json' due to: a/p/folds.npz a/p/x
+Makefile:14: update target 'a/p/stacking/fold1/rows/rows.json' due to: a/p/folds.safetensors a/p/x
 python -m stacking.rows a/p --fold 1
 Makefile:15: update target 'a/p/distill/extractor_b/weights.safetensors' due to: a/p/x
 python -m distill.train a/p --part b
@@ -41,7 +41,7 @@ def test_jobs_are_read_from_makes_own_dry_run():
         ("distill", "extractor_b"),
         ("export", "score"),
     ]
-    assert jobs[1].because == ("a/p/folds.npz", "a/p/x")
+    assert jobs[1].because == ("a/p/folds.safetensors", "a/p/x")
 
 
 def test_make_is_called_as_the_first_make_was(monkeypatch):
@@ -62,7 +62,7 @@ def test_a_make_that_fails_is_an_error_of_its_own_words(tmp_path):
 
 
 def _job(run: Path, model: str, fold: int = 0) -> Job:
-    target = run / "first_level" / model / f"fold{fold}" / "predictions.npz"
+    target = run / "first_level" / model / f"fold{fold}" / "predictions.safetensors"
     return Job(target, "first_level.train", f"python -m first_level.train {model} {fold}")
 
 
@@ -90,7 +90,7 @@ def test_a_duration_is_that_of_the_nearest_thing_that_was_measured(tmp_path):
     assert Durations(run).expected(_job(run, "a", 1)) == 3.0, "the same model"
     _took(run, "a", 1, 5.0)
     assert Durations(run).expected(_job(run, "a", 1)) == 5.0, "itself"
-    assert Durations(run).expected(Job(run / "folds.npz", "folds.assign", "")) is None
+    assert Durations(run).expected(Job(run / "folds.safetensors", "folds.assign", "")) is None
 
 
 def test_durations_in_words():

@@ -21,11 +21,11 @@ def test_unlabelled_records_are_labelled_by_what_is_there_and_teach_the_students
     (tree / "more" / "a.tfrecord").write_text("x")
     calls = make(tree, "UNLABELLED=more")
     assert modules(calls) == sorted(["folds.unlabelled", *LABEL_ON, *DISTILL_ON])
-    soft = f"{RUN}/stacking/unlabelled.npz"
+    soft = f"{RUN}/stacking/unlabelled.safetensors"
     taught = [call for call in calls if call.startswith("distill.train")]
     assert all(call.endswith(f"--unlabelled {soft}") for call in taught)
     assert make(tree) == [], "it is remembered"
-    (tree / RUN / "first_level/two/fold4/unlabelled.npz").unlink()
+    (tree / RUN / "first_level/two/fold4/unlabelled.safetensors").unlink()
     again = ["first_level.predict", "stacking.unlabelled", "stacking.soft_labels"]
     assert modules(make(tree)) == sorted([*again, *DISTILL_ON])
     (tree / "more" / "b.tfrecord").write_text("y")

@@ -23,7 +23,7 @@ def test_segments_are_for_the_models_that_say_how(tree):
     assert make(tree, goal="segments") == []
     toml.write_text(text.replace("epochs = 3", "epochs = 4"))
     assert modules(make(tree, goal="segments")) == fine_tuned, "their parents stay"
-    (tree / folder / "segments/fold2/predictions.npz").unlink()
+    (tree / folder / "segments/fold2/predictions.safetensors").unlink()
     assert modules(make(tree, goal="segments")) == fine_tuned[:2]
     toml.unlink()
     assert modules(make(tree)).count("stacking.rows") == 5  # the plan is as it was
@@ -40,7 +40,7 @@ def test_a_taught_model_is_trained_after_its_teachers(tree):
     assert len(trained) == 5
     assert all("/three/" in call for call in trained)
     assert make(tree) == []
-    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    (tree / RUN / "first_level/one/fold3/predictions.safetensors").unlink()
     calls = make(tree, goal="first_level")
     assert [call.split("first_level/")[1].split("/")[0] for call in calls] == ["one", "three"]
     assert all(call.split("--fold ")[1].startswith("3") for call in calls), "its own fold alone"

@@ -12,7 +12,7 @@ def test_a_second_make_does_nothing(tree):
 
 
 def test_deleting_one_models_predictions_of_one_fold_rebuilds_just_what_depends_on_it(tree):
-    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    (tree / RUN / "first_level/one/fold3/predictions.safetensors").unlink()
     calls = make(tree)
     assert [c for c in calls if "first_level.train" in c and "one/fold3" not in c] == []
     assert [c for c in calls if "stacking.rows" in c and "--fold 3" not in c] == []
@@ -53,7 +53,7 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     assert modules(make(tree)) == sorted(
         ["distill.export.reranker", "distill.export.write", *SCORE_ON]
     )
-    (tree / RUN / "first_level/two/fold3/predictions.npz").unlink()
+    (tree / RUN / "first_level/two/fold3/predictions.safetensors").unlink()
     assert modules(make(tree)).count("distill.refit") == 2
     toml.write_text("[refit]\nmodels = ['one', 'two']\nfolds = ['two']\n")
     refits = [call for call in make(tree) if call.startswith("distill.refit")]
@@ -96,7 +96,7 @@ def test_a_settings_change_reruns_its_stage_only(tree):
 def test_what_the_report_is_made_of_is_made_again_when_it_is_gone(tree):
     (tree / RUN / "report.html").unlink()
     assert modules(make(tree, goal="report")) == ["report.page"]
-    (tree / RUN / "evaluation_predictions.npz").unlink()
+    (tree / RUN / "evaluation_predictions.safetensors").unlink()
     assert modules(make(tree)) == SCORE_ON
     assert make(tree) == []
 
@@ -119,9 +119,9 @@ def test_a_removed_model_restacks_and_retrains_none(tree):
 
 
 def test_a_failure_leaves_no_output_and_the_rest_goes_on_next_time(tree):
-    (tree / RUN / "stacking/soft_labels.npz").unlink()
+    (tree / RUN / "stacking/soft_labels.safetensors").unlink()
     make(tree, fails=True, FAIL="stacking.soft_labels")
-    assert not (tree / RUN / "stacking/soft_labels.npz").exists()
+    assert not (tree / RUN / "stacking/soft_labels.safetensors").exists()
     assert modules(make(tree)) == sorted(["stacking.soft_labels", *DISTILL_ON])
 
 

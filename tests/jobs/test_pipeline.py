@@ -30,11 +30,11 @@ CONFIGS = {
 }
 STAGES = {  # and what each makes: removed before, so that a fast machine has not got past it
     "folds.decode": "store",
-    "folds.assign": "folds.npz",
+    "folds.assign": "folds.safetensors",
     "first_level.train": "first_level/*/fold*",
     "stacking.rows": "stacking/fold*/rows",
     "stacking.train": "stacking/fold*/model.txt",
-    "stacking.soft_labels": "stacking/soft_labels.npz",
+    "stacking.soft_labels": "stacking/soft_labels.safetensors",
     "distill.train": "distill/*/weights.safetensors",
     "distill.export.write": "export",
     "distill.export.score": "evaluation.json",

@@ -70,7 +70,7 @@ def test_a_stage_ends_with_its_table_once(tree):
 
 
 def test_a_missing_file_makes_what_depends_on_it_stale(tree):
-    (tree / RUN / "first_level/one/fold3/predictions.npz").unlink()
+    (tree / RUN / "first_level/one/fold3/predictions.safetensors").unlink()
     stages, _ = _agrees(tree)
     assert stages["first_level"] == (9, 0, 1)
     assert stages["stacking"] == (4, 13, 0)

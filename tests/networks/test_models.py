@@ -22,6 +22,7 @@ from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, HardTargets
 from yt8m.inputs.settings import Inputs
+from yt8m.networks.cpu import use_fast_layers
 from yt8m.records.labels import Labels
 from yt8m.training import losses
 
@@ -95,7 +96,7 @@ def test_an_architecture_learns_and_uses_every_parameter(case):
 
 @_over(CASES)
 def test_a_step_in_bf16_is_like_one_in_float32(case):
-    model = _toy(case)
+    model = use_fast_layers(_toy(case))
     batch = _batch(model.level)
     targets = _targets(9 + getattr(model, "verticals", 0))
     found = []

@@ -10,6 +10,7 @@ from torch import nn
 from first_level.models.lstm_moe import SparseExperts, chances, variation
 from yt8m.networks import blocks as layers
 from yt8m.networks import recurrence
+from yt8m.networks.cpu import use_fast_layers
 
 
 @pytest.fixture(autouse=True)
@@ -107,7 +108,7 @@ def test_the_recurrence_of_training_in_bf16_is_that_of_pytorch(frames):
         return torch.autograd.grad((out * of_out).sum() + (cell * of_cell).sum(), asked)
 
     out, (_, cell) = net(x)
-    ours = recurrence.LSTM.apply(x, *weights, net.bias_ih_l0 + net.bias_hh_l0)
+    ours = recurrence.LSTMFunction.apply(x, *weights, net.bias_ih_l0 + net.bias_hh_l0)
     torch.testing.assert_close(ours, (out, cell[0].float()), rtol=0, atol=1e-6)
     expected = gradients(out, cell[0])
     torch.testing.assert_close(gradients(*ours), expected, rtol=1e-5, atol=1e-6)
@@ -115,10 +116,12 @@ def test_the_recurrence_of_training_in_bf16_is_that_of_pytorch(frames):
 
 @pytest.mark.parametrize("readout", ["last", "ramp"])
 def test_training_in_bf16_takes_the_recurrence_and_learns_as_in_float32(readout, monkeypatch):
-    model = model_of("lstm", width=64, readout=readout, hidden=[]).train()
+    model = use_fast_layers(model_of("lstm", width=64, readout=readout, hidden=[])).train()
     batch, calls = padded_batch(), []
-    apply = recurrence.LSTM.apply
-    monkeypatch.setattr(recurrence.LSTM, "apply", lambda *given: calls.append(1) or apply(*given))
+    apply = recurrence.LSTMFunction.apply
+    monkeypatch.setattr(
+        recurrence.LSTMFunction, "apply", lambda *given: calls.append(1) or apply(*given)
+    )
 
     def gradients(rounded: bool):
         model.zero_grad()

@@ -5,7 +5,7 @@ import csv
 import numpy as np
 import pytest
 
-from yt8m.base.arrays import open_npz
+from yt8m.base.arrays import open_arrays
 from yt8m.base.cli import InputError
 from yt8m.records import synthetic
 from yt8m.records.labels import Labels
@@ -139,7 +139,7 @@ def test_labels_can_be_learned_and_the_noise_cannot(tmp_path):
     options = {"videos": 1500, "classes": 30, "rgb": 48, "audio": 16, "shards": 2}
     synthetic.main(tmp_path, **options, max_frames=10)
     videos = videos_of(tmp_path / "video")
-    truth = open_npz(tmp_path / "clean_labels.npz")
+    truth = open_arrays(tmp_path / "clean_labels.safetensors")
     assert truth["ids"].tolist() == [v.id for v in videos]
     clean = dense(Labels(truth["indptr"], truth["indices"]), 30)
     noisy = dense(Labels.from_lists([v.labels for v in videos]), 30)

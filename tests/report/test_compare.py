@@ -82,14 +82,14 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     order = rng.permutation(len(store))[10:]
     two = _system(rng, store.labels.take(order), 0.7)
     two = Predictions(store.ids[order], two.classes, two.logits)
-    one.write(tmp_path / "one.npz")
+    one.write(tmp_path / "one.safetensors")
     lines = ["VideoId,LabelConfidencePairs"]
     for row in range(len(order)):
         scores = 1 / (1 + np.exp(-two.logits[row].astype(float)))
         pairs = zip(two.classes[row], scores, strict=True)
         lines.append(two.ids[row].decode() + "," + " ".join(f"{c} {p:.8f}" for c, p in pairs))
     (tmp_path / "two.csv").write_text("\n".join(lines) + "\n")
-    files = (tmp_path / "one.npz", tmp_path / "two.csv", [store.folder])
+    files = (tmp_path / "one.safetensors", tmp_path / "two.csv", [store.folder])
     compare.main(*files, samples=20)
     found = json.loads(capsys.readouterr().out.splitlines()[-1])
     common = np.isin(rows, order)
@@ -98,7 +98,7 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     labels = store.labels.take(rows[common])
     expected = metrics.gap(one.classes[common], one.logits[common], labels)
     assert found["first"] == pytest.approx(expected, abs=1e-3)  # float16 ties, in another order
-    folds = store.folder.parent / "folds.npz"
+    folds = store.folder.parent / "folds.safetensors"
     compare.main(*files, folds=str(folds), samples=20)
     alone = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert alone["videos"] == np.isin(splits.holdout, order).sum()
@@ -125,6 +125,8 @@ def _with(store, labelled):
 
 
 def test_files_without_a_common_video_say_so(world, store, tmp_path):
-    world[1].write(tmp_path / "other.npz")
+    other = world[1]
+    arrays = {"ids": other.ids, "classes": other.classes, "logits": other.logits}
+    np.savez(tmp_path / "other.npz", **arrays)
     with pytest.raises(InputError, match="no labelled video is in both"):
         compare.main(tmp_path / "other.npz", tmp_path / "other.npz", [store.folder])

@@ -24,9 +24,9 @@ PHONE, DESK = {"width": 360, "height": 740}, {"width": 1280, "height": 800}
 def made(data_set, tmp_path_factory):
     """A run with a holdout, hidden clean labels and its report.html."""
     run, store = tmp_path_factory.mktemp("report") / "plan", Store(data_set / "store")
-    report_world.build(run, store, Splits.read(data_set / "folds.npz", store.ids))
+    report_world.build(run, store, Splits.read(data_set / "folds.safetensors", store.ids))
     (run / "records").mkdir()
-    shutil.copy(data_set / "records" / "clean_labels.npz", run / "records")
+    shutil.copy(data_set / "records" / "clean_labels.safetensors", run / "records")
     page.main(run, data_set / "store", run / "report.html", videos=30)
     return run
 
@@ -35,7 +35,7 @@ def made(data_set, tmp_path_factory):
 def bare(data_set, tmp_path_factory):
     """A run without holdout and clean labels."""
     run, store = tmp_path_factory.mktemp("report") / "bare", Store(data_set / "store")
-    fold = Splits.read(data_set / "folds.npz", store.ids).fold
+    fold = Splits.read(data_set / "folds.safetensors", store.ids).fold
     report_world.build(run, store, Splits(np.where(fold == -1, 2, fold).astype(np.int8)))
     return run
 
@@ -168,7 +168,7 @@ def test_what_is_missing_is_said(made, data_set, tmp_path):
         page.main(made, data_set / "store", tmp_path / "x.html", videos=-1)
     run = tmp_path / "run"
     shutil.copytree(made, run)
-    (run / "evaluation_predictions.npz").unlink()
+    (run / "evaluation_predictions.safetensors").unlink()
     with pytest.raises(InputError, match=r"no such file; delete .*evaluation.json, run `make`"):
         page.main(run, data_set / "store", tmp_path / "x.html")
     assert not (tmp_path / "x.html").exists()

@@ -5,10 +5,12 @@ import sys
 
 import numpy as np
 import pytest
-from stacking_world import CLASSES, MODELS, QUICK, World
+from stacking_world import CLASSES, MODELS, QUICK, StackingWorld
 
 from stacking import predict, rows, soft_labels, train, unlabelled
+from stacking.booster import fit, sequences
 from stacking.config import Stacking, parameters
+from stacking.table import FOLD_PREFIX, Rows
 from yt8m.base.cli import InputError, parser_of
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -20,7 +22,7 @@ from yt8m.training.metrics import gap
 
 @pytest.fixture
 def world(tmp_path, monkeypatch):
-    return World(tmp_path, monkeypatch)
+    return StackingWorld(tmp_path, monkeypatch)
 
 
 INPUTS = ("classes", "features", "label_features")
@@ -47,20 +49,20 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
 
     holdout = world.store.labels.take(world.splits.holdout)
     for name, own in (("stack", stack), *members.items()):
-        kept = Predictions.read(world.stacking / "holdout" / f"{name}.npz")
+        kept = Predictions.read(world.stacking / "holdout" / f"{name}.safetensors")
         kept = kept.align(world.ids[world.splits.holdout])
         assert gap(kept.classes, kept.logits, holdout) == pytest.approx(
             own["gap_holdout"], abs=2e-3
         )
 
-    soft = Predictions.read(world.stacking / "soft_labels.npz")
+    soft = Predictions.read(world.stacking / "soft_labels.safetensors")
     assert (soft.ids == world.ids[world.splits.training]).all()
     assert (np.diff(soft.logits.astype(np.float32), axis=1) <= 0).all()
     labels = world.store.labels.take(world.splits.training)
     pooled = gap(soft.classes, soft.logits, labels)
     assert pooled == pytest.approx(stack["gap_oof"], abs=1e-4)  # float16 ties in another order
     for k in range(NUM_FOLDS):
-        own = Predictions.read(world.stacking / f"fold{k}" / "predictions.npz")
+        own = Predictions.read(world.stacking / f"fold{k}" / "predictions.safetensors")
         ids = world.ids[world.splits.rows(k)]
         assert (soft.align(ids).logits == own.align(ids).logits).all()
         assert len(own.ids) == len(ids) + len(world.splits.holdout)
@@ -71,7 +73,7 @@ def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
         world.rows(k)
     world.train(2)
     names = [f"rows/{p}{name}.npy" for p in ("", "holdout_") for name in INPUTS]
-    names += ["model.txt", "predictions.npz"]
+    names += ["model.txt", "predictions.safetensors"]
     before = world.contents(2, names)
     hidden = np.concatenate([world.splits.rows(2), world.splits.holdout])
     for row in hidden:
@@ -96,7 +98,7 @@ def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
     for k in range(NUM_FOLDS):
         world.rows(k)
     world.train(0)
-    names = [*OF_ROWS, "model.txt", "predictions.npz"]
+    names = [*OF_ROWS, "model.txt", "predictions.safetensors"]
     before = world.contents(0, names)
     for name in MODELS:
         for k in range(NUM_FOLDS):
@@ -121,17 +123,25 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
     for k in range(NUM_FOLDS):
         for name in MODELS:
             whole = Predictions.read(world.path(name, k)).align(holdout[::-1])
-            whole.write(world.path(name, k).with_name("unlabelled.npz"))
-        out, inputs = world.stacking / f"fold{k}", (world.folder, None, world.folder / "folds.npz")
-        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.npz")
+            whole.write(world.path(name, k).with_name("unlabelled.safetensors"))
+        out, inputs = (
+            world.stacking / f"fold{k}",
+            (world.folder, None, world.folder / "folds.safetensors"),
+        )
+        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.safetensors")
         unlabelled.main(world.config, *files, fold=k)
-        found, own = (Predictions.read(out / f"{x}.npz") for x in ("unlabelled", "predictions"))
+        found, own = (
+            Predictions.read(out / f"{x}.safetensors") for x in ("unlabelled", "predictions")
+        )
         assert (found.ids == holdout).all()
         assert (found.classes == own.align(holdout).classes).all()
         assert (found.logits == own.align(holdout).logits).all()
-    to = world.stacking / "unlabelled.npz"
+    to = world.stacking / "unlabelled.safetensors"
     soft_labels.main(world.stacking, None, inputs[-1], to, unlabelled=True)
-    soft, mean = Predictions.read(to), Predictions.read(world.stacking / "holdout" / "stack.npz")
+    soft, mean = (
+        Predictions.read(to),
+        Predictions.read(world.stacking / "holdout" / "stack.safetensors"),
+    )
     assert (soft.ids == holdout).all()
     assert (soft.classes == mean.align(holdout).classes).all()
     assert (soft.logits == mean.align(holdout).logits).all()
@@ -139,7 +149,7 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
 
 
 def test_without_a_holdout(tmp_path, monkeypatch):
-    figures = World(tmp_path, monkeypatch, holdout=0).run()
+    figures = StackingWorld(tmp_path, monkeypatch, holdout=0).run()
     assert figures["stack"]["gap_holdout"] is None
     assert figures["mean"]["gap_holdout_single"] is None
     assert figures["recall_holdout"] is None
@@ -148,7 +158,7 @@ def test_without_a_holdout(tmp_path, monkeypatch):
 
 
 def test_random_labels_are_at_chance(tmp_path, monkeypatch):
-    world = World(tmp_path, monkeypatch, related=False)
+    world = StackingWorld(tmp_path, monkeypatch, related=False)
     figures = world.run()
     labels = world.store.labels.take(world.splits.holdout)
     counts = world.store.labels.take(world.splits.training).class_counts(CLASSES)
@@ -162,13 +172,13 @@ def test_soft_label_targets_are_learnt(world):
     for k in range(NUM_FOLDS):
         world.rows(k)
     settings = read_snapshot(world.config, Stacking)
-    train_part, inner, names = train.sequences(world.stacking, 0, settings)
+    train_part, inner, names = sequences(world.stacking, 0, settings)
     for part in [*train_part, *inner]:
         part.labels = 0.2 + 0.5 * part.labels
     options = parameters(settings, 1)
-    booster, losses = train.fit(train_part, inner, names, options, "[t]", 0.0)
+    booster, losses = fit(train_part, inner, names, options, "[t]")
     assert losses[-1] < losses[0]
-    rows_of = rows.Rows.open(world.stacking / "fold0" / "rows", rows.OWN)
+    rows_of = Rows.open(world.stacking / "fold0" / "rows", FOLD_PREFIX)
     mean = booster.predict(rows_of.matrix(slice(None), 0)).mean()
     assert mean == pytest.approx(0.2 + 0.5 * np.mean(rows_of.labels), abs=0.03)
 
@@ -176,7 +186,7 @@ def test_soft_label_targets_are_learnt(world):
 def test_the_inner_split_shares_no_video_and_skips_the_fold(world):
     for k in range(NUM_FOLDS):
         world.rows(k)
-    parts, inner, names = train.sequences(world.stacking, 1, read_snapshot(world.config, Stacking))
+    parts, inner, names = sequences(world.stacking, 1, read_snapshot(world.config, Stacking))
     videos = sum(len(part.videos) for part in [*parts, *inner])
     assert videos == len(world.splits.others(1))
     assert 0.04 < sum(len(part.videos) for part in inner) / videos < 0.2
@@ -199,7 +209,7 @@ def test_of_too_many_rows_a_booster_learns_from_a_sample_of_the_videos(world):
     for most in (1000, 3000):
         world.configure(booster=QUICK["booster"] | {"most_rows": most})
         settings = read_snapshot(world.config, Stacking)
-        parts, inner, _ = train.sequences(world.stacking, 1, settings)
+        parts, inner, _ = sequences(world.stacking, 1, settings)
         assert sum(map(len, [*parts, *inner])) == pytest.approx(most, rel=0.2)
         assert 0.03 < sum(map(len, inner)) / most < 0.25
         chosen.append({i for part in [*parts, *inner] for i in part.rows.ids[part.videos]})
@@ -222,21 +232,27 @@ def test_missing_and_doubled_videos_are_named(world):
 
 def test_absent_inputs_are_named(world):
     out = world.stacking / "fold0" / "model.txt"
-    with pytest.raises(InputError, match=r"fold1.rows: no rows there; run `make`"):
+    with pytest.raises(InputError, match=r"fold1.rows: has no rows; run `make`"):
         train.main(world.config, world.stacking, out, fold=0)
     for k in range(NUM_FOLDS):
         world.rows(k)
     with pytest.raises(InputError, match=r"model.txt: no such file"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
     out.write_text("nonsense")
     with pytest.raises(InputError, match=r"model.txt: not a LightGBM model"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
     train.main(world.config, world.stacking, out, fold=0)
     (world.folder / "models.txt").write_text("first\nthird\n")
     world.rows(0)
     with pytest.raises(InputError, match="was trained on other columns"):
-        predict.main(world.config, out.parent / "rows", out, out.with_suffix(".npz"), fold=0)
-    with pytest.raises(InputError, match="other columns than its neighbours"):
+        predict.main(
+            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
+        )
+    with pytest.raises(InputError, match="its columns differ"):
         train.main(world.config, world.stacking, out, fold=1)
     (world.folder / "models.txt").write_text("first\nfirst\n")
     with pytest.raises(InputError, match="2 names, 1 different"):

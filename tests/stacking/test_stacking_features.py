@@ -2,11 +2,11 @@
 
 import numpy as np
 import pytest
+from snapshots import write_stack_snapshot
 from stacking_world import CLASSES, FakeStore
 
 from stacking import candidates, features, label_features
 from stacking.config import Stacking, parameters
-from stacking.config import main as configure
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.records.labels import Labels
@@ -26,21 +26,21 @@ def test_wrong_settings(tmp_path, text, error):
     toml = tmp_path / "plan.toml"
     toml.write_text(text)
     with pytest.raises(InputError, match=error) as raised:
-        configure(toml, tmp_path / "config.json")
+        write_stack_snapshot(toml, tmp_path / "config.json")
     assert str(toml) in str(raised.value)
 
 
 def test_settings_reach_lightgbm_and_snapshots_stay(tmp_path):
     toml, out = tmp_path / "plan.toml", tmp_path / "config.json"
     toml.write_text("[booster]\nquantised = true\n[booster.extra]\npath_smooth = 1.0\n")
-    configure(toml, out)
+    write_stack_snapshot(toml, out)
     options = parameters(read_snapshot(out, Stacking), 2)
     assert options["use_quantized_grad"]
     assert options["path_smooth"] == 1
     assert options["num_threads"] == 2
     written = out.stat().st_mtime_ns
     toml.write_text("# a comment\n" + toml.read_text())
-    configure(toml, out)
+    write_stack_snapshot(toml, out)
     assert out.stat().st_mtime_ns == written
 
 
@@ -57,7 +57,7 @@ def random_lists(rng, n, count, depth):
 def test_candidates_by_definition(rank_by):
     rng = np.random.default_rng(1)
     lists = random_lists(rng, 30, 3, 6) + random_lists(rng, 30, 1, 9)
-    classes, scores = candidates.pooled(lists, rank_by, CLASSES, 6)
+    classes, scores = candidates.pool(lists, rank_by, CLASSES, 6)
     for v in range(30):
         vote = {}
         listed = set().union(*(set(found[v]) for found, _ in lists))
@@ -75,13 +75,13 @@ def test_candidates_by_definition(rank_by):
 
 def test_tied_candidates_come_by_class():
     lists = [(np.array([[5, 3, 9]], np.uint16), np.array([[1, 1, 1]], np.float16))]
-    assert candidates.pooled(lists, "probability", 10, 3)[0].tolist() == [[3, 5, 9]]
+    assert candidates.pool(lists, "probability", 10, 3)[0].tolist() == [[3, 5, 9]]
 
 
 def test_features_by_definition():
     rng = np.random.default_rng(2)
     lists = random_lists(rng, 20, 4, 22)
-    classes, _ = candidates.pooled(lists, "probability", CLASSES, 7)
+    classes, _ = candidates.pool(lists, "probability", CLASSES, 7)
     context = {"frames": np.arange(20, dtype=np.float32)}
     got = features.features(lists, classes, CLASSES, context)
     names = features.names(["a", "b", "c", "d"], context)

@@ -34,8 +34,8 @@ def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
 def test_jobs_use_freed_memory_again_and_spend_no_time_on_denormal_numbers():
     code = """
 import resource, torch
-from yt8m.base import cli
-cli.set_threads(2)
+from yt8m.base import processor
+processor.set_threads(2)
 print(int(torch.full((1 << 20,), 1e-39).mul(0.5).count_nonzero()))
 faults = []
 for _ in range(40):

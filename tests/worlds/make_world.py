@@ -22,9 +22,9 @@ outputs = {{
     "folds.decode": lambda: plain[1] + "/manifest.json",
     "folds.assign": lambda: plain[1],
     "folds.unlabelled": lambda: plain[1] + "/unlabelled/manifest.json",
-    "first_level.train": lambda: plain[3] + "/predictions.npz",
-    "first_level.predict": lambda: plain[3] + "/unlabelled.npz",
-    "first_level.segments.train": lambda: plain[4] + "/predictions.npz",
+    "first_level.train": lambda: plain[3] + "/predictions.safetensors",
+    "first_level.predict": lambda: plain[3] + "/unlabelled.safetensors",
+    "first_level.segments.train": lambda: plain[4] + "/predictions.safetensors",
     "first_level.segments.submission": lambda: plain[-1],
     "stacking.rows": lambda: plain[5] + "/rows.json",
     "stacking.train": lambda: plain[2],
@@ -55,9 +55,9 @@ out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made\\n")
 if module == "distill.export.reranker":
     out.with_name("reranker.onnx").write_text("made")
-    out.with_name("reranker.npz").write_text("made")
+    out.with_name("reranker.safetensors").write_text("made")
 if module == "distill.export.score":
-    out.with_name("evaluation_predictions.npz").write_text("made")
+    out.with_name("evaluation_predictions.safetensors").write_text("made")
 """
 PRINTED = ("report.table", "report.segments", "report.stage")
 PACKAGES = ("yt8m", "first_level", "stacking", "distill", "jobs", "report")

@@ -18,7 +18,7 @@ PARTS = [*(f"extractor_{letter}" for letter in "abcdef"), "student", "resnet"]
 def build(run, store, splits, config="{}\n") -> None:
     """Writes what a run of three models leaves in the folder `run`; returns nothing."""
     rng = np.random.default_rng(3)
-    splits.write(run / "folds.npz", store.ids)
+    splits.write(run / "folds.safetensors", store.ids)
     truth = _truth(store)
     for name, off in MODELS.items():
         _model(run / "first_level" / name, truth, off, store, splits, rng, config)
@@ -45,7 +45,7 @@ def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
         of = np.concatenate([splits.rows(fold), splits.holdout])
         logits = truth[of] + off * rng.normal(size=(len(of), truth.shape[1]))
         out = folder / f"fold{fold}"
-        _predictions(logits, of, store).write(out / "predictions.npz")
+        _predictions(logits, of, store).write(out / "predictions.safetensors")
         epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
         write_json(
             out / "report.json",
@@ -62,15 +62,17 @@ def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
 
 def _stack(run, store) -> None:
     config, folder = run / "stacking" / "config.json", run / "stacking"
-    names, folds = run / "first_level" / "models.txt", run / "folds.npz"
+    names, folds = run / "first_level" / "models.txt", run / "folds.safetensors"
     write_snapshot(config, Stacking.model_validate({"candidates": 12, "booster": QUICK}))
     for fold in range(NUM_FOLDS):
         rows.main(config, names, run, store, folds, folder / f"fold{fold}" / "rows", fold=fold)
     for fold in range(NUM_FOLDS):
         out = folder / f"fold{fold}"
         train.main(config, folder, out / "model.txt", fold=fold)
-        predict.main(config, out / "rows", out / "model.txt", out / "predictions.npz", fold=fold)
-    soft_labels.main(folder, store, folds, folder / "soft_labels.npz")
+        predict.main(
+            config, out / "rows", out / "model.txt", out / "predictions.safetensors", fold=fold
+        )
+    soft_labels.main(folder, store, folds, folder / "soft_labels.safetensors")
     report.main(config, names, run, store, folds, folder / "report.json")
 
 
@@ -87,5 +89,5 @@ def _students(run, truth, store, splits: Splits, rng) -> None:
     write_json(run / "export" / "model.json", manifest)
     (run / "export" / "model.safetensors").write_bytes(bytes(2000))
     logits = truth[held] + 0.5 * rng.normal(size=(len(held), truth.shape[1]))
-    _predictions(logits, held, store).write(run / "evaluation_predictions.npz")
+    _predictions(logits, held, store).write(run / "evaluation_predictions.safetensors")
     write_json(run / "evaluation.json", {"gap20": reached})

@@ -34,7 +34,7 @@ class FakeStore:
         return self.rgb[rows], self.audio[rows]
 
 
-class World:
+class StackingWorld:
     """A run folder with first-level predictions of a toy problem, and verbs to run on it."""
 
     def __init__(self, folder, monkeypatch, videos=1200, holdout=0.2, seed=0, related=True):
@@ -49,7 +49,7 @@ class World:
         fold[rng.random(videos) < holdout] = HOLDOUT
         fold[:7] = UNUSED
         self.splits = Splits(fold)
-        self.splits.write(folder / "folds.npz", self.ids)
+        self.splits.write(folder / "folds.safetensors", self.ids)
         self.store = FakeStore(self.ids, Labels.from_lists(self.lists))
         (folder / "models.txt").write_text("\n".join(MODELS) + "\n")
         for index, name in enumerate(MODELS):
@@ -69,7 +69,7 @@ class World:
         write_snapshot(self.config, settings)
 
     def path(self, name, k):
-        return self.folder / "first_level" / name / f"fold{k}" / "predictions.npz"
+        return self.folder / "first_level" / name / f"fold{k}" / "predictions.safetensors"
 
     def write_predictions(self, name, k, logits, rng):
         of = rng.permutation(np.concatenate([self.splits.rows(k), self.splits.holdout]))
@@ -80,12 +80,14 @@ class World:
     def rows(self, k):
         out = self.stacking / f"fold{k}" / "rows"
         models = self.folder / "models.txt"
-        rows.main(self.config, models, self.folder, None, self.folder / "folds.npz", out, fold=k)
+        rows.main(
+            self.config, models, self.folder, None, self.folder / "folds.safetensors", out, fold=k
+        )
 
     def train(self, k):
         folder = self.stacking / f"fold{k}"
         train.main(self.config, self.stacking, folder / "model.txt", fold=k)
-        out = folder / "predictions.npz"
+        out = folder / "predictions.safetensors"
         predict.main(self.config, folder / "rows", folder / "model.txt", out, fold=k)
 
     def run(self):
@@ -93,8 +95,8 @@ class World:
             self.rows(k)
         for k in range(NUM_FOLDS):
             self.train(k)
-        folds, out = self.folder / "folds.npz", self.stacking / "report.json"
-        soft_labels.main(self.stacking, None, folds, self.stacking / "soft_labels.npz")
+        folds, out = self.folder / "folds.safetensors", self.stacking / "report.json"
+        soft_labels.main(self.stacking, None, folds, self.stacking / "soft_labels.safetensors")
         report.main(self.config, self.folder / "models.txt", self.folder, None, folds, out)
         return read_json(out)
 

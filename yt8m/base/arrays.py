@@ -1,7 +1,7 @@
 """Arrays in files, as large as the data: mapped, so that a process holds what it looks at.
 
     open_array, create      one array, a .npy file
-    open_npz, write_npz     named arrays in an uncompressed .npz; each is mapped where it lies
+    open_arrays, write_arrays   named arrays, one .safetensors file
     scratch, empty          an array in a file without a name, gone with its process; or in memory
 
 All are plain numpy arrays. A page of a file stays with the process that touched it until `let_go`,
@@ -12,18 +12,19 @@ is enough of it, nothing is read twice.
 
 import contextlib
 import functools
+import hashlib
+import json
 import mmap
 import os
+import re
 import resource
-import struct
 import tempfile
-import tokenize
 import weakref
-import zipfile
-import zlib
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import numpy as np
+from crc32c import crc32c
 
 from yt8m.base.cli import DISK_FULL, InputError
 from yt8m.base.files import writing
@@ -31,14 +32,17 @@ from yt8m.base.files import writing
 MEMORY_MB = 128  # of mapped files in a process's memory; the variable YT8M_MEMORY_MB says otherwise
 PAGE = mmap.PAGESIZE
 MOST_FILES = 10_240  # open at a time; what macOS allows
-DAMAGED = (  # what zipfile, zlib and numpy raise for it
-    *(ValueError, OSError, EOFError, RuntimeError, struct.error, zlib.error),
-    *(zipfile.BadZipFile, tokenize.TokenError),
-)
 BLOCK_BYTES = 1 << 20  # read or written at a time
-ALIGNMENT = 64  # bytes; where arrays begin in a .npz
-LOCAL_HEADER, ZIP64 = 30, 20  # bytes of a member's header in a .zip, and of its field of long sizes
-PADDING = 0xD935  # a field of that header that holds nothing, as Android's zipalign writes it
+ALIGNMENT = 64  # bytes; where the data of a .safetensors begin
+TYPES = {  # safetensors' names of numpy's types
+    f"{letter}{8 * size}": np.dtype(f"<{letter.lower()}{size}")
+    for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
+    for size in sizes
+}
+DIGEST, BLANK = 32, "0" * 8  # hexadecimal digits of a digest; what a checksum is computed with
+HEAD = re.compile(  # how the header of a file of ours begins, after its length
+    rb'(?s:.{8}){"__metadata__":{"checksum":"(?P<checksum>\w{8})","digest":"(?P<digest>\w{32})"'
+)
 
 _maps: "weakref.WeakSet[mmap.mmap]" = weakref.WeakSet()  # those that are open
 _before = 0  # bytes of files that were in memory when pages were let go of
@@ -46,25 +50,27 @@ _before = 0  # bytes of files that were in memory when pages were let go of
 
 def open_array(path: Path) -> np.ndarray:
     """A .npy, to be read. FileNotFoundError; ValueError when it is none or cut off."""
-    with open(path, "rb") as file:
-        return _mapped(path, *_header(file), file.tell())
+    return _kept(np.lib.format.open_memmap(path, mode="r"))
 
 
 def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
     """A new .npy, to be written into. InputError when the disk has no room for it."""
     shape = tuple(int(size) for size in shape)  # a numpy integer in the header cannot be read back
-    described = {"descr": np.dtype(dtype).str, "fortran_order": False, "shape": shape}
-    with open(path, "wb+") as file:
-        np.lib.format.write_array_header_1_0(file, described)
-        return _new(file, np.dtype(dtype), shape, Path(path).parent)
+    array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
+    with open(path, "rb+") as file:
+        _take_room(file, path.stat().st_size, path.parent)
+    return _kept(array)
 
 
 def scratch(folder: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
     """An array to be written into, in a file of `folder` that has no name. InputError when the disk
     has no room for it."""
+    if 0 in shape:
+        return np.empty(shape, dtype)
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
-        return _new(file, np.dtype(dtype), shape, folder)
+        _take_room(file, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, folder)
+        return _kept(np.memmap(file, dtype, "r+", shape=shape))
 
 
 def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -72,32 +78,51 @@ def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, dtype) if folder is None else scratch(folder, dtype, shape)
 
 
-def write_npz(path: Path, **arrays: np.ndarray) -> None:
-    """Writes named arrays atomically. The same arrays are the same bytes whenever they are written,
-    which np.savez's are not: what is made from them is then found to be complete."""
-    with writing(path) as temporary, zipfile.ZipFile(temporary, "w") as archive:
-        for name, array in arrays.items():
-            member = zipfile.ZipInfo(f"{name}.npy")
-            start = archive.fp.tell() + LOCAL_HEADER + len(member.filename) + ZIP64 + 4
-            member.extra = struct.pack("<HH", PADDING, -start % ALIGNMENT)
-            member.extra += bytes(-start % ALIGNMENT)
-            with archive.open(member, "w", force_zip64=True) as file:
-                _write(file, np.ascontiguousarray(array).reshape(np.shape(array)))
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+    """Writes named arrays as safetensors, atomically. The same arrays are the same bytes.
+
+    Byte strings (N,) of W bytes become U8 (N, W). The header's metadata hold a digest of all that
+    and a checksum (CRC-32C) of the whole file. Blocks are written one by one: the library's writer
+    would hold all of a mapped array in memory, and who receives an export may lack the library.
+    """
+    arrays = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
+    arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.alignment))
+    header = _header(arrays, BLANK, "0" * DIGEST)
+    digest, checksum = hashlib.sha256(header), 0
+    with writing(path) as temporary, open(temporary, "wb") as file:
+        file.write(header)
+        for block in _blocks(arrays.values()):
+            file.write(block)
+            digest.update(block)
+            checksum = crc32c(block, checksum)
+        digest = digest.hexdigest()[:DIGEST]
+        checksum = crc32c(_header(arrays, BLANK, digest), checksum)
+        file.seek(0)
+        file.write(_header(arrays, f"{checksum:08x}", digest))
 
 
-def open_npz(path: Path) -> dict[str, np.ndarray]:
-    """Named arrays, to be read; nothing is unpickled. All bytes are read once, and compared with
-    their checksums. InputError when absent or damaged."""
-    try:
-        with zipfile.ZipFile(path) as archive:
-            return {
-                member.filename.removesuffix(".npy"): _member(path, archive, member)
-                for member in archive.infolist()
-            }
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: no such file; run `make` to build it") from error
-    except DAMAGED as error:
-        raise InputError(f"{path}: cannot be read ({error}); delete it, run `make`") from error
+def open_arrays(path: Path) -> dict[str, np.ndarray]:
+    """Named arrays that write_arrays wrote, mapped, to be read. Reads all bytes once, for their
+    checksum. InputError when absent or damaged."""
+    with _opened(path) as file:
+        header = _read_header(file)
+        checksum, found = 0, HEAD.match(header).span("checksum")
+        while block := file.read(BLOCK_BYTES):
+            checksum = crc32c(block, checksum)
+        blanked = header[: found[0]] + BLANK.encode() + header[found[1] :]
+        if f"{crc32c(blanked, checksum):08x}".encode() != header[slice(*found)]:
+            raise ValueError("its checksum differs")
+        data = _kept(np.memmap(file, np.uint8, "r"))[len(header) :]
+    entries = json.loads(header[8:])
+    strings = entries.pop("__metadata__")["strings"].split()
+    return {name: _tensor(data, entry, name in strings) for name, entry in entries.items()}
+
+
+def content_digest_of(path: Path) -> str:
+    """The digest of a file's arrays: of names, types, shapes and values. Reads the header alone.
+    InputError when absent or not written by write_arrays."""
+    with _opened(path) as file:
+        return HEAD.match(_read_header(file))["digest"].decode()
 
 
 def let_go() -> None:
@@ -132,14 +157,9 @@ def _opened_statm(process: int) -> int | None:
         return os.open(f"/proc/{process}/statm", os.O_RDONLY)
 
 
-def _mapped(file, shape: tuple[int, ...], dtype: np.dtype, offset: int, mode="r") -> np.ndarray:
-    """A plain array of a file's bytes; nothing can be mapped of an empty one."""
-    if dtype.hasobject:
-        raise ValueError("holds Python objects")
-    if 0 in shape:
-        return np.zeros(shape, dtype)
+def _kept(array: np.memmap) -> np.ndarray:
+    """A mapped array as a plain one, which let_go knows of."""
     _allow_many_files()
-    array = np.memmap(file, dtype, mode, offset, shape)
     _maps.add(array._mmap)
     return np.asarray(array)
 
@@ -155,62 +175,73 @@ def _allow_many_files() -> None:
             resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
-def _new(file, dtype: np.dtype, shape: tuple[int, ...], folder: Path) -> np.ndarray:
-    """Takes the room at once, where the system can promise it: a process that writes into a mapped
-    file when the disk is full is killed."""
-    start, size = file.tell(), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-    file.flush()
+def _take_room(file, size: int, folder: Path) -> None:
+    """Takes the room for a file at once, where the system can promise it: a process that writes
+    into a mapped file when the disk is full is killed."""
     try:
         if size and hasattr(os, "posix_fallocate"):
-            os.posix_fallocate(file.fileno(), 0, start + size)
+            os.posix_fallocate(file.fileno(), 0, size)
     except OSError as error:
         if error.errno in DISK_FULL:  # others cannot promise room
             raise InputError(
                 f"{folder}: no room for {size / 1e6:,.0f} MB ({error.strerror}); free some or "
                 "choose another ARTIFACTS"
             ) from error
-    return _mapped(file, shape, dtype, start, "r+")
 
 
-def _header(file) -> tuple[tuple[int, ...], np.dtype]:
-    """(shape, dtype) of a .npy that is read from its beginning."""
-    version = np.lib.format.read_magic(file)
-    read = {
-        (1, 0): np.lib.format.read_array_header_1_0,
-        (2, 0): np.lib.format.read_array_header_2_0,
-    }
-    if version not in read:
-        raise ValueError(f"is of .npy version {version}")
-    shape, fortran, dtype = read[version](file)
-    if fortran and len(shape) > 1:
-        raise ValueError("is in Fortran's order")
-    return shape, dtype
+@contextlib.contextmanager
+def _opened(path: Path):
+    """A file open for reading; what goes wrong meanwhile becomes an InputError."""
+    try:
+        with open(path, "rb") as file:
+            yield file
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; run `make` to build it") from error
+    except (ValueError, OSError) as error:
+        raise InputError(f"{path}: cannot be read ({error}); delete it, run `make`") from error
 
 
-def _member(path: Path, archive: zipfile.ZipFile, member: zipfile.ZipInfo) -> np.ndarray:
-    """An array of a .npz: mapped, or read where it is compressed or begins at an odd place."""
-    with archive.open(member) as file:
-        shape, dtype = _header(file)
-        start, size = file.tell(), int(np.prod(shape, dtype=np.int64)) * dtype.itemsize
-        if member.file_size - start != size:
-            raise ValueError(f"{member.filename}: {member.file_size - start} bytes, not {size}")
-        while file.read(BLOCK_BYTES):  # to the end, where its checksum is compared
-            pass
-    archive.fp.seek(member.header_offset + 26)
-    name, extra = struct.unpack("<HH", archive.fp.read(4))
-    offset = member.header_offset + LOCAL_HEADER + name + extra + start
-    if member.compress_type == zipfile.ZIP_STORED and not offset % dtype.alignment:
-        return _mapped(path, shape, dtype, offset)
-    with archive.open(member) as file:
-        return np.lib.format.read_array(file, allow_pickle=False)
+def _read_header(file) -> bytes:
+    """The first bytes of a .safetensors, up to its data. ValueError for another file."""
+    size = file.read(8)
+    length = int.from_bytes(size, "little")
+    if length > os.fstat(file.fileno()).st_size:
+        raise ValueError("not a .safetensors file, or cut off")
+    header = size + file.read(length)
+    if not HEAD.match(header):
+        raise ValueError("not a .safetensors file with a checksum")
+    return header
 
 
-def _write(file, array: np.ndarray) -> None:
-    """The bytes of a .npy, a block at a time."""
-    described = np.lib.format.header_data_from_array_1_0(array)
-    np.lib.format.write_array_header_1_0(file, described)
-    flat = array.reshape(-1)
-    step = max(1, BLOCK_BYTES // array.itemsize)
-    for at in range(0, len(flat), step):
-        file.write(flat[at : at + step].tobytes())
-        let_go()
+def _header(arrays: Mapping[str, np.ndarray], checksum: str, digest: str) -> bytes:
+    """The header of arrays that lie one after the other; HEAD describes its beginning."""
+    strings = [name for name, array in arrays.items() if array.dtype.kind == "S"]
+    about = {"checksum": checksum, "digest": digest, "strings": " ".join(strings)}
+    names = {dtype: name for name, dtype in TYPES.items()}
+    entries, end = {"__metadata__": about}, 0
+    for name, array in arrays.items():
+        shape = array.shape if name not in strings else (*array.shape, array.dtype.itemsize)
+        kind = "U8" if name in strings else names[array.dtype]
+        start, end = end, end + array.nbytes
+        entries[name] = {"dtype": kind, "shape": shape, "data_offsets": (start, end)}
+    text = json.dumps(entries, separators=(",", ":")).encode()
+    text += b" " * (-(8 + len(text)) % ALIGNMENT)
+    return len(text).to_bytes(8, "little") + text
+
+
+def _blocks(arrays: Iterable[np.ndarray]):
+    """The bytes of arrays, a block at a time."""
+    for array in arrays:
+        data = np.ascontiguousarray(array).reshape(-1).view(np.uint8)
+        for start in range(0, len(data), BLOCK_BYTES):
+            yield data[start : start + BLOCK_BYTES]
+            let_go()
+
+
+def _tensor(data: np.ndarray, entry: dict, is_string: bool) -> np.ndarray:
+    """The array of an entry of the header. data: uint8, all that follows the header."""
+    shape, dtype = entry["shape"], TYPES[entry["dtype"]]
+    if is_string:
+        *shape, width = shape
+        dtype = f"S{width}"
+    return data[slice(*entry["data_offsets"])].view(dtype).reshape(shape)

@@ -5,7 +5,7 @@ wrong ends in one line on stderr and exit status 2; a traceback is always a bug 
 """
 
 import argparse
-import ctypes
+import contextlib
 import errno
 import gc
 import inspect
@@ -35,32 +35,6 @@ def peak_memory_mb() -> float:
     """Largest resident memory of this process so far, in MB (10^6 bytes)."""
     kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return kib * 1024 / 1e6 if sys.platform != "darwin" else kib / 1e6
-
-
-def set_threads(n: int) -> None:
-    """Threads of torch's kernels in this process; jobs x threads should not exceed the cores.
-
-    Numbers below 1e-38 become zero. Gradients that fade from frame to frame come down to them, and
-    some CPUs take a hundred times as long over each: 290 seconds for a step of an LSTM, not 14.
-    """
-    import torch
-
-    torch.set_flush_denormal(True)  # of this thread, and of those that it starts from now on
-    torch.set_num_threads(n)
-    _keep_freed_memory()
-
-
-def _keep_freed_memory() -> None:
-    """Lets glibc's malloc reuse large blocks instead of giving them back to the kernel.
-
-    Otherwise every training step maps and zeroes its tens of megabytes of gradients and activations
-    anew: measured 31,000 page faults and a third of the time of a step (4,096 wide, batch 256).
-    """
-    mallopt = getattr(ctypes.CDLL(None), "mallopt", None)  # not in musl, macOS
-    if mallopt is not None:
-        m_trim_threshold, m_mmap_max = -1, -4  # malloc.h
-        mallopt(m_mmap_max, 0)
-        mallopt(m_trim_threshold, 2**31 - 1)
 
 
 def parser_of(main) -> argparse.ArgumentParser:
@@ -99,7 +73,9 @@ def run(main, argv: list[str] | None = None) -> None:
     if argv is None:
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
-        main(**arguments)
+        with _recorded(main) if argv is None else contextlib.nullcontext(True) as needed:
+            if needed:
+                main(**arguments)
         sys.stdout.flush()
         sys.stderr.flush()
     except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
@@ -119,6 +95,29 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.exit(2)
     if argv is None and threading.active_count() == 1:
         os._exit(0)
+
+
+@contextlib.contextmanager
+def _recorded(main):
+    """Writes the receipt of the job that make started this process for, if one did.
+
+    Yields False when the job's receipt says that there is nothing to do: what it needs was made
+    again, and came out the same.
+    """
+    if "YT8M_PLANNED" not in os.environ:
+        yield True
+        return
+    from yt8m.base.receipts import Recorder  # it imports this module
+
+    recorder = Recorder.of_command(_module_name(main), sys.argv[1:])
+    if recorder is None:
+        yield True
+    elif recorder.is_done():
+        log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
+        yield False
+    else:
+        with recorder.recording():
+            yield True
 
 
 def _module_name(main) -> str:

@@ -5,7 +5,6 @@ comments, file times and checkouts make nothing stale.
 """
 
 import json
-import os
 import tomllib
 import typing
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Annotated, Literal, TypeVar
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
 
 
@@ -27,7 +26,6 @@ AnyConfig = TypeVar("AnyConfig", bound=Config)
 # Arguments of architectures: the size of a layer, and how many of something that may be absent.
 Size, Count = Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)]
 Precision = Literal["auto", "bf16", "float32"]
-COMPARE = "YT8M_COMPARE"  # in the environment: what would change is named, not written
 
 
 def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
@@ -57,23 +55,12 @@ def canonical(config: Config) -> str:
 
 
 def write_if_changed(path: Path, text: str) -> bool:
-    """Writes `text` atomically unless the file already says it, so that its time stays.
-
-    With COMPARE in the environment (`make status`) it prints the path instead of writing.
-    """
-    if says(path, text):
+    """Writes `text` atomically unless the file already says it, so that its time stays."""
+    if path.is_file() and path.read_text() == text:
         return False
-    if os.environ.get(COMPARE):
-        log(str(path))
-        return True
     with writing(path) as temporary:
         temporary.write_text(text)
     return True
-
-
-def says(path: Path, text: str) -> bool:
-    """Whether the file is there and holds just this text."""
-    return path.is_file() and path.read_text() == text
 
 
 def validated(values: dict, cls: type[AnyConfig], where) -> AnyConfig:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import empty, let_go, open_npz, write_npz
+from yt8m.base.arrays import empty, let_go, open_arrays, write_arrays
 from yt8m.base.cli import InputError
 from yt8m.data.splits import find_rows
 
@@ -27,15 +27,17 @@ class Predictions:
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
-        """Opens a .npz: mapped arrays. InputError when absent, damaged, or not predictions."""
-        arrays = open_npz(path)
+        """Opens a file of `write`, mapped, or a .npz of the same arrays by numpy. InputError when
+        absent, damaged, or not predictions."""
+        arrays = _read_npz(path) if path.suffix == ".npz" else open_arrays(path)
         if set(arrays) != {"ids", "classes", "logits"}:
             raise InputError(f"{path}: holds {sorted(arrays)}, not predictions; delete it")
         return cls(**arrays, where=str(path))
 
     def write(self, path: Path) -> None:
-        """Writes a .npz atomically."""
-        write_npz(path, ids=self.ids, classes=self.classes, logits=self.logits)
+        """Writes a .safetensors atomically."""
+        arrays = {"ids": self.ids, "classes": self.classes, "logits": self.logits}
+        write_arrays(path, arrays)
 
     def align(self, ids: np.ndarray, folder: Path | None = None) -> "Predictions":
         """The predictions of `ids`, in that order; InputError on an absent or doubled id.
@@ -70,6 +72,17 @@ def to_fill(ids: np.ndarray, k: int, folder: Path | None = None) -> Predictions:
     """Predictions to be filled: in memory or, if given, in files without a name in `folder`."""
     kinds = (np.uint16, np.float16)
     return Predictions(ids, *(empty(folder, kind, (len(ids), k)) for kind in kinds))
+
+
+def _read_npz(path: Path) -> dict[str, np.ndarray]:
+    """The arrays of a .npz that a user made. InputError when absent or damaged."""
+    try:
+        with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: no such file; give a file of predictions") from error
+    except Exception as error:  # numpy, zipfile and zlib have many of their own
+        raise InputError(f"{path}: cannot be read ({error}); write it by np.savez") from error
 
 
 def sigmoid(logits: np.ndarray) -> np.ndarray:

@@ -1,7 +1,7 @@
 """Which video is in which fold: decided by a hash of its id, so it is the same on every disk.
 
-folds.npz: `ids` (N,) bytes, `fold` int8 (N,): 0..4, HOLDOUT (no stage trains, tunes or stops on
-it) or UNUSED (a video without a labels field, as in the test partition).
+folds.safetensors: `ids` (N,) bytes, `fold` int8 (N,): 0..4, HOLDOUT (no stage trains, tunes or
+stops on it) or UNUSED (a video without a labels field, as in the test partition).
 """
 
 import hashlib
@@ -10,13 +10,13 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import open_npz, write_npz
+from yt8m.base.arrays import open_arrays, write_arrays
 from yt8m.base.cli import InputError
 
 NUM_FOLDS = 5
 HOLDOUT = -1
 UNUSED = -2
-UNLABELLED = -3  # of UNLABELLED: in no folds.npz, rows that yt8m/data/unlabelled.py adds
+UNLABELLED = -3  # of UNLABELLED: in no folds.safetensors, rows that yt8m/data/unlabelled.py adds
 HASHED = SOUGHT = 1 << 15  # ids at a time
 
 
@@ -79,13 +79,13 @@ class Splits:
 
     @classmethod
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
-        """Reads folds.npz and aligns it with a store's ids. InputError on missing or doubled."""
-        arrays = open_npz(path)
+        """Reads folds.safetensors for a store's ids. InputError on an absent or doubled one."""
+        arrays = open_arrays(path)
         return cls(arrays["fold"][find_rows(ids, arrays["ids"], path)])
 
     def write(self, path: Path, ids: np.ndarray) -> None:
-        """Writes folds.npz."""
-        write_npz(path, ids=ids, fold=self.fold.astype(np.int8))
+        """Writes folds.safetensors."""
+        write_arrays(path, {"ids": ids, "fold": self.fold.astype(np.int8)})
 
     def with_unlabelled(self, count: int) -> "Splits":
         """The same before `count` rows of UNLABELLED."""

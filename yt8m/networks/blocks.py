@@ -10,10 +10,6 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from yt8m.networks import recurrence
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
-
 
 def real_rows(x: Tensor, mask: Tensor) -> Tensor:
     """(B, T, D) -> (N, D): the real frames alone, so that what follows neither sees nor pays for
@@ -66,7 +62,7 @@ def dense(sizes: list[int], dropout: float, batch_norm: bool = False) -> list[nn
     layers: list[nn.Module] = []
     for inputs, outputs in pairwise(sizes):
         norm = [nn.BatchNorm1d(outputs)] if batch_norm else []
-        layers += [Linear(inputs, outputs), *norm, nn.ReLU(), Dropout(dropout)]
+        layers += [nn.Linear(inputs, outputs), *norm, nn.ReLU(), nn.Dropout(dropout)]
     return layers
 
 
@@ -77,8 +73,8 @@ class ContextGating(nn.Module):
     def __init__(self, width: int, reduction: int = 1):
         super().__init__()
         inner = max(1, width // reduction)
-        squeeze = [Linear(width, inner), nn.BatchNorm1d(inner), nn.ReLU()]
-        self.gate = nn.Sequential(*(squeeze if reduction > 1 else []), Linear(inner, width))
+        squeeze = [nn.Linear(width, inner), nn.BatchNorm1d(inner), nn.ReLU()]
+        self.gate = nn.Sequential(*(squeeze if reduction > 1 else []), nn.Linear(inner, width))
 
     def forward(self, x: Tensor) -> Tensor:
         return x * self.gate(x).sigmoid()
@@ -94,9 +90,9 @@ class MixtureOfExperts(nn.Module):
     def __init__(self, width: int, classes: int, experts: int, dropout: float = 0.0):
         super().__init__()
         self.num_experts = experts
-        self.dropout = Dropout(dropout)
-        self.gates = Linear(width, classes * experts)
-        self.experts = Linear(width, classes * experts)
+        self.dropout = nn.Dropout(dropout)
+        self.gates = nn.Linear(width, classes * experts)
+        self.experts = nn.Linear(width, classes * experts)
         nn.init.constant_(self.gates.bias, -4.0)  # most classes are absent
 
     def forward(self, x: Tensor) -> Tensor:
@@ -113,7 +109,7 @@ def classifier(width: int, classes: int, experts: int) -> nn.Module:
     """(B, W) -> logits (B, C): linear or, with experts, a mixture of so many per class."""
     if experts:
         return MixtureOfExperts(width, classes, experts)
-    return Linear(width, classes)
+    return nn.Linear(width, classes)
 
 
 class Recurrent(nn.Module):
@@ -122,10 +118,8 @@ class Recurrent(nn.Module):
 
     The net runs over the padding too. On a CPU (one thread, W 256, float32 and bf16) that is 1.0 to
     2.6 times as fast as packed sequences with 120 frames, 0.7 (one bf16 LSTM layer) to 1.9 times
-    with 60, both three quarters real, and 0.9 to 1.2 with 10. There a bf16 LSTM is trained by
-    yt8m/networks/recurrence.py, faster than nn.LSTM at few videos (docs/speed.md). One more input
-    says where padding is; its weights are constants that shut the gates, so that the state stays
-    what it was.
+    with 60, both three quarters real, and 0.9 to 1.2 with 10. One more input says where padding is.
+    Its weights are constants that shut the gates, so that the state stays what it was.
     """
 
     # Times the width, in PyTorch's order of gates. LSTM: input, forget, cell, output; GRU: reset,
@@ -168,13 +162,6 @@ class Recurrent(nn.Module):
             return self._node(net, steps)
         with torch.no_grad():  # weight decay would wear the constants away
             net.weight_ih_l0[:, -1] = self._hold(net)
-        lstm, cpu = isinstance(net, nn.LSTM), steps.device.type == "cpu"
-        if lstm and cpu and self.training and torch.is_autocast_enabled("cpu"):
-            bias = net.bias_ih_l0 + net.bias_hh_l0
-            given = (steps, net.weight_ih_l0, net.weight_hh_l0, bias)
-            dtype = torch.get_autocast_dtype("cpu")
-            out, cell = recurrence.LSTM.apply(*(part.to(dtype) for part in given))
-            return out, (out[None, :, -1], cell[None])
         return net(steps)
 
     def _node(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:

@@ -1,16 +1,19 @@
-"""Dropout that draws few random numbers on a CPU.
+"""Dropout that draws fewer random bits on a CPU.
 
-torch draws 53 random bits for each element there, one after the other: a tenth of the training
-step of a ResNetLike. Here 64 bits are the draws of eight elements, or of four.
+torch draws 53 random bits for each element there, one element at a time. That takes a tenth of a
+training step of ResNetLike. Here 64 bits serve eight elements, or four.
 """
 
 import torch
 from torch import Tensor, nn
 
 
-class Dropout(nn.Dropout):
-    """nn.Dropout; on a CPU with a mask from 8 random bits an element where p is a multiple of
-    1/256, as 0.5 is, and from 16 where it is not and is rounded to one of 1/65,536."""
+class FastDropout(nn.Dropout):
+    """nn.Dropout with cheaper masks on a CPU; a drop-in by `use_fast_layers`.
+
+    A mask takes 8 random bits an element where p is a multiple of 1/256, as 0.5 is. Otherwise it
+    takes 16, and p is rounded to a multiple of 1/65,536.
+    """
 
     def forward(self, x: Tensor) -> Tensor:
         if not self.training or not 0 < self.p < 1 or x.device.type != "cpu":

@@ -19,8 +19,6 @@ from torch import Tensor, nn
 
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
 @dataclass(frozen=True)
@@ -53,7 +51,7 @@ def layers(width: int, widths: tuple[int, ...], activation: partial) -> nn.Seque
     """Linear without bias, BatchNorm and activation for each of `widths`."""
     modules = []
     for out in widths:
-        modules += [Linear(width, out, bias=False), nn.BatchNorm1d(out), activation()]
+        modules += [nn.Linear(width, out, bias=False), nn.BatchNorm1d(out), activation()]
         width = out
     return nn.Sequential(*modules)
 
@@ -92,8 +90,8 @@ class WithHead(nn.Module):
     def __init__(self, extractor: Extractor, num_classes: int, dropout: float):
         super().__init__()
         self.extractor = extractor
-        self.dropout = Dropout(dropout)
-        self.head = Linear(extractor.width, num_classes)
+        self.dropout = nn.Dropout(dropout)
+        self.head = nn.Linear(extractor.width, num_classes)
 
     def forward(self, batch: Batch) -> Tensor:
         return self.head(self.dropout(self.extractor(batch)))  # (B, C) logits

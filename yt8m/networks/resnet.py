@@ -11,11 +11,9 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
-from yt8m.networks.linear import Linear
 
 
-class Noise(nn.Module):
+class GaussianNoise(nn.Module):
     """Adds Gaussian noise of a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
@@ -29,11 +27,11 @@ class Noise(nn.Module):
 def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequential:
     """Linear, BatchNorm, noise if any (in units of what BatchNorm gives), LeakyReLU, Dropout."""
     return nn.Sequential(
-        Linear(inputs, outputs),
+        nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
-        *([Noise(noise)] if noise else []),
+        *([GaussianNoise(noise)] if noise else []),
         nn.LeakyReLU(0.01),
-        Dropout(dropout),
+        nn.Dropout(dropout),
     )
 
 
@@ -42,7 +40,7 @@ class IdentityBlock(nn.Module):
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
-        self.layers = nn.Sequential(fc(width, inner, dropout, noise), Linear(inner, width))
+        self.layers = nn.Sequential(fc(width, inner, dropout, noise), nn.Linear(inner, width))
         self.activation = nn.LeakyReLU(0.01)
 
     def forward(self, x: Tensor) -> Tensor:
@@ -91,10 +89,10 @@ class ResNetLike(nn.Module):
         )
         self.hierarchy = hierarchy
         self.verticals = dims.verticals if verticals or hierarchy else 0
-        self.vertical_head = Linear(width, self.verticals) if self.verticals else None
+        self.vertical_head = nn.Linear(width, self.verticals) if self.verticals else None
         # Before the classifier: the last Linear with C outputs starts from class frequencies.
         self.gate = _open_gate(dims.classes) if gating else None
-        self.classifier = Linear(width + self.verticals * hierarchy, dims.classes)
+        self.classifier = nn.Linear(width + self.verticals * hierarchy, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
         towers = [(self.rgb, batch.rgb), (self.audio, batch.audio)]
@@ -117,7 +115,7 @@ def _open_gate(classes: int) -> nn.Module:
     """
     norm = nn.BatchNorm1d(classes)
     nn.init.constant_(norm.bias, 3.0)  # sigmoid(3) = 0.95
-    return nn.Sequential(Linear(classes, classes, bias=False), norm)
+    return nn.Sequential(nn.Linear(classes, classes, bias=False), norm)
 
 
 def _check(dims: Dims, rgb_share: float, noise: float, verticals: bool) -> None:

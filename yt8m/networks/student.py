@@ -15,9 +15,7 @@ from torch import Tensor, nn
 
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.dropout import Dropout
 from yt8m.networks.extractors import LAYOUTS, Extractor, scaled
-from yt8m.networks.linear import Linear
 
 HIDDEN = (8192, 6000)
 
@@ -31,15 +29,15 @@ class Student(nn.Module):
         width = sum(x.width for x in self.extractors.values()) + dims.rgb + dims.audio
         wide, narrow = (scaled(hidden, scale) for hidden in HIDDEN)
         self.last = nn.Sequential(
-            Dropout(dropout),
-            Linear(width, wide, bias=False),
+            nn.Dropout(dropout),
+            nn.Linear(width, wide, bias=False),
             nn.ReLU(),
-            Dropout(dropout),
-            Linear(wide, narrow, bias=False),
+            nn.Dropout(dropout),
+            nn.Linear(wide, narrow, bias=False),
             nn.BatchNorm1d(narrow),
             nn.ReLU(),
-            Dropout(dropout),
-            Linear(narrow, dims.classes, bias=False),
+            nn.Dropout(dropout),
+            nn.Linear(narrow, dims.classes, bias=False),
         )
         self.freeze(True)
 

@@ -4,8 +4,8 @@
         [--videos 3000] [--classes 60] [--frames] [--segments] [--seed 0]
 
 Writes OUT/video/*.tfrecord, OUT/frame/*.tfrecord (--frames), OUT/segment/*.tfrecord (--segments),
-OUT/vocabulary.csv, OUT/clean_labels.npz (ids, indptr, indices: the truth; nothing but evaluation
-may read it) and, last, OUT/dataset.toml. The same options give the same bytes.
+OUT/vocabulary.csv, OUT/clean_labels.safetensors (ids, indptr, indices: the truth; nothing but
+evaluation may read it) and, last, OUT/dataset.toml. The same options give the same bytes.
 """
 
 import csv
@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base import cli
-from yt8m.base.arrays import write_npz
+from yt8m.base.arrays import write_arrays
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
 from yt8m.records.framing import write_records
@@ -75,7 +75,8 @@ def main(
         if segments:
             write_records(out / "segment" / name, records.segment(shard_rng))
     _write_vocabulary(out / "vocabulary.csv", world, noisy, np.random.default_rng([seed, 0, 1]))
-    write_npz(out / "clean_labels.npz", ids=ids, indptr=clean.indptr, indices=clean.indices)
+    truth = {"ids": ids, "indptr": clean.indptr, "indices": clean.indices}
+    write_arrays(out / "clean_labels.safetensors", truth)
     with writing(out / "dataset.toml") as temporary:
         temporary.write_text(
             "# Written by yt8m/records/synthetic.py; feature names are YouTube-8M's.\n"

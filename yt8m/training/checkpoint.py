@@ -21,7 +21,7 @@ CHECKPOINT_SECONDS = 20.0
 FORMAT = 2  # of checkpoint.pt; one of another format is not gone on from
 
 
-class Run:
+class TrainingRun:
     """One model, its optimiser, averages and history; resumes itself from `folder`.
 
     objective: with the parameters that are trained beside the model; settings: training.Training.

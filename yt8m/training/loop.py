@@ -22,8 +22,9 @@ from yt8m.base.run_log import write_log
 from yt8m.data.predictions import Predictions, to_fill, top_k
 from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import Batch, Source, Targets, TargetSource, batch_rows
+from yt8m.networks.cpu import use_fast_layers
 from yt8m.training import metrics
-from yt8m.training.checkpoint import Run
+from yt8m.training.checkpoint import TrainingRun
 from yt8m.training.mixup import mixup
 from yt8m.training.noise import dropouts, mean_of_passes
 from yt8m.training.objective import Objective
@@ -69,7 +70,8 @@ def fit(
     torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
     verticals = getattr(model, "verticals", 0)
     objective = Objective(settings, source.store, rows, targets, verticals).to(device)
-    run = Run(model.to(device), objective, settings, device, folder, name, fingerprint)
+    use_fast_layers(model.to(device))
+    run = TrainingRun(model, objective, settings, device, folder, name, fingerprint)
     total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
     _note(run)
     while run.epoch < settings.epochs and not run.stale():
@@ -90,13 +92,13 @@ def fit(
     return run.history
 
 
-def _note(run: Run) -> None:
+def _note(run: TrainingRun) -> None:
     """Writes what there is of the run; the first process alone does."""
     if devices.rank() == 0:
         write_log(run.path.parent, run.name, run.settings.epochs, run.history)
 
 
-def _train_epoch(run: Run, source: Source, rows, targets: TargetSource, teach) -> float:
+def _train_epoch(run: TrainingRun, source: Source, rows, targets: TargetSource, teach) -> float:
     """The epoch that the run has come to; returns the mean loss."""
     settings, device, objective = run.settings, run.device, run.objective
     torch.manual_seed(seed_of(settings.seed, "epoch", run.epoch))
@@ -160,8 +162,10 @@ def logits_of(
     """
     device = next(model.parameters()).device
     model.eval()
-    for part in dropouts(model, "predict") if passes else []:
-        part.training = True
+    if passes:
+        use_fast_layers(model)
+        for part in dropouts(model, "predict"):
+            part.training = True
     for number, chosen in enumerate(batch_rows(rows, batch_size) if len(rows) else []):
         batch = source.load(chosen, device)
         if passes:

@@ -10,10 +10,11 @@ from pathlib import Path
 import numpy as np
 
 from bench.speed import generated
-from bench.speed.measure import Figure, in_turns, ratio
-from stacking import predict, train
+from bench.speed.measure import Result, in_turns, ratio
+from stacking.booster import fit, predict_rows, sequences
 from stacking.config import Booster, Stacking, parameters
-from stacking.rows import OWN, Rows, write_fold
+from stacking.table import FOLD_PREFIX, Rows
+from stacking.writer import RowWriter
 from yt8m.base.files import write_json
 from yt8m.training import metrics
 
@@ -37,7 +38,7 @@ FAST = Booster(
 )
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """Five folds of generated rows of ten models; the booster that predicts fold 0."""
     rounds = 20 if toy else 300
     settings = Stacking(booster=Booster(max_rounds=rounds))
@@ -49,14 +50,17 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     found = {}
 
     def trained(name: str) -> None:
-        parts = train.sequences(folder, 0, settings)
-        found[name], _ = train.fit(*parts, options[name], f"[{name}]", 0.0)
+        parts = sequences(folder, 0, settings)
+        found[name], _ = fit(*parts, options[name], f"[{name}]")
 
     timings = in_turns({name: partial(trained, name) for name in options}, 0, 1 if toy else 2)
-    rows, labels = Rows.open(folder / "fold0" / "rows", OWN), store.labels.take(splits.rows(0))
+    rows, labels = (
+        Rows.open(folder / "fold0" / "rows", FOLD_PREFIX),
+        store.labels.take(splits.rows(0)),
+    )
     gaps = {}
     for name, booster in found.items():
-        made = predict.predicted(booster, [(rows, 0)], 256, 1, folder)
+        made = predict_rows(booster, [(rows, 0)], 256, 1, folder)
         gaps[name] = metrics.gap(made.classes, made.logits.astype(np.float32), labels)
     figures = []
     for name, goal in (("fast", 2), ("stage", None)):
@@ -64,7 +68,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
         figures.append(ratio(f"{name} / default parameters", timings, name, "default", goal, note))
         lost = gaps["default"] - gaps[name]
         most = 5e-4 if goal else None
-        figures.append(Figure(f"{name}: GAP@20 lost to them", lost, "", most, most=True))
+        figures.append(Result(f"{name}: GAP@20 lost to them", lost, "", most, most=True))
     return figures
 
 
@@ -76,6 +80,6 @@ def write_rows(folder: Path, videos: int, models: int, settings: Stacking):
     for fold in range(5):
         target = folder / f"fold{fold}" / "rows"
         target.mkdir(parents=True)
-        about = write_fold(target, fold, paths, names, store, splits, settings)
+        about = RowWriter(store, splits, settings).write_fold(target, fold, paths, names)
         write_json(target / "rows.json", about)
     return store, splits

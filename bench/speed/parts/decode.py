@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 from tfrecord.reader import tfrecord_loader
 
-from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.measure import Result, in_turns, ratio
 from yt8m.records.description import Description
 from yt8m.records.framing import messages, read_records, write_records
 from yt8m.records.reader import Reader
@@ -14,7 +14,7 @@ CLASSES, RGB, AUDIO = 3862, 1024, 128
 NAMES = Description(classes=CLASSES)
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """Video-level and frame-level shards of YouTube-8M's sizes, on one core, in the page cache."""
     rng = np.random.default_rng(0)
     video, frame = folder / "video.tfrecord", folder / "frame.tfrecord"
@@ -43,7 +43,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     bare = of_frames["reading and CRCs"][0] / of_frames["ours"][0]
     return [
         ratio("frame level / tfrecord package", of_frames, "ours", "tfrecord", 6),
-        Figure("frame level: share of reading and CRCs alone", 100 * bare, "%", 50),
+        Result("frame level: share of reading and CRCs alone", 100 * bare, "%", 50),
         ratio("video level / tfrecord package", of_video, "ours", "tfrecord", 3),
     ]
 

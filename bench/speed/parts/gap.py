@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.speed.measure import Figure, in_turns
+from bench.speed.measure import Result, in_turns
 from yt8m.base import cli
 from yt8m.records.labels import Labels
 from yt8m.training import metrics
@@ -13,7 +13,7 @@ from yt8m.training import metrics
 CLASSES, K = 3862, 20
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """A million videos; the calculator in Python has a twentieth of them, for the time it takes."""
     del folder
     videos, few = (400, 100) if toy else (1_000_000, 50_000)
@@ -35,8 +35,8 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     rates = videos / of_ours["ours"][0], few / of_heaps["heaps"][0]
     note = f"{rates[0]:,.0f} against {rates[1]:,.0f} videos/s"
     return [
-        Figure("videos/s / heaps in Python", rates[0] / rates[1], "x", 20, note=note),
-        Figure("memory", memory, "MB", note=f"{videos:,} videos"),
+        Result("videos/s / heaps in Python", rates[0] / rates[1], "x", 20, note=note),
+        Result("memory", memory, "MB", note=f"{videos:,} videos"),
     ]
 
 

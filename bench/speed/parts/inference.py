@@ -10,7 +10,7 @@ import onnxruntime
 import torch
 from safetensors.torch import save_file
 
-from bench.speed.measure import Figure, in_turns, ratio
+from bench.speed.measure import Result, in_turns, ratio
 from distill.export.onnx_graph import write_onnx
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import load_rounded, rounded_state
@@ -20,7 +20,7 @@ from yt8m.inputs.settings import Inputs
 FORMS = {"float32": 2.0, "int8": 4.0}  # times faster that are wanted
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """The student of six extractors at half width (untrained: speed does not depend on it)."""
     dims = Dims(1024, 128, 200 if toy else 3862, 0)
     torch.manual_seed(0)

@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 from bench.speed import generated
-from bench.speed.measure import Figure, in_turns
+from bench.speed.measure import Result, in_turns
 from stacking.config import Stacking
-from stacking.rows import write_fold
+from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.data.predictions import sigmoid
 
@@ -20,7 +20,7 @@ CLASSES, KEPT, BEST = 3862, 60, 20
 PUBLISHED = 50  # times faster than the published build is wanted
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """Videos a second with 20 and with 100 models, and the memory it takes."""
     found = []
     for models, videos in ((3, 300),) if toy else ((20, 24_000), (100, 6_000)):
@@ -28,7 +28,7 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
     return found
 
 
-def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Figure]:
+def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Result]:
     rng = np.random.default_rng(0)
     classes = min(CLASSES, 4 * videos)
     folder.mkdir()
@@ -51,8 +51,8 @@ def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Figu
     note = f"{ours:,.0f} against {theirs:,.0f} videos/s"
     memory = max(0.0, cli.peak_memory_mb() - before)
     return [
-        Figure(f"{models} models / video by video", ours / theirs, "x", PUBLISHED, note=note),
-        Figure(f"{models} models: memory of the build", memory, "MB", note=f"{here:,} videos"),
+        Result(f"{models} models / video by video", ours / theirs, "x", PUBLISHED, note=note),
+        Result(f"{models} models: memory of the build", memory, "MB", note=f"{here:,} videos"),
     ]
 
 
@@ -65,14 +65,14 @@ def repeated(store, splits, paths, videos: int, rng):
         one = generated.Predictions.read(path)
         arrays = (np.tile(array, (times, 1)) for array in (one.classes, one.logits))
         generated.Predictions(ids, *arrays).write(path)
-    many = generated.Store(ids, labels, store.dims.classes, rng)
+    many = generated.GeneratedStore(ids, labels, store.dims.classes, rng)
     return many, type(splits)(np.tile(splits.fold, times))
 
 
 def build(folder: Path, paths, names, store, splits) -> None:
     """All rows of fold 0 and of the holdout, as the stage writes them."""
     folder.mkdir()
-    write_fold(folder, 0, paths, names, store, splits, Stacking())
+    RowWriter(store, splits, Stacking()).write_fold(folder, 0, paths, names)
     shutil.rmtree(folder)
 
 

@@ -3,10 +3,10 @@
 from pathlib import Path
 
 from bench.speed import scaling
-from bench.speed.measure import Figure
+from bench.speed.measure import Result
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """Every stage at three sizes, or two tiny ones."""
     runs = {}
     for size in (300, 400) if toy else map(int, scaling.SIZES.split()):

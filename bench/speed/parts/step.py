@@ -4,15 +4,15 @@ from pathlib import Path
 
 import torch
 
-from bench.speed.measure import Figure, ratio
+from bench.speed.measure import Result, ratio
 from bench.speed.networks import FRAMES, RESNETS, matrix_rate, steps
-from yt8m.base import cli
+from yt8m.base import processor
 
 
-def figures(toy: bool, folder: Path) -> list[Figure]:
+def figures(toy: bool, folder: Path) -> list[Result]:
     """ResNetLike of width 2048, LSTM and NeXtVLAD of the papers' sizes with 300 frames."""
     del folder
-    cli.set_threads(torch.get_num_threads())  # freed memory is kept, as in every job; for both
+    processor.set_threads(torch.get_num_threads())  # as in every job; for both contestants
     seconds = 0.1 if toy else 20
     rate = matrix_rate(torch.device("cpu"), 64 if toy else 2048)
     found = []
@@ -25,5 +25,5 @@ def figures(toy: bool, folder: Path) -> list[Figure]:
             share = 100 * gflop / timings["ours"][0] / rate
             note = f"{gflop:,.0f} GFLOP a step, bf16 products {rate:,.0f} GFLOP/s"
             name = f"{workload.name}: share of the bf16 matrix rate"
-            found.append(Figure(name, share, "%", 70, note=note))
+            found.append(Result(name, share, "%", 70, note=note))
     return found

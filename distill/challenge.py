@@ -1,0 +1,105 @@
+"""The challenge's file of predictions, and the labels of records that it is scored against.
+
+Line 1 is HEADER, each other line `VideoId,class confidence class confidence ...`. N videos, K pairs
+of the longest line.
+"""
+
+from array import array
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.base.cli import InputError, log
+from yt8m.records.labels import Labels
+from yt8m.records.reader import describe, find_shards, stream
+
+HEADER = "VideoId,LabelConfidencePairs"
+MOST_PAIRS = 20  # of a line
+MOST_CLASS = 65534  # 65535 is left for padding
+
+
+def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
+    """Lines of the file. Ten digits keep scores near 1 apart."""
+    for video, row, confidences in zip(ids, classes.tolist(), scores.tolist(), strict=True):
+        pairs = zip(row, confidences, strict=True)
+        yield f"{video},{' '.join(f'{label} {score:.10g}' for label, score in pairs)}\n"
+
+
+def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
+    """ids (N), classes int32 (N, K), -1 where a line has fewer, and scores float64 (N, K)."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; distill.predict writes it")
+    ids: list[str] = []
+    counts, classes, scores = array("B"), array("i"), array("d")
+    try:
+        with open(path, encoding="utf-8") as file:
+            header = file.readline().strip()
+            if header != HEADER:
+                raise InputError(f"{path}: line 1 is {header[:60]!r}; it must be {HEADER!r}")
+            for number, line in enumerate(file, 2):
+                video, pairs = _parse_line(line, f"{path}: line {number}")
+                ids.append(video)
+                counts.append(len(pairs) // 2)
+                classes.extend(pairs[::2])
+                scores.extend(pairs[1::2])
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: not text ({error}); distill.predict writes it") from error
+    if not ids:
+        raise InputError(f"{path}: no predictions after the header; run distill.predict")
+    lengths = np.frombuffer(counts, np.uint8).astype(np.int64)
+    filled = np.arange(lengths.max()) < lengths[:, None]  # (N, K)
+    table, values = np.full(filled.shape, -1, np.int32), np.full(filled.shape, -np.inf)
+    table[filled], values[filled] = classes, scores
+    return ids, table, values
+
+
+def _parse_line(line: str, where: str) -> tuple[str, list]:
+    """(id, [class, score, class, score, ...]) of a line."""
+    video, comma, rest = line.rstrip("\r\n").partition(",")
+    words = rest.split()
+    if not comma or not video or not words or len(words) % 2:
+        raise InputError(f"{where}: not `VideoId,class confidence class confidence ...`")
+    if len(words) > 2 * MOST_PAIRS:
+        raise InputError(f"{where}: {len(words) // 2} pairs; at most {MOST_PAIRS} are allowed")
+    try:
+        classes, scores = [int(word) for word in words[::2]], [float(word) for word in words[1::2]]
+    except ValueError as error:
+        raise InputError(f"{where}: not `class confidence` pairs ({error})") from error
+    if min(classes) < 0 or max(classes) > MOST_CLASS:
+        raise InputError(f"{where}: a class is out of range; 0 to {MOST_CLASS} are allowed")
+    if len(set(classes)) < len(classes):
+        raise InputError(f"{where}: a class appears twice; give each class once")
+    if not all(0 <= score <= 1 for score in scores):
+        raise InputError(f"{where}: a confidence is not between 0 and 1")
+    pairs: list = [0] * len(words)
+    pairs[::2], pairs[1::2] = classes, scores
+    return video, pairs
+
+
+def read_labels(
+    records: list[Path], description: Path | None
+) -> tuple[dict[str, int], Labels, set[str]]:
+    """(row of each labelled video, their labels, ids of videos without a labels field)."""
+    rows: dict[str, int] = {}
+    unlabelled: set[str] = set()
+    counts, indices = array("q", [0]), array("H")
+    for data in records:
+        found = find_shards(data)
+        shards = found.get("video") or found["frame"]
+        names, _ = describe(data, {"video": shards}, description)
+        for video in stream(shards, names):
+            name = video.id.decode(errors="replace")
+            if name in rows or name in unlabelled:
+                raise InputError(f"{data}: id {name} appears twice; give each video once")
+            if video.labels is None:
+                unlabelled.add(name)
+                continue
+            rows[name] = len(rows)
+            indices.extend(video.labels.tolist())
+            counts.append(len(indices))
+    if not rows:
+        raise InputError(f"{records[0]}: no record has labels; give labelled records")
+    if unlabelled:
+        log(f"{len(unlabelled):,} videos have no labels and are left out")
+    return rows, Labels(np.array(counts), np.array(indices, np.uint16)), unlabelled

@@ -1,0 +1,200 @@
+"""Training one part of a student: its videos, its targets, its model and its report."""
+
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from distill.config import DistillConfig, SoftLabels, member_of
+from distill.targets import SoftTargets
+from first_level.bundle.network import build_member, level_of
+from yt8m.base import cli
+from yt8m.base.cli import InputError, log
+from yt8m.base.files import write_json
+from yt8m.base.run_log import seconds_of
+from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.data.store import MANIFEST, Store
+from yt8m.data.unlabelled import FOLDER, joined
+from yt8m.inputs.batch import Source
+from yt8m.inputs.settings import Inputs
+from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
+from yt8m.networks.student import Student, num_values
+from yt8m.training import metrics
+from yt8m.training.loop import fit, load_weights, predict, start_from_frequencies
+from yt8m.training.settings import Training
+
+EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
+FINE_TUNE = "fine_tune"  # folder of that phase: its checkpoint and log.jsonl
+
+
+@dataclass(frozen=True)
+class Lessons:
+    """The videos that a part learns from, and what it learns of them.
+
+    store: with the videos of UNLABELLED, as rows behind those of DATA, if they are used; rows: the
+    training videos, store rows; files: their content decides what is learnt.
+    """
+
+    store: Store
+    rows: np.ndarray
+    targets: SoftTargets
+    holdout: np.ndarray
+    files: list[Path]
+
+    @classmethod
+    def open(
+        cls,
+        part: str,
+        settings: DistillConfig,
+        wanted: SoftLabels,
+        files: tuple[Path, Path, Path],
+        unlabelled: Path | None,
+    ) -> "Lessons":
+        """The lessons of a part, with targets as `wanted` says.
+
+        files: (store, folds, soft labels); unlabelled: soft labels of the videos of UNLABELLED,
+        if they are to be used.
+        """
+        store, folds, soft_labels = files
+        data = Store(store)
+        splits = Splits.read(folds, data.ids)
+        decisive = [store / MANIFEST, folds, soft_labels]
+        if unlabelled:
+            data, splits = joined(data, splits)
+            decisive += [store / FOLDER / MANIFEST, unlabelled]
+        rows, classes = rows_of(part, settings, splits), data.dims.classes
+        targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
+        return cls(data, rows, targets, splits.holdout, decisive)
+
+
+def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
+    """The training videos of a part (or "refit") and the unlabelled videos, as store rows.
+
+    InputError when there are none.
+    """
+    rows = np.concatenate([splits.training, splits.unlabelled])
+    if settings.extractor_videos == "split" and part not in ("resnet", "refit"):
+        taken = LAST_FOLDS if part == "last" else EXTRACTOR_FOLDS
+        rows = np.flatnonzero(np.isin(splits.fold, taken))
+    if len(rows) < 2:
+        raise InputError(f"--part {part}: {len(rows)} training videos; give more records")
+    return rows
+
+
+@dataclass(frozen=True)
+class StudentJob:
+    """Trains one part of a student.
+
+    made_from: fingerprint of all inputs; a checkpoint made from others is ignored.
+    """
+
+    settings: DistillConfig
+    lessons: Lessons
+    out: Path
+    name: str
+    made_from: str
+    inputs: Inputs
+
+    def train(self, part: str) -> tuple[nn.Module, list[dict]]:
+        """Returns the trained model and a line for each epoch."""
+        settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims)
+        torch.manual_seed(seed_of(settings.seed, "distill", part))
+        if part in LAYOUTS:
+            extractor = Extractor(part, dims, settings.scale)
+            model = WithHead(extractor, dims.classes, settings.extractor_dropout)
+            return model, self.fit(self.start(model), settings.extractors, self.out)
+        if part == "resnet":
+            model = build_member(member_of("resnet", settings), dims)
+            return model, self.fit(self.start(model), settings.resnet.training, self.out)
+        model = build_member(member_of("student", settings), dims, settings.dropout)
+        return model, self._train_last(self.start(model))
+
+    def start(self, model: nn.Module) -> nn.Module:
+        """Sets the biases of the classifier to the frequencies of the labels; returns the model."""
+        store, rows = self.lessons.store, self.lessons.rows
+        labelled = rows[store.labelled[rows]]
+        counts = store.labels.class_counts(store.dims.classes, labelled)
+        start_from_frequencies(model, counts, len(labelled))
+        return model
+
+    def _train_last(self, model: Student) -> list[dict]:
+        for letter, path in zip(LAYOUTS, extractor_files(self.out, "last"), strict=True):
+            load_weights(model.extractors[letter], path)
+        history = self.fit(model, self.settings.last_layers, self.out)
+        if self.settings.fine_tune.epochs:
+            model.freeze(False)
+            history += self.fit(model, self.settings.fine_tune, self.out / FINE_TUNE)
+            model.freeze(True)
+        return history
+
+    def fit(self, model: nn.Module, training: Training, folder: Path) -> list[dict]:
+        """Trains the model; with patience, early stopping looks at an inner split."""
+        store, rows, watched = self.lessons.store, self.lessons.rows, None
+        seed = seed_of(self.settings.seed, self.name, training.seed)
+        training = training.model_copy(update={"seed": seed})
+        folder.mkdir(exist_ok=True)
+        if training.needs_inner:
+            inner = uniform(store.ids[rows], "distill inner") < training.inner
+            inner &= store.labelled[rows]
+            rows, watched = rows[~inner], rows[inner]
+        source, targets = Source(store, level_of(model), self.inputs), self.lessons.targets
+        return fit(
+            model, source, rows, targets, training, folder, self.name, watched, self.made_from
+        )
+
+    def write_report(self, model: nn.Module, history: list[dict], seconds: float) -> None:
+        """Scores the holdout, writes report.json and logs it. seconds: of this process."""
+        seconds = seconds_of(history, seconds)
+        figures = self._holdout_figures(model)
+        values = num_values(model.extractor if isinstance(model, WithHead) else model)
+        about = {
+            "part": self.name.removeprefix("distill "),
+            "level": level_of(model),
+            "gap_holdout": figures["gap20"],
+            "holdout": figures,
+            "training_videos": len(self.lessons.rows),
+            "parameters": sum(p.numel() for p in model.parameters()),
+            "values": values,
+            "megabytes": values * 4 / 1e6,
+            "seconds": round(seconds, 1),
+            "peak_memory_mb": round(cli.peak_memory_mb()),
+            "history": history,
+            "config": self.settings.model_dump(mode="json"),
+            "revision": revision(),
+        }
+        write_json(self.out / "report.json", about)
+        gap = figures["gap20"]
+        text = "no holdout" if gap is None else f"GAP@20 {gap:.4f} (holdout)"
+        log(f"[{self.name}] {text}, {values:,} values, {seconds:.1f} s")
+
+    def _holdout_figures(self, model: nn.Module) -> dict:
+        """All six figures of a model on the holdout; None each when there is no holdout."""
+        store, rows = self.lessons.store, self.lessons.holdout
+        source = Source(store, level_of(model), self.inputs)
+        found = predict(model, source, rows, 20, folder=self.out)
+        labels = store.labels.take(rows, self.out)
+        return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)
+
+
+def extractor_files(out: Path, part: str) -> list[Path]:
+    """The weights that part "last" builds on; InputError when one is missing."""
+    if part != "last":
+        return []
+    paths = [out.parent / f"extractor_{letter}" / "weights.safetensors" for letter in LAYOUTS]
+    for path in paths:
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; run `make distill` to train the extractors")
+    return paths
+
+
+def revision() -> str | None:
+    """The git revision of this code, "+" added if files differ from it; None outside git."""
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

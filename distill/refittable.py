@@ -1,0 +1,55 @@
+"""Which first-level models can be trained again and exported as parts of a student."""
+
+import io
+from contextlib import redirect_stderr
+from dataclasses import replace
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from distill.config import check_exportable
+from first_level.bundle.manifest import Member
+from first_level.bundle.network import build_network
+from first_level.config import ModelConfig, architecture
+from yt8m.base.cli import InputError
+from yt8m.data.store import Dims
+
+
+def check_refittable(model: ModelConfig, where: Path) -> None:
+    """InputError when a model needs other models, or inputs that an export cannot make."""
+    for key in ("start", "teachers"):
+        if getattr(model, key) is not None:
+            raise InputError(
+                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
+            )
+    check_inputs(model, where)
+
+
+def check_inputs(model: ModelConfig, where: Path) -> None:
+    """InputError when an export cannot make the model's inputs."""
+    try:
+        check_exportable(model.inputs)
+    except ValueError as error:
+        raise InputError(f"{where}: cannot be refitted: {error}") from error
+
+
+def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
+    """InputError when a frame-level model has no graph for any number of videos and frames.
+
+    It looks at an untrained model, so that the error comes before the training.
+    """
+    if architecture(model.arch, where).level != "frame":
+        return
+    from distill.export.onnx_graph import write_onnx  # its imports take seconds
+
+    network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
+    frames = model.inputs.dims(dims).max_frames
+    # Before it fails, the exporter prints the whole network.
+    with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
+        try:
+            write_onnx(network, replace(dims, max_frames=frames), Path(folder) / "x", "float32")
+        except Exception as error:  # of torch's exporter, or of the network as it is traced
+            text = " ".join(str(error.__cause__ or error).split()[:24])
+            raise InputError(
+                f"{where}: {model.arch} cannot be exported as a graph ({text}); take it out of "
+                "[refit] models in distill/configs"
+            ) from error

@@ -1,0 +1,145 @@
+"""One model trained without one fold, which then predicts that fold."""
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors import safe_open
+from torch import nn
+
+from first_level import start, teachers
+from first_level.config import ModelConfig
+from yt8m.base import cli, device
+from yt8m.base.files import fingerprint, read_json, write_json
+from yt8m.base.run_log import seconds_of
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.store import Store
+from yt8m.inputs.batch import HardTargets
+from yt8m.inputs.derived import source_of
+from yt8m.training import metrics
+from yt8m.training.loop import fit, predict, save_weights, size_of, start_from_frequencies
+
+WATCHED = 1000  # videos whose GAP is logged each epoch
+
+
+def fingerprint_of(
+    settings: ModelConfig, config: Path, store: Path, folds: Path, out: Path, fold: int
+) -> str:
+    """Fingerprint of all that decides the weights of a job."""
+    more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
+    return fingerprint(config, store / "manifest.json", folds, fold, *more)
+
+
+def has_weights(out: Path, made_from: str) -> bool:
+    """Whether a job's folder has weights made from just these inputs (a fingerprint)."""
+    weights = out / "weights.safetensors"
+    if not weights.is_file() or not (out / "training.json").is_file():
+        return False
+    with safe_open(weights, framework="pt") as file:
+        return (file.metadata() or {}).get("source") == made_from
+
+
+@dataclass(frozen=True)
+class FoldJob:
+    """One model and the fold that it never sees."""
+
+    config: Path
+    settings: ModelConfig
+    store: Store
+    splits: Splits
+    out: Path
+    fold: int
+    made_from: str  # fingerprint of the configuration, the store, the folds and further files
+
+    @property
+    def model_name(self) -> str:
+        return self.config.parent.name
+
+    @property
+    def name(self) -> str:
+        return f"{self.model_name} fold{self.fold}"
+
+    def seed(self, use: str) -> int:
+        """A seed that depends on the job, never on when or where it runs."""
+        return seed_of(self.settings.training.seed, self.name, use)
+
+    def train(self, model: nn.Module) -> None:
+        """Trains and writes the weights."""
+        started = time.monotonic()
+        data, training = self.store, self.settings.training
+        rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
+        if training.needs_inner:
+            inner = uniform(data.ids[rows], "inner split") < training.inner
+            rows, check = rows[~inner], rows[inner]
+        if self.settings.start is not None:
+            start.begin(model, self.settings, data.dims, self.config)
+        counts = data.labels.class_counts(data.dims.classes, rows)
+        start_from_frequencies(model, counts, len(rows))
+        source = source_of(data, model.level, self.settings.inputs, self.splits)
+        history = fit(
+            model,
+            source,
+            rows,
+            HardTargets(data.labels, data.dims.classes),
+            training.model_copy(update={"seed": self.seed("fit")}),
+            self.out,
+            self.name,
+            check,
+            self.made_from,
+            teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
+        )
+        if device.rank() == 0:
+            seconds = seconds_of(history, time.monotonic() - started)
+            write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
+            save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
+            (self.out / "checkpoint.pt").unlink(missing_ok=True)
+
+    def predict(self, model: nn.Module) -> None:
+        """Predicts the held-out fold and the holdout; writes the report and the predictions."""
+        held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
+        rows = np.concatenate([held_out, holdout])
+        found = self.predict_rows(model, rows)
+        gap_fold, gap_holdout = (
+            self._gap(found, rows, part)
+            for part in (slice(len(held_out)), slice(len(held_out), None))
+        )
+        parameters, megabytes = size_of(model)
+        report = {
+            "model": self.model_name,
+            "arch": self.settings.arch,
+            "level": model.level,
+            "fold": self.fold,
+            "gap_fold": gap_fold,
+            "gap_holdout": gap_holdout,
+            "parameters": parameters,
+            "megabytes": megabytes,
+            "peak_memory_mb": cli.peak_memory_mb(),
+            **read_json(self.out / "training.json"),
+        }
+        write_json(self.out / "report.json", report)
+        found.write(self.out / "predictions.safetensors")
+        figures = {"fold": gap_fold, "holdout": gap_holdout}
+        text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
+        cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")
+
+    def predict_rows(self, model: nn.Module, rows: np.ndarray) -> Predictions:
+        """The best classes of store rows, a batch of videos in memory at a time."""
+        training = self.settings.training
+        return predict(
+            model,
+            source_of(self.store, model.level, self.settings.inputs, self.splits),
+            rows,
+            self.settings.keep,
+            passes=training.noise.test_passes,
+            seed=self.seed("passes"),
+            precision=training.precision,
+            folder=self.out,
+        )
+
+    def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
+        """GAP@20 of a part of the predicted rows; None when it has no labels."""
+        labels = self.store.labels.take(rows[part], self.out)
+        value = metrics.gap(found.classes[part], found.logits[part], labels)
+        return None if np.isnan(value) else value

@@ -1,0 +1,102 @@
+"""Which jobs make has to run, and why: content decides.
+
+A job is fresh when its receipt says that it was made from inputs with the digests that they have
+now, with the settings of now, and all files that it wrote are there. What needs a job that is not
+fresh is not fresh either. Times decide nothing; code is no input.
+"""
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from jobs.job import Graph, Job
+from yt8m.base.cli import InputError
+from yt8m.base.digests import Digests, digest_of_text
+from yt8m.base.files import read_json
+from yt8m.base.receipts import Places
+
+
+@dataclass(frozen=True)
+class Freshness:
+    """reasons: by job, why it is to be run; none of those that are fresh. receipts: of all jobs
+    that have one."""
+
+    reasons: Mapping[str, tuple[str, ...]]
+    receipts: Mapping[str, dict]
+
+    def wanted(self, jobs: Iterable[Job]) -> list[Job]:
+        """Those of the jobs that make will run."""
+        return [job for job in jobs if job.name in self.reasons]
+
+
+def look(
+    graph: Graph,
+    places: Places,
+    snapshots: Mapping[Path, str],
+    digests: Digests,
+    same_records: Callable[[Job], bool],
+) -> Freshness:
+    """Compares all jobs with their receipts.
+
+    snapshots: what files of settings will hold when make runs; same_records: whether a job's
+    records are those that it read.
+    """
+    expected = {path: digest_of_text(text) for path, text in snapshots.items()}
+    reasons: dict[str, tuple[str, ...]] = {}
+    receipts: dict[str, dict] = {}
+    for job in graph.jobs:  # each after those that it needs
+        receipt = receipt_of(places, job)
+        if receipt is not None:
+            receipts[job.name] = receipt
+        found = [f"made again: {name}" for name in graph.needs[job.name] if name in reasons]
+        found += reasons_of(job, receipt, places, lambda p: expected.get(p) or digests[p])
+        if not found and job.records is not None and not same_records(job):
+            found = [f"changed: {job.records}"]
+        if found:
+            reasons[job.name] = tuple(found)
+    return Freshness(reasons, receipts)
+
+
+def receipt_of(places: Places, job: Job) -> dict | None:
+    """None when there is none, or one that cannot be read: the job then runs again."""
+    path = places.receipt(job.name)
+    if not path.is_file():
+        return None
+    try:
+        found = read_json(path)
+    except InputError:
+        return None
+    return (
+        found
+        if isinstance(found, dict) and {"inputs", "outputs", "settings"} <= found.keys()
+        else None
+    )
+
+
+def reasons_of(
+    job: Job, receipt: dict | None, places: Places, digest: Callable[[Path], str | None]
+) -> list[str]:
+    """Why a job is to be run, whatever becomes of those that it needs."""
+    absent = [path for path in job.outputs if not path.exists()]
+    if absent:
+        return [f"missing: {absent[0]}"]
+    if receipt is None:
+        return ["missing: its receipt"]
+    for text, size in receipt["outputs"].items():
+        path = places.find(text)
+        if not path.exists() or path.stat().st_size != size:
+            return [f"missing: {path}" if not path.exists() else f"damaged: {path}"]
+    now = [digest(path) for path in job.inputs]
+    before = list(receipt["inputs"].values())
+    if len(now) != len(before):
+        return ["other inputs"]
+    found = [
+        f"changed: {path}"
+        for path, new, old in zip(job.inputs, now, before, strict=True)
+        if new != old
+    ]
+    settings = dict(job.settings)
+    found += [
+        f"setting: {name}" for name in settings if receipt["settings"].get(name) != settings[name]
+    ]
+    return found

@@ -1,0 +1,112 @@
+"""A plan: the TOMLs of all stages, read and checked once, and the snapshots that verbs read.
+
+A snapshot holds all values, defaults included. It is written only when a value changes; comments,
+spellings and file times change none.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import get_args
+
+from distill.config import DistillConfig, Part
+from first_level.config import PlannedModel, check_arguments, check_teachers, read
+from stacking.config import Stacking, check_booster
+from yt8m.base.cli import InputError
+from yt8m.base.config import canonical, read_toml
+from yt8m.base.files import fingerprint, read_json, write_json
+from yt8m.base.paths import CONFIG, MEMBERS, MODELS, SEGMENTS, Artifacts
+
+ROOT = Path(__file__).resolve().parents[1]
+FIRST_LEVEL = Path("first_level/configs")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """What the TOMLs of a plan say; models: by name, in order."""
+
+    name: str
+    models: dict[str, PlannedModel]
+    stack: Stacking
+    distill: DistillConfig
+
+    @classmethod
+    def read(cls, name: str) -> "Plan":
+        """InputError names the file and key that cannot be used."""
+        models = read_models(FIRST_LEVEL / name)
+        stack, distill = (
+            Path(stage) / "configs" / f"{name}.toml" for stage in ("stacking", "distill")
+        )
+        plan = cls(
+            name,
+            models,
+            read_toml(ROOT / stack, Stacking),
+            read_toml(ROOT / distill, DistillConfig),
+        )
+        check_booster(plan.stack, stack)
+        plan.check_refit(distill)
+        return plan
+
+    def check_refit(self, where: Path) -> None:
+        """InputError when [refit] names a model that the plan lacks."""
+        for name in self.distill.refit.models:
+            if name not in self.models:
+                raise InputError(
+                    f"{where}: [refit] names {name!r}, which is no model of "
+                    f"{FIRST_LEVEL / self.name}; there are: {', '.join(self.models)}"
+                )
+
+    @property
+    def segmented(self) -> list[str]:
+        """Models with a table [segments]."""
+        return [name for name, model in self.models.items() if model.segments is not None]
+
+    def snapshots(self, files: Artifacts) -> dict[Path, str]:
+        """What each snapshot has to hold."""
+        texts = model_snapshots(self.models, files.first_level)
+        texts[files.stacking / CONFIG] = canonical(self.stack)
+        texts |= distill_snapshots(self.distill, files.distill)
+        return texts
+
+    def check_models(self, checked: Path) -> None:
+        """Builds each model that is not known to be possible: slow, so `checked` keeps which are.
+
+        InputError when [model] or [segments] are not for an architecture.
+        """
+        before = read_json(checked) if checked.is_file() else {}
+        keys = {name: fingerprint(canonical(model)) for name, model in self.models.items()}
+        if before == keys:
+            return
+        for name, model in self.models.items():
+            if before.get(name) != keys[name]:
+                check_arguments(model, FIRST_LEVEL / self.name / f"{name}.toml")
+        write_json(checked, keys)
+
+
+def read_models(folder: Path) -> dict[str, PlannedModel]:
+    """The models of a folder of TOMLs, by name. InputError when there are none, or one is wrong."""
+    paths = sorted((ROOT / folder).glob("*.toml"))
+    if not paths:
+        plans = ", ".join(sorted(path.name for path in (ROOT / folder).parent.glob("*/"))) or "none"
+        raise InputError(f"{folder}: no models (*.toml) there; plans: {plans}")
+    models = {path: read(ROOT / path) for path in (folder / path.name for path in paths)}
+    check_teachers(models)
+    return {path.stem: model for path, model in models.items()}
+
+
+def model_snapshots(models: dict[str, PlannedModel], folder: Path) -> dict[Path, str]:
+    """Of the models, of their segments, and the list of their names, in a run's first_level."""
+    texts = {folder / MODELS: "".join(f"{name}\n" for name in models)}
+    for name, model in models.items():
+        texts[folder / name / CONFIG] = canonical(model.trained())
+        if model.segments is not None:
+            texts[folder / name / SEGMENTS / CONFIG] = canonical(model)
+    return texts
+
+
+def distill_snapshots(config: DistillConfig, folder: Path) -> dict[Path, str]:
+    """Of the students, of what decides each part of them, and the list of the refitted models."""
+    texts = {folder / CONFIG: canonical(config)}
+    for part in get_args(Part):
+        texts[folder / f"{part}.json"] = config.deciding(part)
+    texts[folder / MEMBERS] = "".join(f"{name}\n" for name in config.refit.models)
+    return texts

@@ -1,0 +1,194 @@
+"""What a person gives to make: read once, checked, and remembered from run to run as data.
+
+The Makefile passes its settings on in the environment (YT8M_DATA, ...), never through a shell, and
+names those that were given on the command line in YT8M_GIVEN. What records a run has (REMEMBERED)
+is kept in artifacts/<plan>/given.json, so that a single stage can be run again without naming it.
+"""
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json
+from yt8m.base.paths import Artifacts
+
+PREFIX = "YT8M_"
+REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT")
+DTYPES = ("", "float16", "float32", "int8")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The settings of one call of make.
+
+    given: those of the command line, by name; before: what was remembered; the properties say what
+    holds. InputError names a setting, what is wrong with it and what is allowed.
+    """
+
+    plan: str
+    run: Path
+    given: Mapping[str, str]
+    before: Mapping[str, str]
+
+    @classmethod
+    def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
+        """Of the environment that the Makefile gives."""
+        values = {
+            key.removeprefix(PREFIX): value
+            for key, value in environment.items()
+            if key.startswith(PREFIX)
+        }
+        given = {name: values.get(name, "") for name in values.get("GIVEN", "").split()}
+        for name in ("JOBS", "THREADS"):  # the Makefile has defaults of its own for them
+            given.setdefault(name, values.get(name, "1"))
+        plan, folder = values.get("PLAN", "demo"), values.get("ARTIFACTS", "artifacts")
+        for name, value in given.items():
+            if not value.isprintable():
+                raise InputError(f"{name} {value!r}: a character in it cannot be printed")
+        run = Path(folder) / plan
+        return cls(plan, run, given, remembered(run))
+
+    @property
+    def artifacts(self) -> Artifacts:
+        return Artifacts(self.run, self.store)
+
+    @property
+    def store(self) -> Path:
+        return Path(self.given["STORE"]) if self.given.get("STORE") else self.run / "store"
+
+    @property
+    def generated(self) -> bool:
+        """Whether the records are generated ones, of the run's own folder."""
+        return self.plan == "demo" and "DATA" not in self.given
+
+    @property
+    def data(self) -> Path:
+        """The records. InputError when they were never given."""
+        if self.generated:
+            return self.artifacts.records
+        text = self.given.get("DATA") or self.before.get("DATA")
+        if not text:
+            raise InputError("DATA is not given; say DATA=<folder of records>")
+        return Path(text)
+
+    @property
+    def description(self) -> Path | None:
+        """The file that describes the records. Another DATA has another description."""
+        text = self.given.get(
+            "DESCRIPTION", "" if "DATA" in self.given else self._kept("DESCRIPTION")
+        )
+        return Path(text) if text else None
+
+    @property
+    def unlabelled(self) -> Path | None:
+        """Records whose labels are not read; given as nothing, they are given up."""
+        text = self.given.get("UNLABELLED", self._kept("UNLABELLED"))
+        return Path(text) if text else None
+
+    @property
+    def holdout(self) -> str:
+        """The share of the videos that no stage trains on, as it was written."""
+        text = self.given.get("HOLDOUT") or self._kept("HOLDOUT") or "0.1"
+        if not 0 <= number("HOLDOUT", text) < 1:
+            raise InputError(f"HOLDOUT {text}: at least 0 and less than 1 is allowed")
+        return text
+
+    @property
+    def budget_mb(self) -> str:
+        text = self.given.get("BUDGET_MB") or "1000"
+        if number("BUDGET_MB", text) <= 0:
+            raise InputError(f"BUDGET_MB {text}: more than 0 is needed")
+        return text
+
+    @property
+    def dtype(self) -> str:
+        """How an export's weights are stored; "": as the plan says."""
+        text = self.given.get("DTYPE", "")
+        if text not in DTYPES:
+            raise InputError(f"DTYPE {text}: not supported; allowed: {', '.join(DTYPES[1:])}")
+        return text
+
+    @property
+    def videos(self) -> int:
+        """Videos in the report's browser of predictions."""
+        return whole("VIDEOS", self.given.get("VIDEOS") or "200", 0)
+
+    @property
+    def jobs(self) -> int:
+        return whole("JOBS", self.given["JOBS"], 1)
+
+    @property
+    def threads(self) -> int:
+        return whole("THREADS", self.given["THREADS"], 1)
+
+    @property
+    def export(self) -> Path:
+        return Path(self.given["EXPORT"]) if self.given.get("EXPORT") else self.artifacts.export
+
+    @property
+    def out(self) -> Path:
+        return Path(self.given["OUT"]) if self.given.get("OUT") else self.artifacts.submission
+
+    def to_remember(self) -> dict[str, str]:
+        """What given.json is to hold."""
+        return {
+            "DATA": "" if self.generated else str(self.data),
+            "DESCRIPTION": str(self.description or ""),
+            "UNLABELLED": str(self.unlabelled or ""),
+            "HOLDOUT": self.holdout,
+        }
+
+    def changes(self) -> list[str]:
+        """Of what is remembered, what this call says differently: "HOLDOUT is 0.2 and was 0.1"."""
+        now = self.to_remember()
+        return [
+            f"{name} is {now[name] or 'nothing'} and was {self.before[name] or 'nothing'}"
+            for name in REMEMBERED
+            if name in self.before and self.before[name] != now[name]
+        ]
+
+    def check(self) -> None:
+        """InputError on the first setting that cannot be used; nothing was written yet."""
+        for name in ("holdout", "budget_mb", "dtype", "videos", "jobs", "threads"):
+            getattr(self, name)
+        for name, path in (("DATA", self.data), ("UNLABELLED", self.unlabelled)):
+            if path is not None and name in self.given and not path.exists():
+                raise InputError(f"{name} {path}: no such file or folder")
+        if self.description is not None and not self.description.is_file():
+            raise InputError(f"DESCRIPTION {self.description}: no such file")
+
+    def _kept(self, name: str) -> str:
+        return self.before.get(name, "")
+
+
+def remembered(run: Path) -> dict[str, str]:
+    """What the run was given before; nothing when it is new. InputError when it is no such file."""
+    path = Artifacts(run, run).given
+    if not path.is_file():
+        return {}
+    found = read_json(path)
+    if not isinstance(found, dict) or not all(
+        isinstance(found.get(n, ""), str) for n in REMEMBERED
+    ):
+        raise InputError(f"{path}: not what make writes; delete it and give DATA again")
+    return {name: found.get(name, "") for name in REMEMBERED}
+
+
+def number(name: str, text: str) -> float:
+    """InputError unless the text is a number."""
+    try:
+        value = float(text)
+    except ValueError:
+        value = float("nan")
+    if value != value or value in (float("inf"), float("-inf")):
+        raise InputError(f"{name} {text}: a number is needed")
+    return value
+
+
+def whole(name: str, text: str, least: int) -> int:
+    """InputError unless the text is a whole number, `least` or more."""
+    if not text.isascii() or not text.isdigit() or int(text) < least:
+        raise InputError(f"{name} {text}: a whole number is needed, {least} or more")
+    return int(text)

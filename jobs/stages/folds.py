@@ -1,0 +1,54 @@
+"""The jobs of the stage folds: records, the store and the folds."""
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from jobs.job import Job
+from jobs.stages.context import Context, job
+
+DEMO = ["--frames", "--videos", "4000", "--classes", "80", "--rgb", "128", "--audio", "32"]
+STORE_FOLDERS = ("video", "frame", "rows-*")
+
+
+def folds_jobs(context: Context) -> Iterator[Job]:
+    """All of them; records are generated where the plan has none of its own."""
+    files, settings = context.files, context.settings
+    if settings.generated:
+        yield job(
+            "folds/records",
+            "yt8m.records.synthetic",
+            [files.records, *DEMO],
+            [],
+            [files.records_description],
+            folders=(files.records,),
+        )
+    described = ["--description", settings.description] if settings.description else []
+    generated = [files.records_description] if settings.generated else []
+    yield store_job(context, "decode", settings.data, files.store, generated, described)
+    if settings.unlabelled:
+        store = files.unlabelled_store
+        yield store_job(context, "unlabelled", settings.unlabelled, store, [files.manifest])
+    yield job(
+        "folds/assign",
+        "folds.assign",
+        [files.store, files.folds, "--holdout", settings.holdout],
+        [files.manifest],
+        [files.folds],
+        settings={"HOLDOUT": settings.holdout},
+    )
+
+
+def store_job(
+    context: Context, verb: str, records: Path, store: Path, inputs: list, options: list = ()
+) -> Job:
+    """Decodes records into a store; both verbs are given the store of DATA."""
+    processes = ["--jobs", str(context.settings.jobs)]
+    return job(
+        f"folds/{verb}",
+        f"folds.{verb}",
+        [records, context.files.store, *options, *processes],
+        inputs,
+        [store / context.files.manifest.name],
+        folders=tuple(store / folder for folder in STORE_FOLDERS),
+        records=records,
+    )

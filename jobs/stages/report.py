@@ -1,0 +1,81 @@
+"""The jobs of the export, its figures, the tables and the report."""
+
+from collections.abc import Iterator
+
+from jobs.job import Job
+from jobs.stages.context import FOLDS, Context, in_folder, job
+from jobs.stages.distill import distill_jobs
+from yt8m.base import paths
+
+TABLES = (paths.FIRST_LEVEL, paths.STACKING, paths.DISTILL)
+
+
+def export_jobs(context: Context) -> Iterator[Job]:
+    """The folder to hand over, and its figures on the holdout."""
+    files, settings, refit = context.files, context.settings, context.plan.distill.refit
+    out, reranker = files.export, paths.RERANKER_FILES if refit.models else ()
+    handed = [files.model_fold(name, k) / paths.WEIGHTS for name in refit.folds for k in FOLDS]
+    dtype = ["--dtype", settings.dtype] if settings.dtype else []
+    yield job(
+        "export/write",
+        "distill.export.write",
+        [files.distill, files.distill / paths.CONFIG, files.store, out]
+        + ["--budget-mb", settings.budget_mb, *dtype, "--plan", settings.plan],
+        [files.distill / paths.CONFIG, files.manifest, *student_weights(context), *handed]
+        + in_folder(files.reranker, *reranker),
+        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
+        + in_folder(out, paths.EXPORT_README, *reranker),
+        settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
+        alone=True,
+    )
+    yield job(
+        "export/score",
+        "distill.export.score",
+        [out, files.store, files.folds, files.evaluation],
+        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, *reranker) + [files.folds],
+        [files.evaluation, files.evaluation_predictions],
+        alone=True,
+    )
+
+
+def report_jobs(context: Context) -> Iterator[Job]:
+    """A table for each stage, the table of all systems, and the page."""
+    files, videos = context.files, context.settings.videos
+    yield job(
+        "report/summary",
+        "report.summary",
+        [files.run, files.summary],
+        [files.stacking / paths.REPORT, files.evaluation],
+        [files.summary],
+    )
+    yield job(
+        "report/page",
+        "report.page",
+        [files.run, files.store, files.page, "--videos", videos],
+        [files.summary, files.soft_labels],
+        [files.page],
+        settings={"VIDEOS": str(videos)},
+    )
+    for stage, inputs in tabled(context).items():
+        out = files.run / stage / paths.TABLE
+        yield job(f"report/{stage}", "report.stage", [stage, files.run, out], inputs, [out])
+
+
+def tabled(context: Context) -> dict[str, list]:
+    """What the table of each stage is made of."""
+    files = context.files
+    models = [files.model_fold(m, k) / paths.REPORT for m in context.plan.models for k in FOLDS]
+    students = [path.with_name(paths.REPORT) for path in student_weights(context)]
+    if context.plan.distill.refit.models:
+        students.append(files.reranker / paths.RERANKER)
+    return {
+        paths.FIRST_LEVEL: [files.models, *models],
+        paths.STACKING: [files.stacking / paths.REPORT],
+        paths.DISTILL: students,
+    }
+
+
+def student_weights(context: Context) -> list:
+    """The weights of all students."""
+    written = [path for part in distill_jobs(context) for path in part.outputs]
+    return [path for path in written if path.name == paths.WEIGHTS]

@@ -1,0 +1,123 @@
+"""The jobs of the stage stacking: rows, boosters and predictions of each fold; soft labels."""
+
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+from jobs.job import Job
+from jobs.stages.context import FOLDS, Context, in_folder, job
+from yt8m.base import paths
+
+GROUPS = ("", "holdout_")  # files of rows: of the fold's videos, and of the holdout's
+ROW_ARRAYS = ("ids", "classes", "labels", "features", "label_features")
+
+
+def stacking_jobs(context: Context) -> Iterator[Job]:
+    """All of them."""
+    files = context.files
+    rows = [files.stack_fold(fold) / paths.ROWS for fold in FOLDS]
+    for fold in FOLDS:
+        yield rows_job(context, files.models, context.plan.models, rows[fold], fold)
+    for fold in FOLDS:
+        yield booster_job(context, rows, files.stack_fold(fold) / paths.BOOSTER, fold)
+        yield prediction_job(context, fold)
+        if context.settings.unlabelled:
+            yield unlabelled_job(context, fold)
+    yield soft_labels_job(context, paths.PREDICTIONS, files.soft_labels)
+    if context.settings.unlabelled:
+        source, out = paths.UNLABELLED_PREDICTIONS, files.unlabelled_soft_labels
+        yield soft_labels_job(context, source, out, "--unlabelled")
+    yield report_job(context)
+
+
+def rows_job(
+    context: Context, listed: Path, models: Iterable[str], out: Path, fold: int, *options: str
+) -> Job:
+    """The rows of one fold over these models' predictions; `listed`: the file of their names."""
+    files = context.files
+    config = files.stacking / paths.CONFIG
+    arrays = [f"{group}{name}.npy" for group in GROUPS for name in ROW_ARRAYS]
+    return job(
+        f"{folder_name(context, out.parent)}/rows",
+        "stacking.rows",
+        [config, listed, files.run, files.store, files.folds, out, "--fold", fold, *options],
+        [config, listed, files.manifest, files.folds]
+        + [files.model_fold(name, fold) / paths.PREDICTIONS for name in models],
+        in_folder(out, paths.ROWS_ABOUT, *arrays),
+        kin=(f"{out.relative_to(files.run).parts[0]}/rows",),
+    )
+
+
+def booster_job(context: Context, rows: list[Path], out: Path, fold: int) -> Job:
+    """A booster that learns from the rows of every fold but one; of all: fold -1."""
+    config, folder = context.files.stacking / paths.CONFIG, rows[0].parents[1]
+    return job(
+        f"{folder_name(context, out.parent)}/booster",
+        "stacking.train",
+        [config, folder, out, "--fold", fold, *context.threads],
+        [config, *(part / paths.ROWS_ABOUT for part in rows)],
+        [out, out.with_name(paths.BOOSTER_TRAINING)],
+        kin=(f"{out.relative_to(context.files.run).parts[0]}/booster",),
+    )
+
+
+def prediction_job(context: Context, fold: int) -> Job:
+    """What the booster that never saw a fold says of it, and of the holdout."""
+    files, out = context.files, context.files.stack_fold(fold)
+    booster, found, rows = out / paths.BOOSTER, out / paths.PREDICTIONS, out / paths.ROWS
+    return job(
+        f"stacking/fold{fold}/predict",
+        "stacking.predict",
+        [files.stacking / paths.CONFIG, rows, booster, found, "--fold", fold, *context.threads],
+        [booster, rows / paths.ROWS_ABOUT],
+        [found],
+        kin=("stacking/predict",),
+    )
+
+
+def unlabelled_job(context: Context, fold: int) -> Job:
+    """What it says of the unlabelled videos."""
+    files, out = context.files, context.files.stack_fold(fold)
+    config, booster, rows = files.stacking / paths.CONFIG, out / paths.BOOSTER, out / paths.ROWS
+    name = paths.UNLABELLED_PREDICTIONS
+    return job(
+        f"stacking/fold{fold}/unlabelled",
+        "stacking.unlabelled",
+        [config, rows, booster, files.run, files.store, files.folds, out / name]
+        + ["--fold", fold, *context.threads],
+        [booster, rows / paths.ROWS_ABOUT, files.unlabelled_manifest]
+        + [files.model_fold(model, fold) / name for model in context.plan.models],
+        [out / name],
+        kin=("stacking/unlabelled",),
+    )
+
+
+def soft_labels_job(context: Context, source: str, out: Path, *options: str) -> Job:
+    """All folds' predictions in one file."""
+    files = context.files
+    return job(
+        f"stacking/{out.stem}",
+        "stacking.soft_labels",
+        [files.stacking, files.store, files.folds, out, *options],
+        [files.folds, *(files.stack_fold(fold) / source for fold in FOLDS)],
+        [out],
+    )
+
+
+def report_job(context: Context) -> Job:
+    """The figures of the stack beside what it must beat."""
+    files, out = context.files, context.files.stacking / paths.REPORT
+    config, holdout = files.stacking / paths.CONFIG, files.stacking / paths.HOLDOUT_FOLDER
+    systems = ["stack", *context.plan.models] if float(context.settings.holdout) else []
+    return job(
+        "stacking/report",
+        "stacking.report",
+        [config, files.models, files.run, files.store, files.folds, out],
+        [config, files.models, files.folds]
+        + [files.stack_fold(fold) / paths.PREDICTIONS for fold in FOLDS],
+        [out, *(holdout / f"{name}.safetensors" for name in systems)],
+    )
+
+
+def folder_name(context: Context, folder: Path) -> str:
+    """A folder of the run, as the names of jobs have it."""
+    return folder.relative_to(context.files.run).as_posix()

@@ -1,0 +1,83 @@
+"""Rows of one fold on disk, and the predictions that boosters made of them.
+
+A folder of rows has two groups of arrays: those of the fold, and those of the holdout, whose files
+begin with HOLDOUT_PREFIX. rows.json names the columns. stacking.rows writes it.
+
+N videos, M candidates, F columns without labels, L columns from labels.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.base.arrays import open_array
+from yt8m.base.cli import InputError
+from yt8m.data.predictions import Predictions, to_fill
+from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
+
+FOLD_PREFIX, HOLDOUT_PREFIX = "", "holdout_"
+
+
+@dataclass(frozen=True)
+class Rows:
+    """The arrays of one group, memory-mapped. Column order: features, then label_features."""
+
+    ids: np.ndarray
+    classes: np.ndarray
+    labels: np.ndarray
+    features: np.ndarray
+    label_features: np.ndarray
+
+    @classmethod
+    def open(cls, folder: Path, prefix: str) -> "Rows":
+        """InputError when the folder is absent."""
+        if not (folder / "rows.json").is_file():
+            raise InputError(f"{folder}: has no rows; run `make` to build them")
+        names = ("ids", "classes", "labels", "features", "label_features")
+        return cls(*(open_array(folder / f"{prefix}{name}.npy") for name in names))
+
+    def matrix(self, videos, variant: int) -> np.ndarray:
+        """The columns of `videos` (a slice or indices): float32 (n * M, F + L).
+
+        variant: the booster's fold, or 0 for the holdout, which has one variant.
+        """
+        own, known = self.features[videos], self.label_features[variant][videos]
+        both = np.concatenate([own, known], axis=2)
+        return both.reshape(-1, both.shape[2])
+
+
+def read_models(path: Path) -> list[str]:
+    """Model names, one a line, in column order. InputError when none or a name appears twice."""
+    models = path.read_text().split()
+    if not models or len(set(models)) != len(models):
+        raise InputError(
+            f"{path}: {len(models)} names, {len(set(models))} different; list each model once"
+        )
+    return models
+
+
+def column_names(about: dict) -> list[str]:
+    """Names of the columns of `Rows.matrix`, from rows.json."""
+    return about["features"] + about["label_features"]
+
+
+def fold_predictions(folder: Path, fold: int) -> Predictions:
+    """Predictions of one fold and the holdout, of the stack or of one model."""
+    return Predictions.read(folder / f"fold{fold}" / "predictions.safetensors")
+
+
+def out_of_fold(source: Path, ids: np.ndarray, splits: Splits, folder: Path) -> Predictions:
+    """Predictions of all training videos in the store's order, each by the version of its fold.
+
+    source: the folder of the stack or of one model. Keeps them in `folder`. InputError when a
+    video is absent or appears twice.
+    """
+    parts = [fold_predictions(source, fold) for fold in range(NUM_FOLDS)]
+    width = min(part.classes.shape[1] for part in parts)
+    rows = splits.training
+    whole = to_fill(ids[rows], width, folder)
+    for fold, part in enumerate(parts):
+        own = splits.rows(fold)
+        whole.put(np.searchsorted(rows, own), part, find_rows(ids[own], part.ids, part.where))
+    return whole

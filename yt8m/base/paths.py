@@ -1,0 +1,189 @@
+"""Where the files of a run lie: the only place that spells an artifact's path.
+
+A run is the folder artifacts/<plan>; its store may lie elsewhere. `Artifacts` names the files by
+what they are; verbs that are given a folder use the names below.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+# Files that several folders have.
+CONFIG = "config.json"  # a snapshot of settings, defaults included
+WEIGHTS = "weights.safetensors"
+PREDICTIONS = "predictions.safetensors"
+UNLABELLED_PREDICTIONS = "unlabelled.safetensors"
+REPORT = "report.json"
+TRAINING = "training.json"  # seconds and epochs of a training that has ended
+CHECKPOINT = "checkpoint.pt"
+RUN_LOG = "log.jsonl"  # a line for each epoch
+TABLE = "table.txt"
+MODELS = "models.txt"  # names of a plan's models, one a line
+MEMBERS = "members.txt"  # of the re-ranked student, one a line
+SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
+MANIFEST = "manifest.json"
+# Folders of stages.
+FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
+# Of a fold of the stack.
+ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
+HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
+# Of the re-ranker, which an export has as well.
+RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
+RERANKER_FILES = (RERANKER, RERANKER_TREES, RERANKER_COUNTS)
+FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
+# Of an export.
+EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
+EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
+
+
+@dataclass(frozen=True)
+class Artifacts:
+    """The files of a run."""
+
+    run: Path
+    store: Path
+
+    # What jobs are planned from and what they leave: jobs/.
+    @property
+    def given(self) -> Path:
+        """Settings that the run was given, remembered."""
+        return self.run / "given.json"
+
+    @property
+    def rules(self) -> Path:
+        """The jobs, for make."""
+        return self.run / "jobs.mk"
+
+    @property
+    def jobs(self) -> Path:
+        """The jobs, for everyone else."""
+        return self.run / "jobs.json"
+
+    @property
+    def looked(self) -> Path:
+        """Digests of files, by their sizes and times."""
+        return self.run / "looked.json"
+
+    @property
+    def receipts(self) -> Path:
+        """A receipt for each job that has ended."""
+        return self.run / "receipts"
+
+    @property
+    def log(self) -> Path:
+        """What make and its jobs printed below the live view."""
+        return self.run / "make.log"
+
+    # 1. folds
+    @property
+    def records(self) -> Path:
+        """Generated records."""
+        return self.run / "records"
+
+    @property
+    def records_description(self) -> Path:
+        return self.records / "dataset.toml"
+
+    @property
+    def manifest(self) -> Path:
+        return self.store / MANIFEST
+
+    @property
+    def unlabelled_store(self) -> Path:
+        return self.store / "unlabelled"
+
+    @property
+    def unlabelled_manifest(self) -> Path:
+        return self.unlabelled_store / MANIFEST
+
+    @property
+    def folds(self) -> Path:
+        return self.run / "folds.safetensors"
+
+    # 2. first_level
+    @property
+    def first_level(self) -> Path:
+        return self.run / FIRST_LEVEL
+
+    @property
+    def models(self) -> Path:
+        return self.first_level / MODELS
+
+    def model(self, name: str) -> Path:
+        """The folder of a first-level model."""
+        return self.first_level / name
+
+    def model_fold(self, name: str, fold: int) -> Path:
+        """The folder of a first-level job."""
+        return self.model(name) / f"fold{fold}"
+
+    def segments(self, name: str) -> Path:
+        """The folder of a model that is fine-tuned on segments."""
+        return self.model(name) / SEGMENTS
+
+    # 3. stacking
+    @property
+    def stacking(self) -> Path:
+        return self.run / STACKING
+
+    def stack_fold(self, fold: int) -> Path:
+        return self.stacking / f"fold{fold}"
+
+    @property
+    def soft_labels(self) -> Path:
+        return self.stacking / "soft_labels.safetensors"
+
+    @property
+    def unlabelled_soft_labels(self) -> Path:
+        return self.stacking / UNLABELLED_PREDICTIONS
+
+    # 4. distill
+    @property
+    def distill(self) -> Path:
+        return self.run / DISTILL
+
+    @property
+    def members(self) -> Path:
+        return self.distill / MEMBERS
+
+    def part_settings(self, part: str) -> Path:
+        """What decides a part of the students: student, resnet or refit."""
+        return self.distill / f"{part}.json"
+
+    def extractor(self, letter: str) -> Path:
+        return self.distill / f"extractor_{letter}"
+
+    def refitted(self, name: str, copy: int) -> Path:
+        return self.distill / "refit" / name / f"copy{copy}"
+
+    @property
+    def reranker(self) -> Path:
+        return self.distill / "reranker"
+
+    # 5. export and report
+    @property
+    def export(self) -> Path:
+        return self.run / "export"
+
+    @property
+    def evaluation(self) -> Path:
+        return self.run / "evaluation.json"
+
+    @property
+    def evaluation_predictions(self) -> Path:
+        return self.run / "evaluation_predictions.safetensors"
+
+    @property
+    def denoising(self) -> Path:
+        return self.run / "denoising.json"
+
+    @property
+    def summary(self) -> Path:
+        return self.run / "summary.json"
+
+    @property
+    def page(self) -> Path:
+        return self.run / "report.html"
+
+    @property
+    def submission(self) -> Path:
+        return self.run / "submission.csv"

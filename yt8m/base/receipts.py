@@ -1,0 +1,156 @@
+"""A receipt for each job of a run: what it was made from, and every file that it wrote.
+
+    artifacts/<plan>/receipts/first_level/linear/fold3.json
+    {"job": ..., "commit": ..., "seconds": ..., "inputs": {path: digest}, "settings": {...},
+     "outputs": {path: size}}
+
+Verbs know nothing of receipts. The Makefile names jobs.json in the environment; `cli.run` finds the
+job whose command it was called with there, and writes the receipt when the verb has ended well. The
+planner (jobs/freshness.py) compares receipts with what is there. While a job runs, its marker
+stands beside its receipt, for who watches. Paths begin with @run or @store, so that a run may move.
+"""
+
+import contextlib
+import json
+import os
+import resource
+import subprocess
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from yt8m.base.cli import InputError
+from yt8m.base.digests import digest_of
+from yt8m.base.files import read_json, remove, write_json
+
+JOBS = "YT8M_PLANNED"  # in the environment: the jobs.json of the run
+COMMIT = "YT8M_COMMIT"
+RUNNING = ".running"
+_derived: set[Path] = set()  # what this process has read that is computed once for a data set
+
+
+def note_derived(folder: Path) -> None:
+    """Counts the files of a folder among the outputs of this process's job: whoever needs it writes
+    it, and it is made again when it is gone."""
+    _derived.add(folder)
+
+
+def commit() -> str | None:
+    """The commit of this code, "+" added when files differ from it; None outside git."""
+    if COMMIT in os.environ:
+        return os.environ[COMMIT] or None
+    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()
+
+
+@dataclass(frozen=True)
+class Places:
+    """The folders that paths in receipts begin with."""
+
+    run: Path
+    store: Path
+
+    def shorten(self, path: Path) -> str:
+        """A path as receipts have it."""
+        for name, folder in (("@store", self.store), ("@run", self.run)):
+            with contextlib.suppress(ValueError):
+                return f"{name}/{path.relative_to(folder)}"
+        return str(path)
+
+    def find(self, text: str) -> Path:
+        """The path that `shorten` made the text of."""
+        for name, folder in (("@store/", self.store), ("@run/", self.run)):
+            if text.startswith(name):
+                return folder / text.removeprefix(name)
+        return Path(text)
+
+    def receipt(self, job: str) -> Path:
+        return self.run / "receipts" / f"{job}.json"
+
+
+@dataclass(frozen=True)
+class Recorder:
+    """The job that this process runs, as jobs.json has it."""
+
+    places: Places
+    job: dict
+
+    @classmethod
+    def of_command(cls, verb: str, arguments: list[str]) -> "Recorder | None":
+        """None when no make has called this process, or one of another run."""
+        path = os.environ.get(JOBS)
+        if not path or os.environ.get("RANK", "0") != "0" or not os.path.isfile(path):
+            return None
+        planned, command = read_json(Path(path)), [verb, *arguments]
+        for job in planned["jobs"]:
+            if job["command"] == command:
+                return cls(Places(Path(planned["run"]), Path(planned["store"])), job)
+        return None
+
+    def is_done(self) -> bool:
+        """Whether the job's receipt says the same inputs and settings, and every output is there.
+        Records are not among them: their verb compares them itself."""
+        path = self.places.receipt(self.job["name"])
+        if self.job["records"] or not path.is_file():
+            return False
+        with contextlib.suppress(InputError, KeyError, OSError):
+            receipt = read_json(path)
+            same = (
+                receipt["inputs"] == self.inputs() and receipt["settings"] == self.job["settings"]
+            )
+            paths = [self.places.find(text) for text in receipt["outputs"]]
+            sizes = list(receipt["outputs"].values())
+            return same and [path.stat().st_size for path in paths] == sizes
+        return False
+
+    def inputs(self) -> dict[str, str | None]:
+        """Digests of the job's inputs."""
+        return {self.places.shorten(Path(p)): digest_of(Path(p)) for p in self.job["inputs"]}
+
+    @contextlib.contextmanager
+    def recording(self) -> Iterator[None]:
+        """Marks the job as running; writes its receipt when the block ends well."""
+        started, inputs = time.time(), self.inputs()
+        receipt = self.places.receipt(self.job["name"])
+        receipt.parent.mkdir(parents=True, exist_ok=True)
+        marker = receipt.with_suffix(RUNNING)
+        marker.write_text(json.dumps({"pid": os.getpid(), "started": started}))
+        try:
+            yield
+            write_json(receipt, self.receipt(inputs, time.time() - started))
+        finally:
+            remove(marker)
+
+    def receipt(self, inputs: dict, seconds: float) -> dict:
+        """What the receipt says."""
+        return {
+            "job": self.job["name"],
+            "verb": self.job["command"][0],
+            "commit": commit(),
+            "seconds": round(seconds, 2),
+            "peak_memory_kib": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss,
+            "settings": self.job["settings"],
+            "inputs": inputs,
+            "outputs": {
+                self.places.shorten(path): path.stat().st_size for path in sorted(self.written())
+            },
+        }
+
+    def written(self) -> Iterable[Path]:
+        """All files of the job: those it names, those of its own folders, those it derived."""
+        yield from {Path(path) for path in self.job["outputs"]}
+        for pattern in self.job["folders"]:
+            for folder in _folders(Path(pattern)):
+                yield from (path for path in folder.rglob("*") if path.is_file())
+        for folder in _derived:
+            yield from folder.iterdir()
+
+
+def _folders(pattern: Path) -> list[Path]:
+    """The folders of a path whose last part may hold a *."""
+    return sorted(path for path in pattern.parent.glob(pattern.name) if path.is_dir())

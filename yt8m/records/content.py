@@ -1,0 +1,65 @@
+"""What a data set holds, whatever its files are called: how anything made from it tells a change.
+
+Two folders have the same content when their shards hold the same records in the same order, under
+the same names of features and classes. Touching, copying or renaming shards (in an order that
+stays) changes nothing; a comment in dataset.toml changes nothing.
+"""
+
+import hashlib
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from yt8m.records.description import RATED, Description, describe, find_shards
+from yt8m.records.framing import content_digest
+from yt8m.records.vocabulary import Vocabulary
+
+Cache = dict[str, str]  # what `stamp` says of a shard -> its content digest; JSON can hold it
+
+
+def stamp(path: Path) -> str:
+    """What changes when a file changes, at a glance: its path, size, time and inode."""
+    status = path.stat()
+    return json.dumps([str(path.resolve()), status.st_size, status.st_mtime_ns, status.st_ino])
+
+
+def digest_of(shard: Path, cache: Cache) -> str:
+    """`content_digest` of a shard, computed once for each `stamp`; the cache grows."""
+    key = stamp(shard)
+    if key not in cache:
+        cache[key] = content_digest(shard)
+    return cache[key]
+
+
+def shards_of(data: Path, cache: Cache) -> dict[str, list[str]]:
+    """The digests of the shards of `data`, in order: by "video", "frame" and "segment", those that
+    it has. InputError as `find_shards` and `content_digest`."""
+    return by_folder(find_shards(data), cache)
+
+
+def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str]]:
+    """As `shards_of`, of shards that were found."""
+    found: dict[str, list[str]] = {}
+    for kind, paths in shards.items():
+        for path in paths:
+            folder = RATED if path.parent.name == RATED else kind
+            found.setdefault(folder, []).append(digest_of(path, cache))
+    return found
+
+
+def content_of(data: Path, cache: Cache, description: Path | None = None) -> dict:
+    """What a store of `data` is made of, and what its manifest keeps as "content":
+    {"shards": as `shards_of`, "description": a hash of the description and the vocabulary that
+    apply}. description: an explicit TOML file, as for folds.decode.
+
+    InputError as `find_shards`, `describe` and `content_digest`.
+    """
+    shards = find_shards(data)
+    described = describe(data, shards, description)
+    return {"shards": by_folder(shards, cache), "description": description_digest(*described)}
+
+
+def description_digest(description: Description, vocabulary: Vocabulary) -> str:
+    """A hash of the names of features and classes, and of the sizes that a description allows."""
+    text = json.dumps([description.model_dump(mode="json"), asdict(vocabulary)], sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
