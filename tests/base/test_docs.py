@@ -38,6 +38,7 @@ from yt8m.training.loop import save_weights
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
+SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
 PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed")
 
 
@@ -130,6 +131,8 @@ def page(request, tmp_path_factory):
     python = tree / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
+    for folder in SHOWN_DATA:
+        synthetic.main(tree / folder.lstrip("/"), videos=10, classes=5, rgb=4, audio=2)
     INPUTS.get(request.param, lambda _: None)(tree)
     for block in PAGES[request.param]:
         if block.kind == "file":
@@ -164,6 +167,9 @@ def test_pages_with_inputs_run_commands():
 def _arguments_are_right(tree: Path, line: str) -> None:
     words = shlex.split(line, comments=True)
     if words[0] == "make":
+        words = [word.replace("=/data/", f"={tree}/data/") for word in words]
+        if not any(word.startswith("DATA=") for word in words):  # a run remembers it
+            words.append(f"DATA={tree}{SHOWN_DATA[0]}")
         _shell(tree, f"make -n {shlex.join(words[1:])}")
         return
     module = importlib.import_module(words[2])
