@@ -74,12 +74,17 @@ def _data_inputs(folder: Path) -> None:
     ragged = dict(zip(ids, np.split(frames, np.cumsum(lengths)[:-1]), strict=True))
     np.save(folder / "rgb.npy", rng.normal(size=(60, 6)).astype(np.float32))
     np.save(folder / "audio.npy", rng.normal(size=(60, 4)).astype(np.float32))
+    np.save(folder / "title.npy", rng.normal(size=(60, 5)).astype(np.float32))
     np.save(folder / "clips.npy", rng.uniform(-2, 2, (60, 3, 6)).astype(np.float32))
     np.save(folder / "frames.npy", frames)
     np.save(folder / "lengths.npy", lengths)
     np.savez(folder / "ragged.npz", **ragged)
     table = {"id": ids, "clip": [video.tolist() for video in ragged.values()]}
     pyarrow.parquet.write_table(pyarrow.table(table), folder / "clips.parquet")
+    titles, texts = rng.normal(size=(60, 5)).tolist(), rng.normal(size=(60, 4)).tolist()
+    texts = [text if row % 2 else None for row, text in enumerate(texts)]
+    table = {"id": ids, "title_vector": titles, "transcript": texts}
+    pyarrow.parquet.write_table(pyarrow.table(table), folder / "posts.parquet")
     (folder / "ids.txt").write_text("".join(f"{identity}\n" for identity in ids))
     labels = rng.integers(0, 12, (60, 2))
     rows = (f"{i},{a} {b}\n" for i, (a, b) in zip(ids, labels, strict=True))
