@@ -173,9 +173,7 @@ def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
         folders = [folder / kind / part["name"] for part in parts]
         kinds[kind] = Located(folders, [part["videos"] for part in parts], load(f"{kind}_rows"))
     dims = Dims(**manifest["dims"], verticals=len(known))
-    if "frame" in kinds:
-        bare = [name for name in dims.features if not kinds["frame"].has(f"{name}_frames")]
-        dims = replace(dims, frameless=tuple(bare))
+    dims = replace(dims, frameless=tuple(dims.frameless))
     numbers = [known.index(name) if name else -1 for name in manifest["verticals"]]
     return {
         "folder": folder,
@@ -209,10 +207,6 @@ class Located:
         self.ends = np.cumsum(videos)
         self.starts = self.ends - videos
         self._arrays: dict[tuple[int, str], np.ndarray] = {}
-
-    def has(self, name: str) -> bool:
-        """Whether the parts have an array of this name."""
-        return (self.parts[0] / f"{name}.npy").is_file()
 
     def followed_by(self, other: "Located") -> "Located":
         """The rows of both."""
