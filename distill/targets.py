@@ -54,7 +54,7 @@ class SoftTargets:
         classes, logits = self._candidates(at)
         labels, alone = self.labels.take(rows), at >= len(self.parts[0].ids)
         proposed = np.isfinite(logits)
-        soft = self._mixed(logits, labels.contains(classes), alone)
+        soft = self._mix(logits, labels.contains(classes), alone)
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
         values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
@@ -77,7 +77,7 @@ class SoftTargets:
             first += len(part.ids)
         return classes, logits
 
-    def _mixed(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
+    def _mix(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
         """Targets of the candidates: float32 (B, K); alone: without labels to mix in, bool (B,)."""
         settings = self.settings
         soft, alone = sigmoid(logits / settings.temperature), alone[:, None]

@@ -49,7 +49,7 @@ def flow(run: Run) -> list[dict]:
         _stage("export", round(size, 1), "MB", [
             f"{_networks(export['members'])}, {export['values'] / 1e6:,.2f} M values as "
             f"{export['dtype']}",
-            "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
+            "GAP@20 " + text_of(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip
 
@@ -163,7 +163,7 @@ def _processor() -> str:
     return names[0] if names else platform.processor() or "processor unknown"
 
 
-def shown(value, digits: int = 4) -> str:
+def text_of(value, digits: int = 4) -> str:
     """A figure; a dash where there is none."""
     return "–" if value is None else f"{value:.{digits}f}"
 

@@ -140,7 +140,7 @@ def source_of(run: Run, videos: int, versions: bool = True) -> str:
     return f"{videos:,} training videos of fold {FOLD}{told}; there is no holdout"
 
 
-def drawn(ids: np.ndarray, most: int) -> np.ndarray:
+def choose(ids: np.ndarray, most: int) -> np.ndarray:
     """At most `most` places of ids, ascending, chosen by a hash of the id."""
     return np.sort(np.argsort(uniform(ids, "report"), kind="stable")[:most])
 

@@ -33,7 +33,7 @@ KNOWN = {
     | {"yt8m/training/loop.py"},
     "function": {"yt8m.records.synthetic.main", "yt8m.training.loop.fit"},
     "parameters": {"folds.convert.main", "yt8m.records.synthetic.main", "yt8m.training.loop.fit"},
-    "verb": {"distill.config", "distill.export.reranker", "first_level.config", "folds.decode"}
+    "verb": {"distill.config", "distill.export.pack", "first_level.config", "folds.decode"}
     | {"jobs.plan_cost", "stacking.config"},
     "import": set(),
     "participle": set(),

@@ -28,7 +28,7 @@ python -m stacking.rows a/p --fold 1
 Makefile:15: update target 'a/p/distill/extractor_b/weights.safetensors' due to: a/p/x
 python -m distill.train a/p --part b
 Makefile:16: update target 'a/p/evaluation.json' due to: target does not exist
-OMP_NUM_THREADS=$(( 2 * 1 )) python -m distill.export.score a/p/export
+OMP_NUM_THREADS=$(( 2 * 1 )) python -m distill.export.evaluate a/p/export
 """
 
 

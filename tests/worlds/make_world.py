@@ -34,9 +34,9 @@ outputs = {{
     "stacking.report": lambda: plain[5],
     "distill.train": lambda: plain[4] + "/weights.safetensors",
     "distill.refit": lambda: plain[5] + "/weights.safetensors",
-    "distill.export.reranker": lambda: plain[5] + "/reranker.json",
+    "distill.export.pack": lambda: plain[5] + "/reranker.json",
     "distill.export.write": lambda: plain[3] + "/model.json",
-    "distill.export.score": lambda: plain[3],
+    "distill.export.evaluate": lambda: plain[3],
     "report.summary": lambda: plain[1],
     "report.page": lambda: plain[2],
     "report.table": lambda: "printed",
@@ -53,10 +53,10 @@ if os.environ.get("SLOW") == module:
 out = pathlib.Path(outputs[module]())
 out.parent.mkdir(parents=True, exist_ok=True)
 out.write_text("made\\n")
-if module == "distill.export.reranker":
+if module == "distill.export.pack":
     out.with_name("reranker.onnx").write_text("made")
     out.with_name("reranker.safetensors").write_text("made")
-if module == "distill.export.score":
+if module == "distill.export.evaluate":
     out.with_name("evaluation_predictions.safetensors").write_text("made")
 """
 PRINTED = ("report.table", "report.segments", "report.stage")
@@ -104,5 +104,5 @@ def modules(calls):
 
 STACK_ON = ["stacking.train"] * 5 + ["stacking.predict"] * 5
 STACK_ON += ["stacking.report", "stacking.soft_labels"]
-SCORE_ON = ["distill.export.score", "report.page", "report.summary"]
+SCORE_ON = ["distill.export.evaluate", "report.page", "report.summary"]
 DISTILL_ON = ["distill.train"] * 8 + ["distill.export.write", *SCORE_ON]
