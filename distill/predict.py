@@ -56,8 +56,10 @@ def main(
         while chunk := list(islice(videos, batch)):
             ids = [name for name, _ in chunk]
             columns = {kind: [found[kind] for _, found in chunk] for kind in dims.features}
-            given = batches.of_videos(columns, dims)
-            parts = [exported.top(one.features, MOST_PAIRS, one.lengths) for one in batches]
+            parts = [
+                exported.top(one.features, MOST_PAIRS, one.lengths)
+                for one in batches.of_videos(columns, dims)
+            ]
             classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
             if names:
                 file.write(named_lines(ids, classes, scores, exported.manifest.class_names))

@@ -98,7 +98,8 @@ def _headline(run: Run, lines: list[dict]) -> str:
     if not run.has_holdout:
         return (
             f"One model of {size}, learnt from an ensemble of GAP@20\u00a0"
-            f"{overview.text_of(stack['gap_oof'])} out of fold; there is no holdout to measure it on"
+            f"{overview.text_of(stack['gap_oof'])} out of fold; there is no holdout to measure it "
+            "on"
         )
     return (
         f"One model of {size} reaches GAP@20\u00a0{overview.text_of(export['gap_single'])} on "

@@ -59,7 +59,7 @@ class Exported:
         Of an export that takes frames: (N, T, W) of the kinds that have some, and lengths (N,)
         where not all frames are real. InputError when a kind is absent or unknown.
         """
-        features, lengths = self._check(features, lengths)
+        features, lengths = self._prepare(features, lengths)
         return self.networks(features, lengths)
 
     def logits(self, features: Features, lengths=None) -> np.ndarray:
@@ -78,12 +78,12 @@ class Exported:
         if self.reranker is None:
             classes, logits = best(models.mean(0), k)
         else:
-            features, lengths = self._check(features, lengths)
+            features, lengths = self._prepare(features, lengths)
             video = features if lengths is None else means(features, lengths)
             classes, logits = (x[:, :k] for x in self.reranker.top(models, video))
         return classes.astype(np.int64), expit(logits.astype(np.float64))
 
-    def _check(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
+    def _prepare(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
         """Features as float32 in the export's order, and the lengths where it takes frames."""
         dims = self.manifest.dims
         if features.keys() != dims.features.keys():

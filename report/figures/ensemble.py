@@ -11,7 +11,7 @@ from scipy.spatial.distance import squareform
 
 from report.figures.figure import Figure
 from report.figures.svg import shades
-from report.run import FOLD, Run, Sample, prefix_of, sample, source_of
+from report.run import FOLD, Run, Sample, choose, prefix_of, sample, source_of
 from stacking import features
 from stacking.booster import read_booster
 from yt8m.data.splits import seed_of
