@@ -87,11 +87,12 @@ def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:
             values = [UNKNOWN] * (1 + len(run.models))
             if known is not None:
                 values = [int(soft[i, known]), *models[i, known].tolist()]
-            told = UNKNOWN
+            score = UNKNOWN
             if at is not None:
-                told = int(at[i, known]) if known is not None else _student_score(student, i, index)
+                listed = known is not None
+                score = int(at[i, known]) if listed else _student_score(student, i, index)
             rows.append(
-                [index, int(index in true), int(index in real), values[0], told, *values[1:]]
+                [index, int(index in true), int(index in real), values[0], score, *values[1:]]
             )
         rows.sort(key=lambda row: (-max(row[3], row[4]), row[0]))
         lines.append({"id": video.decode(errors="replace"), "rows": rows})

@@ -1,10 +1,10 @@
-"""The six figures of an export on the holdout.
+"""Scores an export on the holdout: the six figures that `make evaluate` prints.
 
     python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
-Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
-when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
-OUT_predictions.safetensors, for the report.
+It scores the export itself, float16 weights included, on the videos that no stage saw. The figures
+are null when the holdout is empty (HOLDOUT=0). The report reads OUT_predictions.safetensors, the
+KEEP best classes of each video.
 """
 
 from pathlib import Path

@@ -21,7 +21,7 @@ SAME_TOP = {"float32": 0.95, "float16": 0.95, "int8": 0.9}
 
 @dataclass(frozen=True)
 class ParitySample:
-    """Some real videos, as an export takes them, and what the trained network says of them."""
+    """Some real videos, as an export takes them, and the logits of the trained network."""
 
     batches: list[VideoBatch]
     logits: torch.Tensor  # (SAMPLE, C)

@@ -2,9 +2,9 @@
 
     python -m distill.export.write DISTILL CONFIG.json STORE OUT --budget-mb 1000 --plan small
 
-DISTILL holds the folders of the stage's jobs; CONFIG's `export` says which student is exported. The
-folder is checked against the trained float32 weights on real videos, then renamed into place:
-complete or absent.
+DISTILL holds the folders of the stage's jobs; CONFIG's `export` names the student. The folder is
+checked against the trained float32 weights on real videos, then renamed into place: it is complete
+or absent.
 """
 
 import shutil
@@ -17,7 +17,6 @@ from safetensors.torch import save_file
 from distill.config import DistillConfig, member_of
 from distill.export.batches import for_receivers
 from distill.export.parity import ParitySample, check_parity
-from distill.job import revision
 from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import (
     FORMAT,
@@ -37,6 +36,7 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
 from yt8m.base.paths import RERANKER_FILES
+from yt8m.base.receipts import commit
 from yt8m.data.splits import NUM_FOLDS
 from yt8m.data.store import Store
 from yt8m.networks.student import num_values
@@ -91,7 +91,7 @@ def main(
 def read_trained(
     distill: Path, chosen: str, settings: DistillConfig, data: Store, dtype: str, plan: str
 ) -> tuple[Network, Manifest]:
-    """The chosen students with their trained float32 weights, and what describes them."""
+    """The chosen students with their trained float32 weights, and their manifest."""
     parts = parts_of(distill, chosen, settings)
     members = [member for member, _ in parts]
     reranked = any(member.kind == "refit" for member in members)
@@ -106,7 +106,7 @@ def read_trained(
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
-        revision=revision(),
+        revision=commit(),
         features=[
             ExportedKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
             for name, width in dims.features.items()
@@ -128,7 +128,7 @@ def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[
     if chosen not in ("student", "resnet", "both"):
         raise InputError(f"--name {chosen}: not a student; allowed: student, resnet, both")
     if chosen == "both" and settings.refit.models:
-        raise InputError("--name both: a re-ranked student is no mean; allowed: student, resnet")
+        raise InputError("--name both: re-ranked students have no mean; allowed: student, resnet")
     if chosen == "student" and settings.refit.models:
         return [
             (refit_member(distill, name, settings), folder)
@@ -165,9 +165,9 @@ def require(path: Path) -> Path:
 
 
 def readme(manifest: Manifest) -> str:
-    """What the folder's receiver is told: receivers.md with this export's numbers."""
+    """The README of the folder: receivers.md with this export's numbers."""
     last = (
-        "`reranker.onnx` orders each video's best classes anew; its features are made by "
+        "`reranker.onnx` orders each video's best classes again; its features are made by "
         "`distill/export/reranker.py`"
     )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
@@ -181,12 +181,12 @@ def readme(manifest: Manifest) -> str:
 
 
 def _check_budget(folder: Path, budget_mb: float, out: Path, twice: bool = False) -> float:
-    """Size of the folder in MB (10^6 bytes); `twice`: with an ONNX form to come of equal size."""
+    """Size of the folder in MB (10^6 bytes). twice: an ONNX form of equal size will follow."""
     size = sum(path.stat().st_size for path in folder.iterdir()) * (2 if twice else 1) / 1e6
     if size > budget_mb:
         raise InputError(
             f"{out}: the export takes {size:,.1f} MB, over the budget of {budget_mb:,.1f} MB; "
-            "raise BUDGET_MB (--budget-mb), say DTYPE=int8 (--dtype), leave ONNX out (--no-onnx), "
+            "raise BUDGET_MB (--budget-mb), set DTYPE=int8 (--dtype), leave ONNX out (--no-onnx), "
             "or lower `scale` in distill/configs and run `make distill export`"
         )
     return size

@@ -1,7 +1,7 @@
-"""What the models of the ensemble bring, and how alike they are.
+"""What each model adds to the ensemble, and how alike the models are.
 
-All from candidates of one sample of videos (report.run.Sample) that neither these models nor their
-booster saw. m models, n videos, M candidates.
+All figures use the candidates of one sample of videos (report.run.Sample) that neither these models
+nor their booster saw. m models, n videos, M candidates.
 """
 
 import numpy as np
@@ -38,10 +38,10 @@ def correlations(group: Sample) -> np.ndarray:
 
 
 def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
-    """(the booster's GAP@20, how much it loses when a model's scores are those of another video).
+    """(the booster's GAP@20, its loss when a model's scores come from another video, float (m,)).
 
-    Columns made of all models (mean, margins, entropy, ...) are made anew; counts of top-5 and
-    top-20 lists, and columns from labels, stay. float (m,).
+    Columns made of all models (mean, margins, entropy, ...) are recomputed; counts of top-5 and
+    top-20 lists, and columns from labels, stay.
     """
     booster = read_booster(run.folder / "stacking" / f"fold{FOLD}" / "model.txt")
     count, part = len(run.models), slice(0, SHUFFLED)
@@ -111,7 +111,7 @@ def correlation_map(run: Run, group: Sample) -> Figure:
 
 
 def _draw(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
-    """The map; names beside it and numbers in it as far as they can be read, else on hovering."""
+    """The map. Names and numbers that would be too small to read appear on hovering."""
     count, side = len(names), SIDE
     left, step = NAMES if count <= NAMED else 10, SIDE / count
     edges = np.linspace(0, side, count + 1)

@@ -269,13 +269,13 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
 
 def test_export_errors(run, data_set, tmp_path):
     config, store = run / "distill/config.json", data_set / "store"
-    with pytest.raises(InputError, match="a re-ranked student is no mean; allowed: student, resn"):
+    with pytest.raises(InputError, match="re-ranked students have no mean; allowed: student, resn"):
         export.main(run / "distill", config, store, tmp_path / "x", name="both")
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/distill/refit/wide/copy1/weights.safetensors").unlink()
     with pytest.raises(InputError, match="wide/copy1/weights.safetensors: no such file; run `mak"):
         export.main(tmp_path / "run/distill", config, store, tmp_path / "x")
-    with pytest.raises(ValueError, match="a model is named twice; say copies = 2"):
+    with pytest.raises(ValueError, match="a model appears twice; set copies = 2"):
         DistillConfig.model_validate({"refit": {"models": ["a", "a"]}})
     settings = DistillConfig.model_validate({"refit": {"models": ["c", "a", "b"]}})
     assert settings.refit.models == ("a", "b", "c"), "the order of make's jobs changes no export"
