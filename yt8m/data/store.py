@@ -12,14 +12,14 @@ rows asked for.
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import let_go, open_array
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
+from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
 
@@ -29,7 +29,6 @@ VERSION = 2
 MANIFEST = "manifest.json"
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/inputs/derived.py
 Features = dict[str, np.ndarray]  # by kind, in the order of Dims.features
-SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
 
 
 @dataclass(frozen=True)
@@ -71,7 +70,7 @@ class Videos:
     labelled: np.ndarray
     num_frames: np.ndarray
     vertical_of: np.ndarray
-    kinds: dict[str, "Located"]
+    kinds: dict[str, "FeatureFiles"]
 
     def __len__(self) -> int:
         return len(self.ids)
@@ -124,7 +123,7 @@ class Videos:
         owner, columns = self._frame_parts().segments(rows)
         return Segments(rows[owner], *columns)
 
-    def _frame_parts(self) -> "Located":
+    def _frame_parts(self) -> "FeatureFiles":
         if not self.has_frames:
             raise InputError(
                 f"{self.folder}: has no frames; frame-level models need frame-level records "
@@ -166,18 +165,19 @@ def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
     """The fields of Videos. known: names of the verticals, sorted."""
 
     def load(name: str) -> np.ndarray:
-        return _opened(folder / manifest["rows"] / f"{name}.npy", folder)
+        return open_in(folder / manifest["rows"] / f"{name}.npy", folder)
 
     kinds = {}
     for kind, parts in manifest["parts"].items():
         folders = [folder / kind / part["name"] for part in parts]
-        kinds[kind] = Located(folders, [part["videos"] for part in parts], load(f"{kind}_rows"))
-    dims = Dims(**manifest["dims"], verticals=len(known))
-    dims = replace(dims, frameless=tuple(dims.frameless))
+        kinds[kind] = FeatureFiles(
+            folders, [part["videos"] for part in parts], load(f"{kind}_rows")
+        )
+    sizes = manifest["dims"] | {"frameless": tuple(manifest["dims"]["frameless"])}
     numbers = [known.index(name) if name else -1 for name in manifest["verticals"]]
     return {
         "folder": folder,
-        "dims": dims,
+        "dims": Dims(**sizes, verticals=len(known)),
         "ids": load("ids"),
         "labels": Labels(load("indptr"), load("indices")),
         "labelled": load("labelled"),
@@ -185,102 +185,3 @@ def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
         "vertical_of": np.array(numbers, np.int64),
         "kinds": kinds,
     }
-
-
-def _opened(path: Path, store: Path) -> np.ndarray:
-    try:
-        return open_array(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing; delete the store and run `make`") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{store}: incomplete ({path.name}: {error}); delete it and run `make`"
-        ) from error
-
-
-class Located:
-    """Where the features of videos are: in the parts of one kind of records."""
-
-    def __init__(self, parts: list[Path], videos: list[int], located: np.ndarray):
-        """parts: folders, and the videos of each; located: int64 (N,), a row's place in all."""
-        self.parts, self.videos, self.located = parts, videos, located
-        self.ends = np.cumsum(videos)
-        self.starts = self.ends - videos
-        self._arrays: dict[tuple[int, str], np.ndarray] = {}
-
-    def followed_by(self, other: "Located") -> "Located":
-        """The rows of both."""
-        located = np.concatenate([self.located, other.located + sum(self.videos)])
-        return Located(self.parts + other.parts, self.videos + other.videos, located)
-
-    def gather(self, name: str, rows: np.ndarray, width: int) -> np.ndarray:
-        """float16 (n, W) of `rows`."""
-        out = np.empty((len(rows), width), np.float16)
-        for part, where, local in self._by_part(rows):
-            out[where] = self._array(part, name)[local]
-        let_go()
-        return out
-
-    def gather_runs(
-        self, name: str, rows, lengths: np.ndarray, width: int, skip: np.ndarray | int = 0
-    ) -> np.ndarray:
-        """uint8 (sum of lengths, W): `lengths` frames of each of `rows` after the first `skip`."""
-        lengths = np.asarray(lengths, np.int64)
-        skip = np.broadcast_to(skip, lengths.shape)
-        ends = np.cumsum(lengths)
-        out = np.empty((int(lengths.sum()), width), np.uint8)
-        for part, where, local in self._by_part(rows):
-            first = self._offsets(part, "lengths")[local] + skip[where]
-            frames = self._array(part, name)
-            # One contiguous copy a video: no index of every frame, and memory maps read ahead.
-            spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
-            for source, target, count in spans:
-                out[target : target + count] = frames[source : source + count]
-        let_go()
-        return out
-
-    def segments(self, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
-        """(position in `rows` of each segment, its start, end, label and score)."""
-        owners, columns = [], [[] for _ in SEGMENT_TYPES]
-        for part, where, local in self._by_part(rows):
-            offsets = self._offsets(part, "segments")
-            counts = offsets[local + 1] - offsets[local]
-            shift = np.repeat(offsets[local] - np.cumsum(counts) + counts, counts)
-            taken = np.arange(counts.sum()) + shift
-            owners.append(np.repeat(where, counts))
-            for column, name in zip(columns, SEGMENT_TYPES, strict=True):
-                column.append(self._array(part, f"segment_{name}")[taken])
-        owner = np.concatenate([np.zeros(0, np.int64), *owners])
-        order = np.argsort(owner, kind="stable")
-        kinds = SEGMENT_TYPES.values()
-        joined = (np.concatenate([np.zeros(0, k), *c]) for k, c in zip(kinds, columns, strict=True))
-        return owner[order], [column[order] for column in joined]
-
-    def _by_part(self, rows: np.ndarray):
-        """(part, positions in `rows`, rows inside the part), ascending on disk."""
-        located = self.located[rows]
-        order = np.argsort(located, kind="stable")
-        located = located[order]
-        part_of = np.searchsorted(self.ends, located, side="right")
-        cuts = np.flatnonzero(np.diff(part_of)) + 1
-        for where, local in zip(np.split(order, cuts), np.split(located, cuts), strict=True):
-            if len(where):
-                part = int(np.searchsorted(self.ends, local[0], side="right"))
-                yield part, where, local - self.starts[part]
-
-    def _array(self, part: int, name: str) -> np.ndarray:
-        """An array of a part, mapped when first used and kept so."""
-        if (part, name) not in self._arrays:
-            path = self.parts[part] / f"{name}.npy"
-            self._arrays[part, name] = _opened(path, path.parents[2])
-        return self._arrays[part, name]
-
-    def _offsets(self, part: int, name: str) -> np.ndarray:
-        """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
-        key = (part, f"{name} offsets")
-        if key not in self._arrays:
-            counts = self._array(part, name)
-            offsets = np.zeros(len(counts) + 1, np.int64)
-            np.cumsum(counts, out=offsets[1:])
-            self._arrays[key] = offsets
-        return self._arrays[key]
