@@ -59,7 +59,7 @@ def tree(tmp_path_factory):
         "HOLDOUT=0.2",
         f"PYTHON={sys.executable}",
     )
-    _run(tree, *make)
+    _run(tree, "make", "-j2", "all", *settings)
     return tree
 
 
