@@ -13,10 +13,10 @@ import numpy as np
 import torch
 
 from bench.speed import generated
+from bench.speed.machine import circumstances
 from bench.speed.measure import in_turns
 from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
-from bench.speed.run import circumstances
 from folds.part_writer import write_part
 from folds.parts import Part, Shard
 from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS

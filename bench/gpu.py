@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bench.speed.machine import circumstances
 from bench.speed.measure import Result, in_turns
 from bench.speed.networks import (
     FRAMES,
@@ -25,7 +26,6 @@ from bench.speed.networks import (
     step_gflop,
     synchronise,
 )
-from bench.speed.run import circumstances
 from yt8m.base import cli
 from yt8m.base import device as devices
 from yt8m.base.cli import InputError, log

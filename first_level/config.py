@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, read_toml
+from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -21,6 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=303, verticals=25)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
 
@@ -68,7 +70,7 @@ class ModelConfig(Config):
     teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
     # when another model proposes the class (docs/stacking.md has what K costs and gives).
-    keep: int = Field(64, ge=20)
+    keep: int = Field(64, ge=TOP_K)
 
 
 class PlannedModel(ModelConfig):

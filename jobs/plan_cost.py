@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from distill.config import DistillConfig
-from first_level.config import PlannedModel, architecture, build, read
-from first_level.table import YOUTUBE_8M
+from first_level.config import YOUTUBE_8M, PlannedModel, architecture, build, read
 from jobs.flops import gflop_forward
 from stacking import features, label_features
 from stacking.config import Stacking

@@ -22,7 +22,7 @@ from yt8m.data.splits import Splits
 from yt8m.data.store import DERIVED, Store
 from yt8m.records import synthetic
 from yt8m.records.reader import describe, find_shards, stream, video_level
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -20,8 +20,8 @@ from yt8m.networks.cpu import use_fast_layers
 from yt8m.networks.resnet import ResNetLike
 from yt8m.training import losses
 from yt8m.training.adam import Adam
-from yt8m.training.loop import start_from_frequencies
 from yt8m.training.settings import Training
+from yt8m.training.weights import start_from_frequencies
 
 LABELS = 3  # of a video
 

@@ -18,6 +18,7 @@ from distill.export.reranker import Reranker, best
 from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
 from yt8m.base import processor
 from yt8m.base.cli import InputError
+from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features
 
 if TYPE_CHECKING:
@@ -65,7 +66,7 @@ class Exported:
         """The models' mean logits, before any re-ranking: float32 (N, C)."""
         return self.of_models(features, lengths).mean(0)
 
-    def top(self, features: Features, k: int = 20, lengths=None):
+    def top(self, features: Features, k: int = TOP_K, lengths=None):
         """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
 
         features, lengths: as for `of_models`, such as {"rgb": rgb, "audio": audio}.

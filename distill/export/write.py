@@ -39,10 +39,11 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
+from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import NUM_FOLDS
 from yt8m.data.store import Dims, Store
 from yt8m.networks.student import num_values
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
@@ -231,10 +232,10 @@ def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, thr
 def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
     found = torch.from_numpy(other)
     difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
-    k = min(20, truth.shape[1])
+    k = min(TOP_K, truth.shape[1])
     marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]
     same = float((marks[0] * marks[1]).sum() / marks[0].sum())
-    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top 20 equal"
+    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
     if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
         raise AssertionError(f"{text}; allowed: {TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}")
     return text

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, padded, real_rows
+from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, pad, real_rows
 
 
 class Model(nn.Module):
@@ -44,4 +44,4 @@ class Model(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         mask = batch.mask
         rows = self.frame(real_rows(batch.joined, mask))
-        return self.head(masked_max(padded(rows, mask), mask))
+        return self.head(masked_max(pad(rows, mask), mask))

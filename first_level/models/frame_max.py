@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import masked_max, padded, real_rows
+from yt8m.networks.blocks import masked_max, pad, real_rows
 from yt8m.networks.resnet import ResNetLike
 from yt8m.networks.towers import Towers
 
@@ -23,7 +23,7 @@ class Pooled(nn.Sequential):
         super().__init__(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
 
     def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
-        return masked_max(padded(super().forward(real_rows(frames, mask)), mask), mask)
+        return masked_max(pad(super().forward(real_rows(frames, mask)), mask), mask)
 
 
 class Model(nn.Module):

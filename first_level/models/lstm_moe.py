@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, padded, ramp, real_rows
+from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, pad, ramp, real_rows
 
 
 class SparseExperts(nn.Module):
@@ -104,5 +104,5 @@ class Model(nn.Module):
         x = self.dropout(self.first(self.norm(x, mask), mask)[0])
         rows, unbalance = self.experts(real_rows(x, mask))
         self.penalty = self.balance * unbalance
-        x = self.dropout(self.second(padded(rows, mask), mask)[0])
+        x = self.dropout(self.second(pad(rows, mask), mask)[0])
         return self.classifier(ramp(x, mask))

@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import ContextGating, classifier, padded, real_rows
+from yt8m.networks.blocks import ContextGating, classifier, pad, real_rows
 from yt8m.networks.towers import Towers
 
 
@@ -44,8 +44,8 @@ class SoftClusters(nn.Module):
         shares = self.assign(rows).float().unflatten(1, (-1, clusters)).softmax(2)  # (N, G, K)
         if self.attention is not None:
             shares = shares * self.attention(rows).float().sigmoid()[..., None]
-        shares = padded(shares.flatten(1), mask).unflatten(2, (-1, clusters)).flatten(1, 2)
-        parts = padded(rows, mask).unflatten(2, (-1, units)).flatten(1, 2)  # (B, T G, F)
+        shares = pad(shares.flatten(1), mask).unflatten(2, (-1, clusters)).flatten(1, 2)
+        parts = pad(rows, mask).unflatten(2, (-1, units)).flatten(1, 2)  # (B, T G, F)
         sums = torch.einsum("bsk,bsf->bkf", shares.to(parts.dtype), parts).float()
         residuals = F.normalize(sums - shares.sum(1)[..., None] * self.centres, dim=2)
         return residuals.flatten(1) if self.groups else F.normalize(residuals.flatten(1))

@@ -33,11 +33,12 @@ from yt8m.records.description import Description
 from yt8m.records.framing import write_records
 from yt8m.records.messages import example, floats, integers, strings
 from yt8m.records.vocabulary import Vocabulary
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
+SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
 PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed")
 
 
@@ -73,12 +74,17 @@ def _data_inputs(folder: Path) -> None:
     ragged = dict(zip(ids, np.split(frames, np.cumsum(lengths)[:-1]), strict=True))
     np.save(folder / "rgb.npy", rng.normal(size=(60, 6)).astype(np.float32))
     np.save(folder / "audio.npy", rng.normal(size=(60, 4)).astype(np.float32))
+    np.save(folder / "title.npy", rng.normal(size=(60, 5)).astype(np.float32))
     np.save(folder / "clips.npy", rng.uniform(-2, 2, (60, 3, 6)).astype(np.float32))
     np.save(folder / "frames.npy", frames)
     np.save(folder / "lengths.npy", lengths)
     np.savez(folder / "ragged.npz", **ragged)
     table = {"id": ids, "clip": [video.tolist() for video in ragged.values()]}
     pyarrow.parquet.write_table(pyarrow.table(table), folder / "clips.parquet")
+    titles, texts = rng.normal(size=(60, 5)).tolist(), rng.normal(size=(60, 4)).tolist()
+    texts = [text if row % 2 else None for row, text in enumerate(texts)]
+    table = {"id": ids, "title_vector": titles, "transcript": texts}
+    pyarrow.parquet.write_table(pyarrow.table(table), folder / "posts.parquet")
     (folder / "ids.txt").write_text("".join(f"{identity}\n" for identity in ids))
     labels = rng.integers(0, 12, (60, 2))
     rows = (f"{i},{a} {b}\n" for i, (a, b) in zip(ids, labels, strict=True))
@@ -130,6 +136,8 @@ def page(request, tmp_path_factory):
     python = tree / ".venv/bin/python"
     python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
     python.chmod(0o755)
+    for folder in SHOWN_DATA:
+        synthetic.main(tree / folder.lstrip("/"), videos=10, classes=5, rgb=4, audio=2)
     INPUTS.get(request.param, lambda _: None)(tree)
     for block in PAGES[request.param]:
         if block.kind == "file":
@@ -164,6 +172,9 @@ def test_pages_with_inputs_run_commands():
 def _arguments_are_right(tree: Path, line: str) -> None:
     words = shlex.split(line, comments=True)
     if words[0] == "make":
+        words = [word.replace("=/data/", f"={tree}/data/") for word in words]
+        if not any(word.startswith("DATA=") for word in words):  # a run remembers it
+            words.append(f"DATA={tree}{SHOWN_DATA[0]}")
         _shell(tree, f"make -n {shlex.join(words[1:])}")
         return
     module = importlib.import_module(words[2])

@@ -33,7 +33,7 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
 from yt8m.records.labels import Labels
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 MODELS = {
     "wide": ("mlp", {"widths": [24]}, {}),

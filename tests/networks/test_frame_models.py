@@ -48,7 +48,7 @@ def test_rows_of_real_frames_and_back():
     x = torch.randn(4, 12, 3)
     rows = layers.real_rows(x, MASK)
     assert torch.equal(rows, torch.cat(videos_of(x)))
-    back = layers.padded(rows, MASK, fill=-1.0)
+    back = layers.pad(rows, MASK, fill=-1.0)
     assert torch.equal(back, torch.where(MASK[..., None], x, -1.0))
 
 

@@ -13,7 +13,7 @@ from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.resnet import IdentityBlock
-from yt8m.training.loop import start_from_frequencies
+from yt8m.training.weights import start_from_frequencies
 
 DIMS = Dims({"rgb": 6, "audio": 3}, classes=9, max_frames=0, verticals=3)
 YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, 3862, 0, 25)

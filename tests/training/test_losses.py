@@ -11,7 +11,7 @@ from torch import Tensor
 from yt8m.inputs.batch import Batch, HardTargets, Targets
 from yt8m.records.labels import Labels
 from yt8m.training import losses
-from yt8m.training.mixup import mixed, mixup
+from yt8m.training.mixup import mix, mixup
 from yt8m.training.settings import Training
 
 
@@ -34,7 +34,7 @@ def _mixed(targets: Targets) -> Targets:
     videos = targets.shape[0]
     batch = Batch({"rgb": torch.zeros(videos, 1)})
     share = torch.rand(videos, generator=torch.Generator().manual_seed(5))
-    return mixed(batch, targets, share, torch.arange(videos).roll(1))[1]
+    return mix(batch, targets, share, torch.arange(videos).roll(1))[1]
 
 
 KINDS = {"hard": lambda targets: targets, "soft": _soft, "mixed": _mixed}
@@ -204,7 +204,7 @@ def test_mixup_mixes_inputs_and_labels_with_one_share():
     _, targets = _case()
     batch = Batch({"rgb": torch.randn(7, 4), "audio": torch.randn(7, 2)})
     share, other = torch.rand(7), torch.tensor([1, 2, 3, 4, 5, 6, 0])
-    batch_mixed, targets_mixed = mixed(batch, targets, share, other)
+    batch_mixed, targets_mixed = mix(batch, targets, share, other)
     for row in range(7):
         s, o = share[row], other[row]
         for name in ("rgb", "audio"):
@@ -220,7 +220,7 @@ def test_mixup_of_frames_keeps_the_longer_video_alone_where_the_other_has_ended(
     mask = torch.tensor([[True, True, True], [True, False, False]])
     rgb = torch.randn(2, 3, 4) * mask[..., None]
     batch = Batch({"rgb": rgb}, mask)
-    out, _ = mixed(batch, targets, torch.tensor([0.3, 0.3]), torch.tensor([1, 0]))
+    out, _ = mix(batch, targets, torch.tensor([0.3, 0.3]), torch.tensor([1, 0]))
     torch.testing.assert_close(out.features["rgb"][0, 0], 0.3 * rgb[0, 0] + 0.7 * rgb[1, 0])
     torch.testing.assert_close(out.features["rgb"][0, 1:], rgb[0, 1:])
     torch.testing.assert_close(out.features["rgb"][1, 1:], rgb[0, 1:])

@@ -9,8 +9,9 @@ from yt8m.base.cli import InputError
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
 from yt8m.training import checkpoint, schedule
-from yt8m.training.loop import fit, load_weights, predict, save_weights
+from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.settings import Noise, Training
+from yt8m.training.weights import load_weights, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
@@ -24,9 +25,8 @@ def _model(store, arch="resnet", **arguments):
 def _fit(store, rows, folder, settings=SETTINGS, model=None, check=None, fingerprint=""):
     model = model or _model(store)
     targets = HardTargets(store.labels, store.dims.classes)
-    history = fit(
-        model, _source(store), rows, targets, settings, folder, "test", check, fingerprint
-    )
+    examples = Examples(_source(store), rows, targets, check)
+    history = fit(model, examples, settings, folder, "test", fingerprint)
     return model, history
 
 

@@ -12,8 +12,9 @@ from torch import Tensor
 
 from yt8m.data.store import Videos
 from yt8m.inputs.settings import Inputs
+from yt8m.records.video import LOWEST, QUANTUM
 
-SCALE, SHIFT = 4 / 255, 4 / 512 - 2  # of stored bytes (records.dequantise)
+SCALE, SHIFT = float(QUANTUM), float(LOWEST)  # of stored bytes, as records.video.dequantise
 
 
 @dataclass(frozen=True)

@@ -1,14 +1,15 @@
 """The six feature extractors of the student (main paper, section 3).
 
-"Simple fully-connected models with different depth, width and activation functions": every layer is
-Linear without bias, BatchNorm, activation. At scale 1, for 1024 + 128 inputs:
+"Simple fully-connected models with different depth, width and activation functions". Every layer is
+a Linear without bias, BatchNorm and the activation. At scale 1, with 1024 + 128 inputs:
   a  1152 - 1024 - 1024 - 1024                                            swish
   b  1152 - 1024 - 1024                                                   ReLU
   c  rgb 1024 - 1024, audio 128 - 256, both -> 1024                       LeakyReLU(0.2)
   d  rgb 1024 - 1024 - 1024, audio 128 - 256 - 256, both -> 1024          swish
   e  1152 - 4096 - 4096 - 4096 - 4096 - 2048                              ReLU
   f  1152 - 2048 - 2048 - 2048 - 2048 - 2048 - 2048                       ReLU
-Another kind of features has towers like rgb's in c and d. B batch, C classes, W width.
+Any other kind of features has a tower like rgb's in c and d.
+Letters: B batch, C classes, W width.
 """
 
 from dataclasses import dataclass
@@ -24,8 +25,11 @@ from yt8m.networks.towers import Towers
 
 @dataclass(frozen=True)
 class Layers:
-    """Widths at scale 1: towers over one kind of features each (may be none), of audio and of any
-    other kind; then layers over all."""
+    """Widths of an extractor's layers at scale 1.
+
+    audio: of the tower over audio; tower: of the tower over any other kind; (): no tower. joint: of
+    the layers over all kinds side by side.
+    """
 
     activation: partial
     joint: tuple[int, ...]
@@ -44,7 +48,7 @@ LAYOUTS = {
 }
 
 
-def scaled(width: int, scale: float) -> int:
+def scale_width(width: int, scale: float) -> int:
     """A width of the paper times a plan's scale; at least 4."""
     return max(4, round(width * scale))
 
@@ -67,21 +71,21 @@ class Extractor(nn.Module):
 
         def widths(name: str) -> tuple[int, ...]:
             published = layout.audio if name == "audio" else layout.tower
-            return tuple(scaled(width, scale) for width in published)
+            return tuple(scale_width(width, scale) for width in published)
 
         self.towers = Towers(dims, lambda name, n: layers(n, widths(name), layout.activation))
         ends = ((n, *widths(name))[-1] for name, n in dims.features.items())
-        joint = tuple(scaled(width, scale) for width in layout.joint)
+        joint = tuple(scale_width(width, scale) for width in layout.joint)
         self.joint = layers(sum(ends), joint, layout.activation)
         self.width = joint[-1]
 
     def forward(self, batch: Batch) -> Tensor:
-        parts = self.towers(batch).values()  # without layers: the input itself
+        parts = self.towers(batch).values()  # a tower without layers gives its input
         return self.joint(torch.cat(list(parts), dim=1))  # (B, W)
 
 
 class WithHead(nn.Module):
-    """An extractor with the classifier that it is trained under and then leaves behind."""
+    """An extractor with a classifier for its training; only the extractor is kept."""
 
     def __init__(self, extractor: Extractor, num_classes: int, dropout: float):
         super().__init__()

@@ -1,9 +1,8 @@
 """ResNetLike: towers of identity blocks for rgb and audio, then for both (main paper, figure 3).
 
-Another kind of features has a tower of its own, W wide.
-
-A first-level model, what several frame-level models put behind their pooling, and a student; the
-variants of its published configurations are arguments, off by default.
+It is a first-level model, a student, and the part behind the pooling of several frame-level models.
+The variants of its published configurations are arguments, off by default. Any other kind of
+features has a tower of its own, of width W.
 (B, D) of each kind -> (B, C), and in training (B, C + V) with verticals. W: width, V: verticals.
 """
 
@@ -17,7 +16,7 @@ from yt8m.networks.towers import Towers
 
 
 class GaussianNoise(nn.Module):
-    """Adds Gaussian noise of a standard deviation, in training only."""
+    """Adds Gaussian noise with a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
         super().__init__()
@@ -28,7 +27,7 @@ class GaussianNoise(nn.Module):
 
 
 def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequential:
-    """Linear, BatchNorm, noise if any (in units of what BatchNorm gives), LeakyReLU, Dropout."""
+    """Linear, BatchNorm (whose outputs have deviation 1), noise if any, LeakyReLU, Dropout."""
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
@@ -39,7 +38,7 @@ def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequ
 
 
 class IdentityBlock(nn.Module):
-    """y = LeakyReLU(x + nn.Linear(fc(x))), through `inner` units."""
+    """y = LeakyReLU(x + Linear(fc(x))), through `inner` units."""
 
     def __init__(self, width: int, inner: int, dropout: float, noise: float = 0.0):
         super().__init__()
@@ -53,11 +52,11 @@ class IdentityBlock(nn.Module):
 class ResNetLike(nn.Module):
     """A video-level batch -> logits (B, C).
 
-    rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); without
-    the other one, each has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
-    to be added before the activation). gating: logits * sigmoid(BatchNorm(nn.Linear(logits))).
-    verticals: their V logits as further outputs. hierarchy: the same, and the classes are given
-    [features; verticals' scores]. ValueError for what is out of range, or without verticals.
+    rgb_share: the rgb tower's share of the width 2 W; audio has the rest (published: 10/16). Alone,
+    either has W. noise: its deviation, in the identity blocks before the activation (published: 1
+    to 3, and not where). gating: logits * sigmoid(BatchNorm(Linear(logits))). verticals: V more
+    outputs, the logits of the verticals. hierarchy: the same, and the classifier sees [features;
+    the verticals' scores]. ValueError for values out of range, or when the data has no verticals.
     """
 
     def __init__(
@@ -110,10 +109,10 @@ class ResNetLike(nn.Module):
 
 
 def _open_gate(classes: int) -> nn.Module:
-    """nn.Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
+    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905); it starts open.
 
     Without BatchNorm one step of Adam moves a gate by C times the learning rate times the mean
-    logit, -8: on 28,792 videos GAP was 0.37 after two epochs, against 0.55 (and 0.53 ungated).
+    logit, -8. On 28,792 videos GAP was then 0.37 after two epochs, 0.55 with it, 0.53 ungated.
     """
     norm = nn.BatchNorm1d(classes)
     nn.init.constant_(norm.bias, 3.0)  # sigmoid(3) = 0.95

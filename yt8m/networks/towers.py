@@ -1,6 +1,6 @@
-"""A network for each kind of features: the towers of ResNetLike, the pooling of frame-level models.
+"""A network for each kind of features: towers of ResNetLike, pooling of frame-level models.
 
-The paper has two, for rgb and audio. Another kind gets one by the same rule.
+The paper has two, for rgb and audio. Any other kind gets one by the same rule.
 """
 
 from collections.abc import Callable
@@ -12,9 +12,9 @@ from yt8m.inputs.batch import Batch
 
 
 class Towers(nn.Module):
-    """Batch -> what each kind's network gives of its features (and of the mask, if there is one).
+    """Batch -> the output of each kind's network for its features (and the mask, of frames).
 
-    make: of a kind's name and width, its network. Weights of rgb are called `of_rgb`.
+    make: (name, width) of a kind -> its network. The weights of rgb are named `of_rgb`.
     """
 
     def __init__(self, dims: Dims, make: Callable[[str, int], nn.Module]):
