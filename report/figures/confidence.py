@@ -33,7 +33,7 @@ def reliability(run: Run, group: Sample) -> Figure:
     plot.line([0, 1], [0, 1], "soft")
     legend = []
     for style, name, probability in systems:
-        said, right, number = binned(probability.ravel(), group.labels.ravel())
+        said, right, number = calibration_bins(probability.ravel(), group.labels.ravel())
         error = float((np.abs(said - right) * number).sum() / max(number.sum(), 1))
         legend.append((style, f"{name} (mean gap {error:.4f})"))
         enough = number >= FEW
@@ -51,7 +51,7 @@ def reliability(run: Run, group: Sample) -> Figure:
     return Figure(title, plot.svg(title), reading, source, tuple(legend))
 
 
-def binned(probability: np.ndarray, right: np.ndarray):
+def calibration_bins(probability: np.ndarray, right: np.ndarray):
     """(mean probability, share that is right, number) of each of BINS bins that holds anything."""
     place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     number = np.bincount(place, minlength=BINS)

@@ -101,7 +101,7 @@ def correlation_map(run: Run, group: Sample) -> Figure:
     order = _by_likeness(alike)
     alike, names = alike[np.ix_(order, order)], [run.models[i] for i in order]
     low = min(float(np.floor(alike.min() * 10) / 10), 0.9)
-    drawing = _drawn(title, alike, names, low)
+    drawing = _drawing(title, alike, names, low)
     reading = (
         f"Correlation of two models' scores: no colour = {low:.1f}, full colour = 1. Models that "
         "are alike stand side by side; a strong block is redundant, a faint row brings more."
@@ -110,7 +110,7 @@ def correlation_map(run: Run, group: Sample) -> Figure:
     return Figure(title, drawing, reading, source, wide=True)
 
 
-def _drawn(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
+def _drawing(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
     """The map; names beside it and numbers in it as far as they can be read, else on hovering."""
     count, side = len(names), SIDE
     left, step = NAMES if count <= NAMED else 10, SIDE / count

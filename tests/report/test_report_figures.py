@@ -86,7 +86,7 @@ def test_thresholds_and_curve_equal_direct_counts():
 def test_reliability_bins_hold_everything_once():
     rng = np.random.default_rng(0)
     probability = rng.random(5000)
-    said, right, number = confidence.binned(probability, rng.random(5000) < probability)
+    said, right, number = confidence.calibration_bins(probability, rng.random(5000) < probability)
     assert number.sum() == 5000
     assert np.abs(said - right).max() < 0.06  # drawn to be reliable
 
