@@ -13,11 +13,12 @@ import numpy as np
 import torch
 
 from bench.speed import generated
+from bench.speed.machine import circumstances
 from bench.speed.measure import in_turns
 from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
-from bench.speed.run import circumstances
-from folds.parts import Part, Shard, write_part
+from folds.part_writer import write_part
+from folds.parts import Part, Shard
 from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
 from yt8m.base import cli, processor
@@ -52,7 +53,7 @@ def decoding(folder: Path, toy: bool) -> dict[str, float]:
         count = 20 if toy else count
         path = folder / f"{kind}.tfrecord"
         write_records(path, (make(rng, i) for i in range(count)))
-        dims = Dims(decode.RGB, decode.AUDIO, decode.CLASSES, 0)
+        dims = Dims({"rgb": decode.RGB, "audio": decode.AUDIO}, decode.CLASSES, 0)
         part = Part(kind, (Shard.of(path),), decode.NAMES, dims, kind == "frame")
 
         def write(part=part, target=folder / kind) -> None:

@@ -15,6 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
+from bench.speed.machine import circumstances
 from bench.speed.measure import Result, in_turns
 from bench.speed.networks import (
     FRAMES,
@@ -25,7 +26,6 @@ from bench.speed.networks import (
     step_gflop,
     synchronise,
 )
-from bench.speed.run import circumstances
 from yt8m.base import cli
 from yt8m.base import device as devices
 from yt8m.base.cli import InputError, log
@@ -102,7 +102,7 @@ def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float
 def from_cpu(model: nn.Module, batch: Batch, device: torch.device) -> float:
     """Largest difference of a score of eight videos, both in float32."""
     mask = None if batch.mask is None else batch.mask[:8]
-    few = Batch(batch.rgb[:8], batch.audio[:8], mask)
+    few = Batch({name: x[:8] for name, x in batch.features.items()}, mask)
     model.eval()
     here = copy.deepcopy(model).to(device)(few).sigmoid().cpu()
     return float((here - model(few.to(torch.device("cpu"))).sigmoid()).abs().max())

@@ -14,11 +14,12 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.speed.run import circumstances
-from bench.speed.scaling import FOLDS, measured, size_of
-from stacking.config import Stacking
+from bench.speed.machine import circumstances
+from bench.speed.stages import FOLDS, run_verb, size_of
+from stacking.config import Booster, Stacking
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
+from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json, writing
 from yt8m.base.tables import table
 from yt8m.data.predictions import Predictions
@@ -56,16 +57,15 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
     store, splits, stack = run / "store", run / "folds.safetensors", run / "stacking"
     config, models = stack / "config.json", run / "first_level" / "models.txt"
-    (run / "stack.toml").write_text(f"[booster]\nmax_rounds = {rounds}\n")
+    write_snapshot(config, Stacking(booster=Booster(max_rounds=rounds)))
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
     own = [stack / f"fold{k}" for k in FOLDS]
     for verb in (
         ["yt8m.records.synthetic", run / "records", "--videos", videos, *sizes],
         ["folds.decode", run / "records", store, "--jobs", 1],
         ["folds.assign", store, splits],
-        ["stacking.config", run / "stack.toml", config],
     ):
-        measured([str(part) for part in verb])
+        run_verb([str(part) for part in verb])
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
         pool.submit(invent, run, store, splits).result()
     building = [
@@ -75,7 +75,7 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     training = [["stacking.train", config, stack, own[0] / "model.txt", "--fold", 0]]
     found = {}
     for stage, verbs in (("rows", building), ("boosting", training)):
-        done = [measured([str(part) for part in verb]) for verb in verbs]
+        done = [run_verb([str(part) for part in verb]) for verb in verbs]
         seconds, memory = sum(cpu for _, cpu, _ in done), max(mb for _, _, mb in done)
         found[stage] = {"seconds": round(seconds, 1), "mb": round(memory, 1)}
         log(

@@ -15,16 +15,18 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
 from yt8m.base.run_log import seconds_of
+from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
-from yt8m.data.store import MANIFEST, Store
+from yt8m.data.store import MANIFEST, Store, Videos
 from yt8m.data.unlabelled import FOLDER, joined
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
 from yt8m.networks.student import Student, num_values
 from yt8m.training import metrics
-from yt8m.training.loop import fit, load_weights, predict, start_from_frequencies
+from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.settings import Training
+from yt8m.training.weights import load_weights, start_from_frequencies
 
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
 FINE_TUNE = "fine_tune"  # folder of that phase: its checkpoint and log.jsonl
@@ -38,7 +40,7 @@ class Lessons:
     training videos, store rows; files: their content decides what is learnt.
     """
 
-    store: Store
+    store: Videos
     rows: np.ndarray
     targets: SoftTargets
     holdout: np.ndarray
@@ -100,7 +102,7 @@ class StudentJob:
 
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """Returns the trained model and a line for each epoch."""
-        settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims)
+        settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims, "video")
         torch.manual_seed(seed_of(settings.seed, "distill", part))
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)
@@ -141,9 +143,8 @@ class StudentJob:
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source, targets = Source(store, level_of(model), self.inputs), self.lessons.targets
-        return fit(
-            model, source, rows, targets, training, folder, self.name, watched, self.made_from
-        )
+        examples = Examples(source, rows, targets, watched)
+        return fit(model, examples, training, folder, self.name, self.made_from)
 
     def write_report(self, model: nn.Module, history: list[dict], seconds: float) -> None:
         """Scores the holdout, writes report.json and logs it. seconds: of this process."""
@@ -174,7 +175,7 @@ class StudentJob:
         """All six figures of a model on the holdout; None each when there is no holdout."""
         store, rows = self.lessons.store, self.lessons.holdout
         source = Source(store, level_of(model), self.inputs)
-        found = predict(model, source, rows, 20, folder=self.out)
+        found = predict(model, source, rows, TOP_K, folder=self.out)
         labels = store.labels.take(rows, self.out)
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)
 

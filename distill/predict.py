@@ -25,7 +25,8 @@ from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
-from yt8m.records.reader import Video, describe, find_shards, frame_level, stream, video_level
+from yt8m.data.store import Dims, Features
+from yt8m.records.reader import Video, describe, dims_of, find_shards, stream, video_level
 
 NAMED = "VideoId,Class,Name,Confidence"
 
@@ -47,14 +48,16 @@ def main(
     _check_output(out)
     started, count = time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)
-    if exported.manifest.frames:
+    dims = exported.manifest.dims
+    if dims.max_frames:
         batch = min(batch, given.VIDEOS)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write((NAMED if names else HEADER) + "\n")
         while chunk := list(islice(videos, batch)):
-            ids, rgb, audio = zip(*chunk, strict=True)
-            batches = given.of_videos(rgb, audio, exported.manifest.frames)
-            parts = [exported.top(**one, k=MOST_PAIRS) for one in batches]
+            ids = [name for name, _ in chunk]
+            columns = {kind: [found[kind] for _, found in chunk] for kind in dims.features}
+            batches = given.of_videos(columns, dims)
+            parts = [exported.top(one.features, MOST_PAIRS, one.lengths) for one in batches]
             classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
             if names:
                 file.write(named_lines(ids, classes, scores, exported.manifest.class_names))
@@ -70,9 +73,9 @@ def main(
 
 def features(
     records: list[Path], exported: Exported, description: Path | None
-) -> Iterator[tuple[str, np.ndarray, np.ndarray]]:
-    """(id, rgb (R,), audio (A,)) of every video, or its frames as bytes, (T, R) and (T, A), if the
-    export takes them. InputError names the record that does not fit."""
+) -> Iterator[tuple[str, Features]]:
+    """(id, features) of every video: (W,) by kind or, of the kinds of which the export takes
+    frames, bytes (T, W). InputError names the record that does not fit."""
     frames = exported.manifest.frames
     for data in records:
         found = find_shards(data)
@@ -85,14 +88,15 @@ def features(
         names, _ = describe(data, {"video": shards}, description)
         names = names.model_copy(update={"classes": None})  # labels are not read
         for shard in shards:
-            for number, video in enumerate(stream([shard], names)):
+            sizes = dims_of([shard], names, exported.manifest.dims.features)
+            for number, video in enumerate(stream([shard], names, sizes)):
                 where = f"{shard}: record {number}"
                 if frames and not video.num_frames:
                     raise InputError(f"{where}: has no frames, but the export takes them")
-                rgb, audio = frame_level(video) if frames else video_level(video)
+                found = _features(video, exported.manifest.dims)
                 if not number:  # the shard's other records agree with its first
-                    _check_widths(rgb, audio, exported, where)
-                yield _text(video, where), rgb, audio
+                    _check_widths(found, exported, where)
+                yield _text(video, where), found
 
 
 def named_lines(ids, classes: np.ndarray, scores: np.ndarray, class_names: list[str]) -> str:
@@ -115,14 +119,20 @@ def _text(video: Video, where: str) -> str:
     return text
 
 
-def _check_widths(rgb: np.ndarray, audio: np.ndarray, exported: Exported, where: str) -> None:
-    for name, values, expected in (
-        ("rgb", rgb, exported.manifest.rgb),
-        ("audio", audio, exported.manifest.audio),
-    ):
-        if values.shape[-1] != expected:
+def _features(video: Video, dims: Dims) -> Features:
+    """What the export takes of a record; a kind that it lacks is absent."""
+    found = video_level(video)
+    if dims.max_frames:
+        found |= {name: part for name, part in video.frames.items() if name not in dims.frameless}
+    return {name: found[name] for name in dims.features if name in found}
+
+
+def _check_widths(found: Features, exported: Exported, where: str) -> None:
+    for name, expected in exported.manifest.dims.features.items():
+        width = found[name].shape[-1] if name in found else 0
+        if width != expected:
             raise InputError(
-                f"{where}: {name} has {values.shape[-1]} values; the export takes {expected} "
+                f"{where}: {name} has {width} values; the export takes {expected} "
                 f"({exported.folder}); give records of the data set that it was trained on, or "
                 "name their features with --description"
             )

@@ -22,7 +22,7 @@ from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
 from yt8m.data.splits import seed_of
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 
 def main(

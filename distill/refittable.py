@@ -42,7 +42,7 @@ def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
     from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
     network = build_network([Member(kind="refit", refit=model)], model.inputs, dims)
-    frames = model.inputs.dims(dims).max_frames
+    frames = model.inputs.dims(dims, "frame").max_frames
     # Before it fails, the exporter prints the whole network.
     with TemporaryDirectory() as folder, redirect_stderr(io.StringIO()):
         try:

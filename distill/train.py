@@ -19,7 +19,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
 from yt8m.networks.extractors import LAYOUTS, WithHead
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 PARTS = (*LAYOUTS, "last", "resnet")
 

@@ -13,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, read_toml
+from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -21,7 +22,7 @@ if TYPE_CHECKING:  # torch takes seconds to import, and make reads configuration
     from torch import nn
 
 MODELS = Path(__file__).parent / "models"
-ANY_FRAMES = Dims(rgb=1, audio=1, classes=1, max_frames=1)
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=303, verticals=25)
 EXPORTED = "exported"  # the architecture that is told by an export folder: [start] weights
 
 
@@ -69,7 +70,7 @@ class ModelConfig(Config):
     teachers: Teachers | None = None
     # Predictions kept per video. GAP@20 needs 20; the stack reads on below a model's own best 20
     # when another model proposes the class (docs/stacking.md has what K costs and gives).
-    keep: int = Field(64, ge=20)
+    keep: int = Field(64, ge=TOP_K)
 
 
 class PlannedModel(ModelConfig):
@@ -103,18 +104,12 @@ def check_architecture(arch: str, where) -> None:
 def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
     """The network of a configuration for data of these dims. InputError when they do not fit."""
     model = architecture(config.arch, where)
-    seen = config.inputs.dims(dims)
     if model.level == "frame" and not dims.max_frames:
         raise InputError(
             f"{where}: {config.arch} is a frame-level model and the data has no frames; "
             "give DATA a frame/ folder or take the model out of the plan"
         )
     config.inputs.check(model.level, dims, where)
-    if seen.rgb + seen.audio == 0:
-        raise InputError(
-            f"{where}: inputs.modalities = {config.inputs.modalities!r} and the data has "
-            f"rgb {dims.rgb}, audio {dims.audio}; take the model out of the plan"
-        )
     arguments = dict(config.model)
     if config.arch == EXPORTED:
         if config.start is None:
@@ -124,7 +119,7 @@ def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
         for name, value in arguments.items():  # at 1, nothing but the last bias would learn
             if name.endswith("dropout") and not 0 <= value < 1:
                 raise ValueError(f"model.{name} = {value}: 0 to below 1 is allowed")
-        return model(seen, **arguments)
+        return model(config.inputs.dims(dims, model.level), **arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: {error}") from error
     except (ArithmeticError, IndexError, RuntimeError) as error:  # of sizes that no layer can have
@@ -159,7 +154,8 @@ def check_arguments(config: PlannedModel, where) -> None:
             least = first.get("ctx", {}).get("ge")
             text = first["msg"] if least is None else f"below {least} is not allowed"
             raise InputError(f"{where}: {said}: {text}") from error
-    config.inputs.check(model.level, ANY_FRAMES, where)
+    any_data = Dims(dict.fromkeys(config.inputs.features or ("rgb",), 1), classes=1, max_frames=1)
+    config.inputs.check(model.level, any_data, where)
     if config.segments is not None and model.level != "frame":
         raise InputError(
             f"{where}: [segments] is for frame-level models and {config.arch} is a video-level "

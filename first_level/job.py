@@ -5,13 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors import safe_open
 from torch import nn
 
 from first_level import start, teachers
-from first_level.config import ModelConfig
+from first_level.config import ModelConfig, build
 from yt8m.base import cli, device
-from yt8m.base.files import fingerprint, read_json, write_json
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits, seed_of, uniform
@@ -19,9 +21,28 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
 from yt8m.training import metrics
-from yt8m.training.loop import fit, predict, save_weights, size_of, start_from_frequencies
+from yt8m.training.loop import Examples, fit, predict
+from yt8m.training.weights import load_weights, save_weights, size_of, start_from_frequencies
 
 WATCHED = 1000  # videos whose GAP is logged each epoch
+
+
+def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> None:
+    """Trains the model of CONFIG without a fold, unless it is trained, and predicts that fold."""
+    device.pick()
+    settings, data = read_snapshot(config, ModelConfig), Store(store)
+    made_from = fingerprint_of(settings, config, store, folds, out, fold)
+    job = FoldJob(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
+    torch.manual_seed(job.seed("start"))
+    model = build(settings, data.dims, config)
+    with device.first_only(working_in(out)):
+        done = has_weights(out, made_from)
+        device.wait_for_all()  # all look before the first one writes
+        if not done:
+            job.train(model)
+        if device.rank() == 0:
+            load_weights(model, out / "weights.safetensors")
+            job.predict(model.to(device.pick()))
 
 
 def fingerprint_of(
@@ -78,18 +99,13 @@ class FoldJob:
         counts = data.labels.class_counts(data.dims.classes, rows)
         start_from_frequencies(model, counts, len(rows))
         source = source_of(data, model.level, self.settings.inputs, self.splits)
-        history = fit(
-            model,
-            source,
-            rows,
-            HardTargets(data.labels, data.dims.classes),
-            training.model_copy(update={"seed": self.seed("fit")}),
-            self.out,
-            self.name,
-            check,
-            self.made_from,
-            teachers.teaching(self.settings, data.dims, teachers.files_of(self.settings, self.out)),
+        targets = HardTargets(data.labels, data.dims.classes)
+        teach = teachers.teaching(
+            self.settings, data.dims, teachers.files_of(self.settings, self.out)
         )
+        examples = Examples(source, rows, targets, check, teach)
+        training = training.model_copy(update={"seed": self.seed("fit")})
+        history = fit(model, examples, training, self.out, self.name, self.made_from)
         if device.rank() == 0:
             seconds = seconds_of(history, time.monotonic() - started)
             write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})

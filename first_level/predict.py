@@ -16,7 +16,7 @@ from yt8m.base.config import read_snapshot
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.data.unlabelled import joined
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 
 def main(

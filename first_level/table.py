@@ -11,14 +11,13 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from first_level.config import ModelConfig, build, check_arguments, read
+from first_level.config import YOUTUBE_8M, ModelConfig, build, check_arguments, read
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.tables import shown, table
 from yt8m.data.store import Dims, Store
 
-YOUTUBE_8M = Dims(rgb=1024, audio=128, classes=3862, max_frames=303, verticals=25)
 TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup", "GAP@20"]
 
 

@@ -19,7 +19,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, Targets
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 KEPT = 64  # classes of a video that the teachers speak of; the others are taught as 0
 

@@ -11,16 +11,8 @@ together (DistributedDataParallel); the first alone writes and predicts.
 
 from pathlib import Path
 
-import torch
-
-from first_level.config import ModelConfig, build
-from first_level.job import FoldJob, fingerprint_of, has_weights
-from yt8m.base import cli, device, processor
-from yt8m.base.config import read_snapshot
-from yt8m.base.files import working_in
-from yt8m.data.splits import Splits
-from yt8m.data.store import Store
-from yt8m.training.loop import load_weights
+from first_level.job import train_fold
+from yt8m.base import cli, processor
 
 
 def main(
@@ -28,20 +20,7 @@ def main(
 ) -> None:
     """Trains the model of CONFIG without fold FOLD and predicts that fold and the holdout."""
     processor.set_threads(threads)
-    device.pick()
-    settings, data = read_snapshot(config, ModelConfig), Store(store)
-    made_from = fingerprint_of(settings, config, store, folds, out, fold)
-    job = FoldJob(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
-    torch.manual_seed(job.seed("start"))
-    model = build(settings, data.dims, config)
-    with device.first_only(working_in(out)):
-        done = has_weights(out, made_from)
-        device.wait_for_all()  # all look before the first one writes
-        if not done:
-            job.train(model)
-        if device.rank() == 0:
-            load_weights(model, out / "weights.safetensors")
-            job.predict(model.to(device.pick()))
+    train_fold(config, store, folds, out, fold)
 
 
 if __name__ == "__main__":

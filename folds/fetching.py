@@ -1,35 +1,38 @@
-"""Files over HTTP: continued where a connection broke, tried again, in place only when verified.
+"""Files over HTTP: resumed where a connection broke, tried again, in place only when verified.
 
 A file grows under `.<name>.part` beside its place (a name that no reader of records looks at) and
-is renamed once its MD5 is right. urllib knows redirects and proxies; it does not notice a body that
-ends early, nor does it resume: that is here.
+is renamed once its MD5 is right. urllib3 keeps connections, follows redirects and notices a body
+that ends early. It would begin a body anew, though: to go on from the bytes that are here is ours.
 """
 
 import contextlib
+import functools
 import hashlib
-import http.client
 import os
 import re
 import threading
-import urllib.error
-import urllib.request
-from http import HTTPStatus
+from http.client import IncompleteRead
 from pathlib import Path
+from urllib.parse import unquote
+from urllib.request import getproxies, proxy_bypass
+
+from urllib3 import HTTPResponse, PoolManager, ProxyManager, Retry, make_headers
+from urllib3.exceptions import HTTPError
+from urllib3.util import parse_url
 
 from yt8m.base.cli import DISK_FULL, InputError
 
 TIMEOUT = 60  # seconds without a byte
 BLOCK = 1 << 18
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries, doubled each time
+MOST_KEPT = 32  # connections to a host that stay open
 WORTH_ANOTHER_TRY = {408, 425, 429, 500, 502, 503, 504}
+NOTHING_FOLLOWS = 416  # the status for a range that begins at the end
+REDIRECTS = Retry(total=None, connect=0, read=0, other=0, redirect=5)
 
 
-class Broken(Exception):
-    """A connection failed in a way that may pass."""
-
-
-class NothingFollows(Exception):
-    """The server has no byte after those that are here."""
+class Broken(HTTPError):
+    """An answer that may be better the next time."""
 
 
 class Stopped(Exception):
@@ -42,6 +45,7 @@ class Fetcher:
     def __init__(self, tries: int):
         self.tries = tries
         self._stopped = threading.Event()
+        self._pool = functools.cache(_new_pool)  # of the connections of this fetcher
 
     def stop(self) -> None:
         """Ends all downloads of this fetcher at their next block; what they have is kept."""
@@ -49,22 +53,14 @@ class Fetcher:
 
     def content(self, url: str) -> bytes:
         """What is at a URL, in memory. InputError when it cannot be had."""
-
-        def read() -> bytes:
-            with _opened(url) as response:
-                return b"".join(_blocks(response, url))
-
-        return self._tried(read, url)
+        return self._tried(lambda: self._response(url).data, url)
 
     def size(self, url: str) -> int | None:
-        """Bytes at a URL; None when the server does not tell."""
-
-        def ask() -> int | None:
-            with _opened(url, method="HEAD") as response:
-                return _length(response)
-
+        """Bytes at a URL; None when the server does not say."""
         with contextlib.suppress(InputError):  # fetching it will tell what is wrong
-            return self._tried(ask, url)
+            response = self._tried(lambda: self._response(url, "HEAD"), url)
+            text = response.headers.get("Content-Length", "")
+            return int(text) if text.isdecimal() else None
         return None
 
     def fetch(self, url: str, path: Path, md5: str) -> None:
@@ -73,57 +69,103 @@ class Fetcher:
         InputError when it cannot be had, when the sum is wrong or the disk is full.
         """
         partial = partial_of(path)
-        continued = partial.exists()
-        with contextlib.suppress(NothingFollows):
-            self._tried(lambda: self._append(url, partial), url, partial)
-        found = md5_of(partial)
-        if found != md5 and continued:  # an old partial file may be of another version
-            partial.unlink()
+        for afresh in (False, True) if partial.exists() else (True,):
+            if afresh:  # an old partial file may be of another version
+                partial.unlink(missing_ok=True)
             self._tried(lambda: self._append(url, partial), url, partial)
             found = md5_of(partial)
-        if found != md5:
-            partial.unlink()
-            raise InputError(
-                f"{url}: its MD5 is {found}, the plan says {md5}; it was thrown away; run the "
-                "command again, or take another mirror"
-            )
-        os.replace(partial, path)
+            if found == md5:
+                os.replace(partial, path)
+                return
+        partial.unlink()
+        raise InputError(
+            f"{url}: its MD5 is {found}, the plan says {md5}; it was thrown away; run the command "
+            "again, or take another mirror"
+        )
 
     def _tried(self, action, url: str, partial: Path | None = None):
         """action(), again and again while it breaks; bytes that `partial` gained start the count
         of tries anew."""
         failures, largest = 0, size_of(partial)
-        while True:
-            if self._stopped.is_set():
-                raise Stopped
+        while not self._stopped.is_set():
             try:
                 return action()
-            except Broken as error:
+            except HTTPError as error:
                 gained, largest = size_of(partial) > largest, max(size_of(partial), largest)
                 failures = 1 if gained else failures + 1
                 if failures >= self.tries:
                     raise InputError(
-                        f"{url}: {error}, {failures} times in a row; run the command again, what "
-                        "is here is kept"
+                        f"{url}: {_cause(error)}, {failures} times in a row; run the command "
+                        "again, what is here is kept"
                     ) from error
             self._stopped.wait(min(FIRST_WAIT * 2 ** min(failures - 1, 9), LONGEST_WAIT))
+        raise Stopped
 
     def _append(self, url: str, partial: Path) -> None:
         """Continues `partial` to its end, from the beginning if the server knows no ranges."""
         have = size_of(partial)
-        with _opened(url, {"Range": f"bytes={have}-"} if have else {}) as response:
-            begins = _begins(response)
+        with self._response(url, have=have) as response:
+            if response.status == NOTHING_FOLLOWS:
+                return
+            found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
+            begins = int(found[1]) if found else 0
             if begins not in (0, have):
                 partial.unlink()
                 raise Broken(f"asked from byte {have}, the server answered from {begins}")
-            length = _length(response)
             with _disk(partial), open(partial, "ab" if begins else "wb") as file:
-                for block in _blocks(response, url):
+                for block in _blocks(response):
                     file.write(block)
                     if self._stopped.is_set():
                         raise Stopped
-        if length is not None and size_of(partial) < begins + length:
-            raise Broken(f"closed after {size_of(partial):,} of {begins + length:,} bytes")
+
+    def _response(self, url: str, method: str = "GET", have: int | None = None) -> HTTPResponse:
+        """A good answer, with its body; or, to be read, what follows the first `have` bytes of it.
+        HTTPError if another try may help, else InputError."""
+        response = self._pool(_proxy_of(url)).request(
+            method,
+            url,
+            headers={"Range": f"bytes={have}-"} if have else {},
+            preload_content=have is None,
+            timeout=TIMEOUT,
+            retries=REDIRECTS,
+        )
+        if response.status < 300 or (have and response.status == NOTHING_FOLLOWS):
+            return response
+        response.close()
+        said = f"the server says {response.status} {response.reason}"
+        if response.status in WORTH_ANOTHER_TRY:
+            raise Broken(said)
+        raise InputError(f"{url}: {said}; check the partition and the mirror")
+
+
+def _proxy_of(url: str) -> str | None:
+    """The proxy that the environment names for a URL."""
+    parts = parse_url(url)
+    return None if proxy_bypass(parts.netloc) else getproxies().get(parts.scheme)
+
+
+def _new_pool(proxy: str | None) -> PoolManager:
+    """Connections, through a proxy if there is one."""
+    if proxy is None:
+        return PoolManager(maxsize=MOST_KEPT)
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    headers = make_headers(proxy_basic_auth=unquote(parse_url(proxy).auth or ""))
+    return ProxyManager(proxy, maxsize=MOST_KEPT, proxy_headers=headers)
+
+
+def _cause(error: HTTPError) -> str:
+    """What went wrong, in the words of the system where it has some."""
+    error = getattr(error, "reason", None) or error  # of a MaxRetryError
+    cause = error.__cause__ or error
+    if isinstance(cause, IncompleteRead):
+        return f"closed {cause.expected:,} bytes before the end"
+    return str(cause) or type(cause).__name__
+
+
+def _blocks(response: HTTPResponse):
+    """The body as it comes, so that a stall loses nothing of it."""
+    while block := response.read1(BLOCK, decode_content=False):
+        yield block
 
 
 def partial_of(path: Path) -> Path:
@@ -143,47 +185,6 @@ def md5_of(path: Path) -> str:
     """The MD5 of a file, in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
-
-
-def _opened(url: str, headers: dict | None = None, method: str = "GET"):
-    """An open response. Broken if another try may help, else InputError."""
-    request = urllib.request.Request(url, headers=headers or {}, method=method)
-    try:
-        return urllib.request.urlopen(request, timeout=TIMEOUT)
-    except urllib.error.HTTPError as error:
-        error.close()
-        if error.code == HTTPStatus.REQUESTED_RANGE_NOT_SATISFIABLE:
-            raise NothingFollows from error
-        said = f"the server says {error.code} {error.reason}"
-        if error.code in WORTH_ANOTHER_TRY:
-            raise Broken(said) from error
-        raise InputError(f"{url}: {said}; check the partition and the mirror") from error
-    except (OSError, http.client.HTTPException) as error:
-        raise Broken(str(getattr(error, "reason", error)) or type(error).__name__) from error
-
-
-def _blocks(response, url: str):
-    while True:
-        try:
-            block = response.read1(BLOCK)  # what has come, so that a stall loses nothing of it
-        except (OSError, http.client.HTTPException) as error:
-            raise Broken(str(error) or type(error).__name__) from error
-        if not block:
-            return
-        yield block
-
-
-def _length(response) -> int | None:
-    text = response.headers.get("Content-Length", "")
-    return int(text) if text.isdecimal() else None
-
-
-def _begins(response) -> int:
-    """The first byte of a response: 0 of a whole file."""
-    if response.status != HTTPStatus.PARTIAL_CONTENT:
-        return 0
-    told = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
-    return int(told.group(1)) if told else -1
 
 
 @contextlib.contextmanager

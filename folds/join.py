@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.parts import MANIFEST, Part, load
+from folds.parts import MANIFEST, Part, is_complete, load, sizes_of
 from yt8m.base.arrays import create, let_go, scratch
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import read_json, writing
+from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
 from yt8m.records.labels import Labels
 
+ROWS = "rows.json"
 BLOCK = 1 << 15  # rows at a time
 SORTED = 1 << 18  # hashes of ids at a time
 
@@ -23,10 +24,10 @@ SORTED = 1 << 18  # hashes of ids at a time
 def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=()) -> dict:
     """Writes the arrays that Store opens into `folder`; returns what the manifest says of them.
 
-    parts: by kind, all decoded; without: ids to leave out. InputError on an id that is there
+    parts: by level, all finished; without: ids to leave out. InputError on an id that appears
     twice, or when video and frame records have no video in common.
     """
-    tables = {kind: _Table.of(kind, members, store, without) for kind, members in parts.items()}
+    tables = {level: _Table.of(level, members, store, without) for level, members in parts.items()}
     located = _common(tables)
     first = next(iter(tables))  # "video" before "frame"
     table, rows = tables[first], located[first]
@@ -37,15 +38,23 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
         labels = table.labels.take(rows, store)
         _write(temporary, "indptr", labels.indptr)
         _write(temporary, "indices", labels.indices)
-        for kind, places in located.items():
-            _write(temporary, f"{kind}_rows", places)
+        for level, places in located.items():
+            _write(temporary, f"{level}_rows", places)
         if "frame" in tables:
             lengths = _write(temporary, "num_frames", tables["frame"].lengths, located["frame"])
         else:
             lengths = create(temporary / "num_frames.npy", np.int32, (len(rows),))
         longest = max(int(lengths[block].max()) for block in _blocks(len(rows)))
-    videos = {kind: table.videos for kind, table in tables.items()}
-    return {"videos": len(rows), "max_frames": longest, "parts": videos}
+        videos = {level: table.videos for level, table in tables.items()}
+        about = {"videos": len(rows), "max_frames": longest, "parts": videos}
+        write_json(temporary / ROWS, about | {"files": sizes_of(temporary)})
+    return about
+
+
+def read_rows(folder: Path) -> dict | None:
+    """What `write_rows` returned for a folder; None if a file of it is missing."""
+    about = read_json(folder / ROWS) if (folder / ROWS).is_file() else None
+    return about if about and is_complete(folder, about["files"]) else None
 
 
 def _write(folder: Path, name: str, values: np.ndarray, rows: np.ndarray | None = None):
@@ -153,8 +162,8 @@ def _reject_doubled(ids: np.ndarray, rows: np.ndarray, ends: np.ndarray, shards)
     first, second = (shards[i] for i in np.searchsorted(ends, pair, side="right"))
     also = f" ({len(same):,} ids are doubled)" if len(same) > 1 else ""
     raise InputError(
-        f"{first}: id {ids[pair[0]].decode(errors='replace')} is there twice, again in "
-        f"{second}{also}; each video may be there once; leave one shard out"
+        f"{first}: id {ids[pair[0]].decode(errors='replace')} appears twice, again in "
+        f"{second}{also}; leave one shard out"
     )
 
 

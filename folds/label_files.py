@@ -13,7 +13,7 @@ import numpy as np
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
 from yt8m.records.labels import Labels
-from yt8m.records.reader import MAX_CLASS
+from yt8m.records.video import MAX_CLASS
 from yt8m.records.vocabulary import Vocabulary
 
 IDS = ("id", "video_id", "VideoId")
@@ -64,6 +64,26 @@ def read_labels(path: Path, vocabulary: Vocabulary) -> LabelFile:
     if not classes:
         raise InputError(f"{path}: has no label at all; give --vocabulary, or no --labels")
     return LabelFile(unique, Labels(indptr, keys.astype(np.uint16)), classes, names)
+
+
+def labels_for(ids: np.ndarray, labels: Path | None, names: Vocabulary):
+    """(LabelFile or None without `labels`; the row in it of each id, -1 = unlabelled). InputError
+    when an id appears twice, or none of them has labels."""
+    if not len(ids):
+        raise InputError("the features are of no video")
+    values, counts = np.unique(ids, return_counts=True)
+    if counts.max() > 1:
+        first = values[counts > 1][0].decode(errors="replace")
+        raise InputError(f"id {first!r} appears {counts.max()} times; each video may appear once")
+    if labels is None:
+        return None, np.full(len(ids), -1)
+    known = read_labels(labels, names)
+    rows = known.rows(ids)
+    if (rows < 0).all():
+        ours, theirs = (values[0].decode(errors="replace") for values in (ids, known.ids))
+        text = f"none of its ids, such as {theirs!r}, is one of the features', such as {ours!r}"
+        raise InputError(f"{labels}: {text}; spell them alike")
+    return known, rows
 
 
 def _chunks(path: Path):

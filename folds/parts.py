@@ -1,67 +1,74 @@
-"""Parts of a store: groups of shards decoded into one folder of .npy files each.
+"""Parts of a store: groups of shards, each decoded into one folder of .npy files.
 
-A part is written shard by shard under a temporary name (bounded memory) and renamed when complete,
-so that it is there in full or not at all. Its name is a hash of what it depends on, so that parts
-of unchanged shards are found again and the others are not.
+A part that is finished says in its part.json what it was made from: the content of its shards
+(yt8m/records/content.py) and the names and sizes that decoding depends on. Shards with the same
+content find it again, whatever they are called and wherever they lie.
 """
 
 import contextlib
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
-from folds.column import Column
 from yt8m.base.arrays import open_array
-from yt8m.base.cli import InputError
-from yt8m.base.files import write_json, writing
-from yt8m.data.store import SEGMENT_TYPES, VERSION
+from yt8m.base.files import read_json
+from yt8m.data.store import VERSION
+from yt8m.records.content import Cache, digest_of, stamp
 from yt8m.records.description import Description, Dims
-from yt8m.records.reader import Columns, Reader, Video, video_level
 
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
-CHUNK = 256  # videos gathered before they are written,
-HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again
 MANIFEST = "part.json"
+LEVELS = ("video", "frame")  # of records; folders of parts in a store
+NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
 
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of records and what tells whether it changed."""
+    """A file of records. stamp: what changes when it changes, see content.stamp."""
 
     path: Path
     size: int
-    mtime: int  # nanoseconds
+    stamp: str
 
     @classmethod
     def of(cls, path: Path) -> "Shard":
-        status = path.stat()
-        return cls(path, status.st_size, status.st_mtime_ns)
-
-    @property
-    def key(self) -> list:
-        return [self.path.name, self.size, self.mtime]
+        return cls(path, path.stat().st_size, stamp(path))
 
 
 @dataclass(frozen=True)
 class Part:
-    """A group of shards of one kind. means: store video-level means of the frames."""
+    """A group of shards of one level ("video" or "frame") of records.
+
+    dims: what every record must have; means: store video-level means of the frames; finished: the
+    name of its folder, None until it is decoded.
+    """
 
     kind: str
     shards: tuple[Shard, ...]
     description: Description
-    dims: Dims  # what every record must have
+    dims: Dims
     means: bool
+    finished: str | None = None
 
     @property
-    def name(self) -> str:
-        parts = [shard.key for shard in self.shards]
-        what = [VERSION, self.kind, parts, self.description.model_dump(), asdict(self.dims)]
-        text = json.dumps([*what, self.means], sort_keys=True)
-        return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+    def needs(self) -> str:
+        """A hash of what decoding depends on beside the shards and two limits."""
+        names = self.description.model_dump(exclude=NOT_DECODED)
+        sizes = [list(self.dims.features.items()), self.dims.frameless]
+        return _hash(VERSION, self.kind, names, sizes, self.means)
+
+    @property
+    def pending(self) -> str:
+        """The name of its folder while it is decoded."""
+        return _hash(self.needs, [shard.stamp for shard in self.shards])
+
+    def name(self, digests: list[str]) -> str:
+        """The name of its folder; digests: of its shards."""
+        return _hash(self.needs, digests)
 
     @property
     def size(self) -> int:
@@ -69,166 +76,108 @@ class Part:
         return sum(shard.size for shard in self.shards)
 
     def folder(self, store: Path) -> Path:
-        return store / self.kind / self.name
-
-    def is_done(self, store: Path) -> bool:
-        return (self.folder(store) / MANIFEST).is_file()
+        """Where it is, finished."""
+        return store / self.kind / self.finished
 
 
-def group(shards: list[Shard]) -> list[tuple[Shard, ...]]:
-    """Consecutive shards in groups of at least 16 MiB, and at most 512 groups."""
-    target = max(SMALLEST, sum(shard.size for shard in shards) / MOST_PARTS)
+def _hash(*values) -> str:
+    text = json.dumps(values, sort_keys=True)
+    return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()
+
+
+class Finished:
+    """The parts that a store has, by level and folder: what their part.json says."""
+
+    def __init__(self, store: Path):
+        self.parts = {level: _finished_in(store / level) for level in LEVELS}
+
+    @property
+    def digests(self) -> Cache:
+        """Content digests of the shards that they were made from, by stamp."""
+        every = [about for parts in self.parts.values() for about in parts.values()]
+        return {
+            stamp: digest
+            for about in every
+            for stamp, digest in zip(about["stamps"], about["digests"], strict=True)
+        }
+
+    def alike(self, wanted: Part) -> dict[tuple[str, ...], str]:
+        """Folders of the parts that were made as `wanted` would be, by their shards' digests."""
+        return {
+            tuple(about["digests"]): name
+            for name, about in self.parts[wanted.kind].items()
+            if about["needs"] == wanted.needs
+            and about["classes"] <= wanted.dims.classes
+            and about["longest"] <= wanted.description.max_frames
+        }
+
+
+def _finished_in(folder: Path) -> dict[str, dict]:
+    manifests = {path.parent.name: read_json(path) for path in folder.glob(f"*/{MANIFEST}")}
+    return {
+        name: about
+        for name, about in sorted(manifests.items())
+        if not name.endswith(".tmp")
+        and about.get("version") == VERSION
+        and is_complete(folder / name, about["files"])
+    }
+
+
+def sizes_of(folder: Path) -> dict[str, int]:
+    """The files in a folder, in bytes."""
+    return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
+
+
+def is_complete(folder: Path, files: dict[str, int]) -> bool:
+    """Whether a folder has these files, each of that size."""
+    with contextlib.suppress(FileNotFoundError):
+        return all((folder / name).stat().st_size == size for name, size in files.items())
+    return False
+
+
+def arrange(whole: Part, finished: Finished, *, look: bool = False) -> list[Part]:
+    """The shards of one part as parts, in order: finished ones where the content is that of one,
+    and groups of those between. look: into all shards that no finished part is known to be of."""
+    known, parts, others, at = finished.alike(whole), [], [], 0
+    digests = _digests(whole, finished, look)
+    total = whole.size
+    while at < len(digests):
+        found = [key for key in known if key[0] == digests[at]]
+        found = [key for key in found if key == tuple(digests[at : at + len(key)])]
+        if not found:
+            others.append(whole.shards[at])
+            at += 1
+            continue
+        key = max(found, key=len)
+        parts += [replace(whole, shards=members) for members in group(others, total)]
+        parts.append(replace(whole, shards=whole.shards[at : at + len(key)], finished=known[key]))
+        others, at = [], at + len(key)
+    return parts + [replace(whole, shards=members) for members in group(others, total)]
+
+
+def _digests(whole: Part, finished: Finished, look: bool) -> list[str | None]:
+    """The content digest of each shard; None where no finished part can be of it."""
+    cache, here = finished.digests, {shard.stamp for shard in whole.shards}
+    made_from = [about["stamps"] for about in finished.parts[whole.kind].values()]
+    # Files of a part that are not here any more may have been touched or moved.
+    if look or not all(here.issuperset(stamps) for stamps in made_from):
+        return [digest_of(shard.path, cache) for shard in whole.shards]
+    return [cache.get(shard.stamp) for shard in whole.shards]
+
+
+def group(shards: list[Shard], total: int) -> list[tuple[Shard, ...]]:
+    """Consecutive shards in groups of at least 16 MiB, such that `total` bytes make at most 512."""
+    least = max(SMALLEST, total / MOST_PARTS)
     groups, current, size = [], [], 0
     for shard in shards:
         current.append(shard)
         size += shard.size
-        if size >= target:
+        if size >= least:
             groups.append(tuple(current))
             current, size = [], 0
     return [*groups, tuple(current)] if current else groups
 
 
-def write_part(part: Part, folder: Path) -> dict:
-    """Decodes a part into `folder`; returns its manifest (videos of each shard, longest video).
-
-    InputError for what is wrong in a record: see records.stream.
-    """
-    with writing(folder) as temporary:
-        temporary.mkdir(parents=True)
-        counts = []
-        with contextlib.closing(_PartWriter(temporary, part)) as writer:
-            reader = Reader(part.description, part.dims)
-            for shard in part.shards:
-                before = writer.videos
-                for run in reader.runs(shard.path):
-                    where = (shard.path, writer.videos - before)  # of the first record of the run
-                    if isinstance(run, Columns):
-                        writer.add_columns(run, where)
-                    else:
-                        writer.add(run, where)
-                counts.append(writer.videos - before)
-            writer.finish()
-        names = [shard.path.name for shard in part.shards]
-        manifest = {"videos": writer.videos, "shards": names, "counts": counts}
-        write_json(temporary / MANIFEST, manifest)
-    return manifest
-
-
-Where = tuple[Path, int]  # a shard and the number of a record in it
-
-
-def _text(where: Where) -> str:
-    return f"{where[0]}: record {where[1]}"
-
-
-class _PartWriter:
-    """Appends videos to the arrays of one part."""
-
-    def __init__(self, folder: Path, part: Part):
-        self.folder, self.part = folder, part
-        self.videos = 0
-        self.pending: list[Video] = []
-        self.where: list[Where] = []  # of the pending ones
-        self.held = 0
-        self.ids: list[bytes] = []
-        self.labels: list[np.ndarray] = []
-        self.counts: list[int] = []  # labels of each video
-        self.labelled: list[bool] = []
-        self.lengths: list[int] = []
-        self.segments: list[tuple | None] = []
-        widths = {"rgb": part.dims.rgb, "audio": part.dims.audio}
-        widths = {name: width for name, width in widths.items() if width}
-        self.columns = {}
-        if part.kind == "video" or part.means:
-            self.columns = {n: Column(folder / f"{n}.npy", w, "<f2") for n, w in widths.items()}
-        if part.kind == "frame":
-            for name, width in widths.items():
-                self.columns[f"{name}_frames"] = Column(folder / f"{name}_frames.npy", width, "u1")
-
-    def add(self, video: Video, where: Where) -> None:
-        """InputError for a frame-level part's video without frames."""
-        if self.part.kind == "frame" and not video.num_frames:
-            raise InputError(f"{_text(where)}: has no frames, others have; keep both kinds apart")
-        labels = video.labels if video.labels is not None else np.zeros(0, np.uint16)
-        self.videos += 1
-        self.ids.append(video.id)
-        self.labelled.append(video.labels is not None)
-        self.labels.append(labels)
-        self.counts.append(len(labels))
-        self.lengths.append(video.num_frames)
-        self.segments.append(video.segments)
-        self.pending.append(video)
-        self.where.append(where)
-        self.held += sum(f.nbytes for f in (video.rgb_frames, video.audio_frames) if f is not None)
-        if len(self.pending) == CHUNK or self.held > HELD:
-            self._flush()
-
-    def add_columns(self, run: Columns, where: Where) -> None:
-        """Video-level records; where: the first one's."""
-        path, number = where
-        if self.part.kind == "frame":
-            raise InputError(f"{_text(where)}: has no frames, others have; keep both kinds apart")
-        self._flush()
-        self.where = [(path, number + i) for i in range(len(run.ids))]
-        self.videos += len(run.ids)
-        self.ids += run.ids
-        self.labelled += run.labelled.tolist()
-        self.labels.append(run.labels.indices)
-        self.counts += run.labels.counts().tolist()
-        for name, column in self.columns.items():
-            column.append(self._finite(getattr(run, name)))
-        self.where = []
-
-    def _flush(self) -> None:
-        videos = self.pending
-        if videos and ("rgb" in self.columns or "audio" in self.columns):
-            pairs = [video_level(video) for video in videos]
-            for name, values in zip(("rgb", "audio"), zip(*pairs, strict=True), strict=True):
-                if name in self.columns:
-                    self.columns[name].append(self._finite(np.stack(values)))
-        for name in ("rgb_frames", "audio_frames"):
-            if name in self.columns:
-                for video in videos:
-                    self.columns[name].append(getattr(video, name))
-        self.pending, self.where, self.held = [], [], 0
-
-    def _finite(self, values: np.ndarray) -> np.ndarray:
-        """float16 (n, W); InputError for NaN, infinity or what float16 cannot hold."""
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        finite = np.isfinite(halves).all(axis=1)
-        if not finite.all():
-            where = _text(self.where[int(np.argmin(finite))])
-            raise InputError(f"{where}: a feature is not finite or beyond 65504; leave it out")
-        return halves
-
-    def close(self) -> None:
-        for column in self.columns.values():
-            column.file.close()
-
-    def finish(self) -> None:
-        """Writes what is pending, the final headers and the small arrays."""
-        self._flush()
-        for column in self.columns.values():
-            column.finish()
-        self._save("ids", np.array(self.ids, "S"))
-        self._save("labelled", np.array(self.labelled, bool))
-        counts = np.array(self.counts, np.int64)
-        self._save("indptr", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-        self._save("indices", np.concatenate([np.zeros(0, np.uint16), *self.labels]))
-        if self.part.kind == "frame":
-            self._save("lengths", np.array(self.lengths, np.int32))
-            rated = [segments for segments in self.segments if segments is not None]
-            counts = [0 if s is None else len(s[0]) for s in self.segments]
-            self._save("segments", np.array(counts, np.int32))
-            for column, (name, kind) in enumerate(SEGMENT_TYPES.items()):
-                values = [segments[column] for segments in rated]
-                self._save(f"segment_{name}", np.concatenate([np.zeros(0, kind), *values]))
-
-    def _save(self, name: str, values: np.ndarray) -> None:
-        np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
-
-
 def load(part: Part, store: Path, name: str) -> np.ndarray:
-    """One of the small arrays of a part that is done."""
+    """One of the small arrays of a finished part."""
     return open_array(part.folder(store) / f"{name}.npy")

@@ -1,8 +1,6 @@
 """Features of videos from numpy files or a parquet table, one video at a time in memory.
 
-A source has `ids` (S (N,)), `frames` (whether it is frame-level) and yields, in the order of its
-ids, the arrays of each video by modality: (W,) at video level, (T, W) at frame level.
-N videos, T frames, W width of a modality.
+N videos, T frames, W width of a kind of features.
 """
 
 import zipfile
@@ -18,51 +16,87 @@ Arrays = dict[str, np.ndarray]
 BATCH = 64  # rows of a table decoded at a time
 
 
-class Stacked:
+class Source:
+    """Yields, in the order of `ids` (S (N,)), the arrays of each video by kind of features: (T, W)
+    of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`."""
+
+    ids: np.ndarray
+    kinds: set[str]
+    frames: set[str]
+
+    def __iter__(self) -> Iterator[Arrays]:
+        raise NotImplementedError
+
+
+def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> Source:
+    """The source that files are, by kind: all .npy or all .npz. ids, lengths: files beside .npy."""
+    suffixes = {path.suffix for path in paths.values()}
+    if suffixes not in ({".npy"}, {".npz"}):
+        names = ", ".join(map(str, paths.values()))
+        raise InputError(f"{names}: all .npy or all .npz is allowed (parquet: --table)")
+    if suffixes == {".npy"}:
+        return Stacked(paths, ids, lengths)
+    if ids or lengths:
+        raise InputError(f"{ids or lengths}: a .npz has ids and lengths of its own; leave it out")
+    return Ragged(paths)
+
+
+class Stacked(Source):
     """.npy files, memory-mapped: (N, W), (N, T, W), or (sum of T, W) with the lengths T."""
 
     def __init__(self, paths: dict[str, Path], ids: Path | None, lengths: Path | None):
         if ids is None:
             first = next(iter(paths.values()))
             raise InputError(f"{first}: give --ids too: a .npy, or a text file with an id a line")
-        self.arrays = {name: _load(path) for name, path in paths.items()}
+        self.arrays = {kind: _load(path) for kind, path in paths.items()}
+        self.kinds = set(paths)
         self.ids = as_ids(_column(ids, str), ids)
-        shapes = {len(array.shape) for array in self.arrays.values()}
-        if shapes not in ({2}, {3}) or (lengths and shapes == {3}):
-            said = ", ".join(f"{paths[n]} {a.shape}" for n, a in self.arrays.items())
+        self.frames = {kind for kind, array in self.arrays.items() if array.ndim == 3}
+        wrong = [kind for kind, array in self.arrays.items() if array.ndim not in (2, 3)]
+        if wrong or (lengths and self.frames):
+            shapes = ", ".join(f"{paths[kind]} {a.shape}" for kind, a in self.arrays.items())
             raise InputError(
-                f"{said}: (videos, width), (videos, frames, width), or (all frames, width) with "
+                f"{shapes}: (videos, width), (videos, frames, width), or (all frames, width) with "
                 "--lengths, is allowed"
             )
-        self.frames = shapes == {3} or lengths is not None
         self.ends = None
-        rows = len(self.ids)
         if lengths:
-            counts = _column(lengths, int)
-            if len(counts) != len(self.ids) or (counts < 1).any():
-                text = f"{len(counts):,} lengths for {len(self.ids):,} ids; one of 1 or more each"
-                raise InputError(f"{lengths}: {text} is needed")
-            self.ends = np.cumsum(counts)
-            rows = int(self.ends[-1])
-        for name, array in self.arrays.items():
+            self._cut(_column(lengths, int), lengths)
+        for kind, array in self.arrays.items():
+            in_rows = self.ends is not None and kind in self.frames
+            rows = int(self.ends[-1]) if in_rows else len(self.ids)
             if len(array) != rows:
-                what = "frames by the lengths" if lengths else "ids"
-                raise InputError(f"{paths[name]}: {len(array):,} rows for {rows:,} {what}")
+                what = "frames by the lengths" if in_rows else "ids"
+                raise InputError(f"{paths[kind]}: {len(array):,} rows for {rows:,} {what}")
+
+    def _cut(self, counts: np.ndarray, lengths: Path) -> None:
+        """Takes the arrays for frames of all videos, but for those with a row a video beside one
+        that has a row a frame."""
+        if len(counts) != len(self.ids) or (counts < 1).any():
+            text = f"{len(counts):,} lengths for {len(self.ids):,} ids; one of 1 or more each"
+            raise InputError(f"{lengths}: {text} is needed")
+        self.ends = np.cumsum(counts)
+        framed = {kind for kind, array in self.arrays.items() if len(array) == self.ends[-1]}
+        others = {kind for kind in self.kinds - framed if len(self.arrays[kind]) != len(counts)}
+        self.frames = framed | others if framed else self.kinds
 
     def __iter__(self) -> Iterator[Arrays]:
         for row in range(len(self.ids)):
             span = row
             if self.ends is not None:
                 span = slice(int(self.ends[row - 1]) if row else 0, int(self.ends[row]))
-            yield {name: np.asarray(array[span]) for name, array in self.arrays.items()}
+            yield {
+                kind: np.asarray(array[span if kind in self.frames else row])
+                for kind, array in self.arrays.items()
+            }
 
 
-class Ragged:
+class Ragged(Source):
     """.npz files: one array a video, (T, W) or (W,), under its id."""
 
     def __init__(self, paths: dict[str, Path]):
-        self.paths = paths
-        self.files = {name: _load(path) for name, path in paths.items()}
+        self.paths, self.kinds = paths, set(paths)
+        self.files = {kind: _load(path) for kind, path in paths.items()}
         first, *others = self.files
         self.names = self.files[first].files
         if not self.names:
@@ -73,24 +107,26 @@ class Ragged:
                 both = f"{paths[first]}, {paths[other]}"
                 raise InputError(f"{both}: {len(odd):,} ids are in one only (one: {min(odd)})")
         self.ids = as_ids(self.names, paths[first])
-        self.frames = self._read(first, self.names[0]).ndim == 2
+        self.frames = {kind for kind in paths if self._read(kind, self.names[0]).ndim == 2}
 
-    def _read(self, modality: str, name: str) -> np.ndarray:
+    def _read(self, kind: str, name: str) -> np.ndarray:
         try:
-            return self.files[modality][name]
+            return self.files[kind][name]
         except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
-            raise InputError(f"{self.paths[modality]}: {name}: cannot be read ({error})") from error
+            raise InputError(f"{self.paths[kind]}: {name}: cannot be read ({error})") from error
 
     def __iter__(self) -> Iterator[Arrays]:
         for name in self.names:
-            yield {modality: self._read(modality, name) for modality in self.files}
+            yield {kind: self._read(kind, name) for kind in self.files}
 
 
-class Table:
-    """A parquet file: a column of ids, and of lists (W) or of lists of lists (T, W)."""
+class Table(Source):
+    """A parquet file: a column of ids, and of lists (W) or of lists of lists (T, W). A null is a
+    kind that the video lacks."""
 
-    def __init__(self, path: Path, id_column: str, columns: dict[str, str]):
-        """columns: by modality; those that the file does not have are left out."""
+    def __init__(self, path: Path, id_column: str, named: dict[str, str], usual: tuple[str, ...]):
+        """named: columns by kind; usual: kinds that are taken from a column of their name, if the
+        file has one."""
         try:
             import pyarrow
             import pyarrow.parquet
@@ -100,25 +136,26 @@ class Table:
         try:
             self.file = pyarrow.parquet.ParquetFile(path)
         except pyarrow.ArrowException as error:
-            raise InputError(f"{path}: is no parquet file ({error})") from error
+            raise InputError(f"{path}: not a parquet file ({error})") from error
         schema = self.file.schema_arrow
-        self.columns = {name: column for name, column in columns.items() if column in schema.names}
-        if id_column not in schema.names or not self.columns:
-            wanted = f"{id_column}, and {' or '.join(columns.values())}"
+        found = {kind: kind for kind in usual if kind in schema.names}
+        self.columns = found | named
+        absent = [name for name in (id_column, *named.values()) if name not in schema.names]
+        if absent or not self.columns:
+            wanted = " and ".join(named.values()) or " or ".join(usual)
             raise InputError(
-                f"{path}: columns {wanted}, are needed; it has {', '.join(schema.names)}; name "
-                "them by --id-column, --rgb-column, --audio-column"
+                f"{path}: columns {id_column}, and {wanted}, are needed; it has "
+                f"{', '.join(schema.names)}; name them by --id-column, --feature NAME=COLUMN"
             )
-        nested = set()
-        for column in self.columns.values():
-            kind = schema.field(column).type
-            if not pyarrow.types.is_nested(kind) or not hasattr(kind, "value_type"):
-                text = f"column {column} is {kind}; a list of numbers, or of lists, is needed"
+        self.frames = set()
+        for kind, column in self.columns.items():
+            what = schema.field(column).type
+            if not pyarrow.types.is_nested(what) or not hasattr(what, "value_type"):
+                text = f"column {column} is {what}; a list of numbers, or of lists, is needed"
                 raise InputError(f"{path}: {text}")
-            nested.add(pyarrow.types.is_nested(kind.value_type))
-        if len(nested) > 1:
-            raise InputError(f"{path}: one column is of frames and one is not; take one with them")
-        self.path, self.frames = path, nested == {True}
+            if pyarrow.types.is_nested(what.value_type):
+                self.frames.add(kind)
+        self.path, self.kinds = path, set(self.columns)
         self.ids = as_ids(self.file.read([id_column]).column(0).to_pylist(), path)
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -126,16 +163,15 @@ class Table:
         row = 0
         for batch in batches:
             for at in range(len(batch)):
-                yield {
-                    name: self._array(batch.column(column)[at].values, row)
-                    for name, column in self.columns.items()
-                }
+                values = {k: batch.column(column)[at].values for k, column in self.columns.items()}
+                arrays = {k: self._array(k, v, row) for k, v in values.items() if v is not None}
+                if not arrays:
+                    raise InputError(f"{self.path}: row {row} is empty")
+                yield arrays
                 row += 1
 
-    def _array(self, values, row: int) -> np.ndarray:
-        if values is None:
-            raise InputError(f"{self.path}: row {row} is empty")
-        if not self.frames:
+    def _array(self, kind: str, values, row: int) -> np.ndarray:
+        if kind not in self.frames:
             return values.to_numpy(zero_copy_only=False)
         widths = set(values.value_lengths().to_pylist()) if len(values) else {0}
         if len(widths) > 1:
@@ -150,7 +186,7 @@ def _load(path: Path):
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise
-        raise InputError(f"{path}: is no .npy or .npz of numbers ({error})") from error
+        raise InputError(f"{path}: not a .npy or .npz of numbers ({error})") from error
 
 
 def _column(path: Path, kind: type) -> np.ndarray:
@@ -165,4 +201,4 @@ def _column(path: Path, kind: type) -> np.ndarray:
     except ValueError as error:
         if isinstance(error, InputError):
             raise
-        raise InputError(f"{path}: is no column of {kind.__name__} ({error})") from error
+        raise InputError(f"{path}: not a column of {kind.__name__} ({error})") from error

@@ -8,13 +8,13 @@ STORE has keeps its place there, in a fold or the holdout, and is left out here.
 
 from pathlib import Path
 
-from folds.decode import build, plan, signature
+from folds.build import Source, build
 from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.files import fingerprint, working_in
+from yt8m.base.files import read_json, working_in
 from yt8m.data.store import MANIFEST, Store
 from yt8m.data.unlabelled import FOLDER
-from yt8m.records.description import Description, find_shards
+from yt8m.records.description import Description, Dims, find_shards
 from yt8m.records.vocabulary import Vocabulary
 
 LABELS = ("labels", *(name for name in Description.model_fields if name.startswith("segment_")))
@@ -27,29 +27,33 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
-    labelled, found = Store(store), find_shards(data)
-    absent = [kind for kind in labelled.kinds if kind not in found]
+    labelled, shards = Store(store), find_shards(data)
+    absent = [level for level in labelled.kinds if level not in shards]
     if absent:
         raise InputError(
             f"{data}: has no {absent[0]}-level records, but DATA has {' and '.join(labelled.kinds)}"
             "; give UNLABELLED the same kinds of records"
         )
-    # No names of labels: they are not even decoded.
-    described = labelled.description.model_copy(update=dict.fromkeys(LABELS, ()))
-    parts = plan({kind: found[kind] for kind in labelled.kinds}, described)
-    _check_widths(data, next(iter(parts.values()))[0].dims, labelled)
-    vocabulary = Vocabulary(labelled.class_names, labelled.verticals)
-    key = fingerprint(signature(parts, vocabulary), store / MANIFEST)
+    source = Source(
+        data,
+        {level: shards[level] for level in labelled.kinds},
+        # No names of labels: they are not even decoded.
+        labelled.description.model_copy(update=dict.fromkeys(LABELS, ())),
+        Vocabulary(labelled.class_names, labelled.verticals),
+        without=labelled.ids,
+        without_key=read_json(store / MANIFEST)["rows"],
+    )
+    levels = source.levels(labelled.dims.features)
+    _check_sizes(data, next(iter(levels.values())).dims, labelled.dims)
     with working_in(store / FOLDER) as out:
-        build(data, parts, described, vocabulary, out, jobs, key, labelled.ids)
+        build(source, levels, out, jobs)
 
 
-def _check_widths(data: Path, dims, labelled: Store) -> None:
-    wanted = labelled.dims
-    if (dims.rgb, dims.audio) != (wanted.rgb, wanted.audio):
+def _check_sizes(data: Path, dims: Dims, wanted: Dims) -> None:
+    if dims.features != wanted.features:
         raise InputError(
-            f"{data}: has rgb {dims.rgb} and audio {dims.audio} wide, DATA has {wanted.rgb} and "
-            f"{wanted.audio}; give UNLABELLED records of the same data set"
+            f"{data}: has {dims.sizes} wide, DATA has {wanted.sizes}; give UNLABELLED records of "
+            "the same data set"
         )
 
 

@@ -26,7 +26,8 @@ def gflop_forward(make: Callable[[], nn.Module], dims: Dims, frames: int) -> tup
         steps = min(frames, dims.max_frames) if level == "frame" else 1
         shape = (VIDEOS, steps) if level == "frame" else (VIDEOS,)
         mask = torch.empty(shape, dtype=torch.bool) if level == "frame" else None
-        batch = Batch(torch.empty(*shape, dims.rgb), torch.empty(*shape, dims.audio), mask)
+        features = {name: torch.empty(*shape, width) for name, width in dims.features.items()}
+        batch = Batch(features, mask)
     parameters = sum(p.numel() for p in model.parameters())
     matrices = {id(p): p.numel() for p in model.parameters() if p.ndim > 1}
     recurrent = sum(

@@ -13,8 +13,7 @@ from functools import partial
 from pathlib import Path
 
 from distill.config import DistillConfig
-from first_level.config import PlannedModel, build, read
-from first_level.table import YOUTUBE_8M
+from first_level.config import YOUTUBE_8M, PlannedModel, architecture, build, read
 from jobs.flops import gflop_forward
 from stacking import features, label_features
 from stacking.config import Stacking
@@ -152,7 +151,7 @@ def costs_of(plan: str, folder: Path, videos: int, device: Speed, cores: int, sp
 def planned(path: Path) -> Planned:
     """A model of a plan, and what one video costs it."""
     config, dims = read(path), YOUTUBE_8M
-    seen = config.inputs.dims(dims)
+    seen = config.inputs.dims(dims, architecture(config.arch, path).level)
     return Planned(*gflop_forward(lambda: build(config, dims, path), seen, FRAMES), config)
 
 
@@ -166,8 +165,7 @@ def trained_videos(training: Training, videos: int) -> float:
 def decoding(videos: int, frames: bool, cores: int, speed: dict) -> Cost:
     kinds = ("video", "frame") if frames else ("video",)
     seconds = sum(videos / speed[f"decode_{kind}_videos_per_s"] for kind in kinds) / cores
-    columns = YOUTUBE_8M.rgb + YOUTUBE_8M.audio
-    disk = videos * columns * (2 + FRAMES * frames) / 1e9
+    disk = videos * YOUTUBE_8M.width * (2 + FRAMES * frames) / 1e9
     return Cost("decode", seconds / 3600, disk, 0.3 * cores, " and ".join(kinds) + " level")
 
 
@@ -200,7 +198,8 @@ def stacking(
 
 def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:
     """The paper's student: extractors, each under a classifier, then layers over all of them."""
-    dims, scale, classes = settings.inputs.dims(YOUTUBE_8M), settings.scale, YOUTUBE_8M.classes
+    dims, scale = settings.inputs.dims(YOUTUBE_8M, "video"), settings.scale
+    classes = dims.classes
     hours = forward = frozen = 0.0
     for letter in LAYOUTS:
         extractor = partial(Extractor, letter, dims, scale)
@@ -241,7 +240,7 @@ def exporting(values: int) -> float:
 
 def of_resnet(settings: DistillConfig, videos: int, device: Speed) -> Cost:
     """The single ResNetLike, which every plan trains."""
-    dims, resnet = settings.inputs.dims(YOUTUBE_8M), settings.resnet
+    dims, resnet = settings.inputs.dims(YOUTUBE_8M, "video"), settings.resnet
     model = Counted(*gflop_forward(lambda: ResNetLike(dims, **dict(resnet.model)), dims, 1))
     hours = device.training(resnet.training, model, videos)
     about = f"{model.values / 1e6:,.0f} M values"

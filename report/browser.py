@@ -8,14 +8,14 @@ that never saw fold FOLD; no prediction that is shown is by a system that learnt
 
 import numpy as np
 
-from report.denoising import clean_labels
+from report.clean_labels import clean_labels
 from report.run import FOLD, Run, Sample, drawn, sample, values_at
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
 from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.training.metrics import cross_entropies
 
 SHOWN = 6  # best classes of each system; and all labels
 UNKNOWN = -1
-CHUNK = 65_536  # videos
 
 
 def data(run: Run, videos: int) -> dict:
@@ -51,7 +51,8 @@ def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], 
     """Videos of a group, the worst first: (videos, how many the group has)."""
     ids = np.array(run.rows(prefix).ids)
     judged = run.exported if prefix == HOLDOUT_PREFIX else run.stacked
-    mistakes = mistakes_of(judged.align(ids), run.labels_of(ids))
+    aligned = judged.align(ids)
+    mistakes = cross_entropies(aligned.classes, aligned.logits, run.labels_of(ids))
     order = np.argsort(-mistakes, kind="stable")
     worst = order[: (share + 1) // 2]
     rest = np.sort(order[len(worst) :])
@@ -66,19 +67,6 @@ def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], 
         line |= {"group": number, "mistake": round(float(mistakes[place]), 2)}
         line["worst"] = place in set(worst.tolist())
     return lines, len(ids)
-
-
-def mistakes_of(found: Predictions, labels) -> np.ndarray:
-    """Binary cross-entropy of each video, summed over the kept classes and absent labels: (N,)."""
-    mistakes = np.empty(len(labels))
-    for start in range(0, len(labels), CHUNK):
-        rows = np.arange(start, min(start + CHUNK, len(labels)))
-        logits, part = found.logits[rows].astype(np.float64), labels.take(rows)
-        hits = part.contains(found.classes[rows])
-        kept = np.logaddexp(0, np.where(hits, -logits, logits)).sum(1)
-        absent = part.counts() - hits.sum(1)
-        mistakes[rows] = kept + absent * np.logaddexp(0, -logits.min(1))
-    return mistakes
 
 
 def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:

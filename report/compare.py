@@ -21,8 +21,7 @@ from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
-
-LISTED = 20  # GAP@20
+from yt8m.training.metrics import average_precision, ranked_hits
 
 
 def main(
@@ -53,8 +52,9 @@ def main(
         raise InputError(f"{first} and {second}: no labelled video is in both; compare the same")
     left_out = [int(np.isin(ids, file.ids).sum() - common.sum()) for file in both]
     rows = np.flatnonzero(common)
-    hits = [ranked_hits(file.align(ids[rows]), truth.take(rows)) for file in both]
-    found = paired_bootstrap(*hits, truth.take(rows).counts(), samples, seed)
+    aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)
+    hits = [ranked_hits(file.classes, file.logits, truth) for file in aligned]
+    found = paired_bootstrap(*hits, truth.counts(), samples, seed)
     found |= {"videos": len(rows), "left_out": left_out}
     log(f"{len(rows):,} videos in both; left out, since only one has them: {left_out}")
     for path, gap in ((first, found["first"]), (second, found["second"])):
@@ -94,16 +94,6 @@ def read(path: Path) -> Predictions:
     return Predictions(np.array([video.encode() for video in ids]), classes, scores, str(path))
 
 
-def ranked_hits(found: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:
-    """The 20 best entries of all videos, best first: (video of each, whether it is right)."""
-    order = np.argsort(-found.logits.astype(np.float64), axis=1, kind="stable")[:, :LISTED]
-    classes = np.take_along_axis(found.classes, order, 1)
-    scores = np.take_along_axis(found.logits, order, 1)
-    best_first = np.argsort(-scores.ravel().astype(np.float64), kind="stable")
-    hits = labels.contains(classes).ravel()[best_first]
-    return best_first // classes.shape[1], hits
-
-
 def paired_bootstrap(first, second, counts: np.ndarray, samples: int, seed: int) -> dict:
     """GAP@20 of both, their difference, its 95 % interval and the share of resamples that favour
     the second. first, second: of `ranked_hits`; counts: labels of each video (N,).
@@ -127,12 +117,8 @@ def paired_bootstrap(first, second, counts: np.ndarray, samples: int, seed: int)
 
 def weighted_gap(videos, hits, counts: np.ndarray, times: np.ndarray) -> float:
     """GAP@20 when video n is there times[n] times."""
-    repeated = np.repeat(hits, times[videos])
     positives = int(counts @ times)
-    if not positives:
-        return 0.0
-    places = np.flatnonzero(repeated) + 1
-    return float((np.arange(1, len(places) + 1) / places).sum() / positives)
+    return average_precision(np.repeat(hits, times[videos]), positives) if positives else 0.0
 
 
 if __name__ == "__main__":

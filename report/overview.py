@@ -18,8 +18,8 @@ def flow(run: Run) -> list[dict]:
     """Stages: {name, number, what, details, seconds}, in order; seconds of all jobs together."""
     manifest = read_json(run.store.folder / "manifest.json")
     dims, fold = run.store.dims, run.splits.fold
-    shards = [shard for kind in manifest["shards"].values() for shard in kind]
-    kinds = " and ".join(f"{kind}-level" for kind in manifest["shards"])
+    shards = sum(map(len, manifest["content"]["shards"].values()))
+    kinds = " and ".join(f"{kind}-level" for kind in manifest["parts"])
     jobs = [job for reports in run.reports.values() for job in reports]
     levels = [reports[0]["level"] for reports in run.reports.values()]
     stack, students = run.stack, run.students
@@ -27,8 +27,8 @@ def flow(run: Run) -> list[dict]:
     size = (run.folder / "export" / "model.safetensors").stat().st_size / 1e6
     return [
         _stage("folds", len(run.store), "videos", [
-            f"{len(shards):,} shards, {sum(shard[1] for shard in shards) / 1e6:,.0f} MB, {kinds}",
-            f"{dims.classes:,} classes, rgb {dims.rgb}, audio {dims.audio}",
+            f"{shards:,} shards, {manifest['shard_bytes'] / 1e6:,.0f} MB, {kinds}",
+            f"{dims.classes:,} classes, {dims.sizes}",
             f"{(fold >= 0).sum():,} for training in 5 folds, {(fold == -1).sum():,} in the "
             f"holdout, {(fold == -2).sum():,} unlabelled",
         ]),

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from report.summary import refitted
+from report.students import part_folders
 from stacking.features import lookup
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
 from yt8m.base.cli import InputError
@@ -66,12 +66,8 @@ class Run:
     def students(self) -> dict[str, dict]:
         """The reports of distillation's parts, by folder: those that its settings name."""
         folder = self.folder / "distill"
-        refit = read_json(folder / "config.json")["refit"]
-        copies = range(refit["copies"])
-        parts = [f"refit/{name}/copy{copy}" for name in refitted(refit) for copy in copies]
-        if not refit["models"]:
-            parts = [*(f"extractor_{letter}" for letter in "abcdef"), "student"]
-        return {part: read_json(folder / part / "report.json") for part in [*parts, "resnet"]}
+        parts = part_folders(read_json(folder / "config.json")["refit"])
+        return {part: read_json(folder / part / "report.json") for part in parts}
 
     @cached_property
     def reranker_seconds(self) -> float:

@@ -10,6 +10,7 @@ is one model, trained on all folds' soft labels: it has no out-of-fold figure.
 
 from pathlib import Path
 
+from report.students import EXTRACTORS, refitted_models
 from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
 from yt8m.data.splits import NUM_FOLDS
@@ -68,18 +69,11 @@ def _students(run: Path) -> list[dict]:
     """
     refit = read_json(run / "distill" / "config.json")["refit"]
     lines = []
-    for name in refitted(refit):
-        copies = [f"refit/{name}/copy{copy}" for copy in range(refit["copies"])]
+    for name, copies in refitted_models(refit).items():
         lines.append(_student(run, copies, f"refitted {name}"))
     if not refit["models"]:
-        extractors = [f"extractor_{letter}" for letter in "abcdef"]
-        lines.append(_student(run, ["student"], "student: six extractors", extractors))
+        lines.append(_student(run, ["student"], "student: six extractors", EXTRACTORS))
     return [*lines, _student(run, ["resnet"], "student: ResNetLike")]
-
-
-def refitted(refit: dict) -> list[str]:
-    """The models of a table [refit] that were trained again, not handed over by their folds."""
-    return [name for name in refit["models"] if name not in refit.get("folds", ())]
 
 
 def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:

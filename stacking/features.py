@@ -117,19 +117,18 @@ def of_video(mean: np.ndarray, probability: np.ndarray) -> list[np.ndarray]:
 
 
 def video_context(store, rows: np.ndarray, frames: bool = True) -> dict[str, np.ndarray]:
-    """What is known of whole videos: norms of the modalities there are, and the number of frames
-    if they are wanted and there."""
-    context = norms(*store.video(rows))
+    """What is known of whole videos: norms of their features, and the number of frames if
+    they are wanted and there."""
+    context = norms(store.video(rows))
     if frames and store.has_frames:
         context["frames"] = np.asarray(store.num_frames[rows], np.float32)
     return context
 
 
-def norms(rgb: np.ndarray, audio: np.ndarray) -> dict[str, np.ndarray]:
-    """L2 norms (n,) of raw features (n, D), of the modalities that there are."""
+def norms(video: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """L2 norms (n,) of raw features (n, W), by kind."""
     context = {}
-    for name, values in (("rgb", rgb), ("audio", audio)):
-        if values.shape[1]:
-            wide = np.asarray(values, np.float32)
-            context[f"{name}_norm"] = np.sqrt(np.square(wide).sum(1))
+    for name, values in video.items():
+        wide = np.asarray(values, np.float32)
+        context[f"{name}_norm"] = np.sqrt(np.square(wide).sum(1))
     return context

@@ -22,7 +22,7 @@ from yt8m.data.splits import Splits
 from yt8m.data.store import DERIVED, Store
 from yt8m.records import synthetic
 from yt8m.records.reader import describe, find_shards, stream, video_level
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 
 def pytest_make_parametrize_id(val, argname):
@@ -82,7 +82,8 @@ def videos(data_set):
     shards = find_shards(data_set / "records")
     names, _ = describe(data_set / "records", shards)
     found = list(stream(shards["video"], names))
-    rgb, audio = (np.stack(part) for part in zip(*map(video_level, found), strict=True))
+    levels = [video_level(video) for video in found]
+    rgb, audio = (np.stack([level[kind] for level in levels]) for kind in ("rgb", "audio"))
     return [video.id.decode() for video in found], rgb, audio
 
 

@@ -6,10 +6,10 @@
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained on so many of the
 videos outside fold 0 and the holdout, by a hash of their ids: a smaller set is part of a larger
-one. Few videos are few steps in the epochs of a TOML, so each is also trained for as many epochs as
-make --steps steps, where its own are fewer. Finished runs in OUT are kept, so a killed call goes
-on. The tables are printed, and written as OUT/table.md: GAP@20 of fold 0 and of the holdout, and
-what two curves through the largest sizes say of millions of videos.
+one. With few videos the epochs of a TOML are few steps, so each model is also trained for as many
+epochs as make --steps steps, where its own are fewer. Finished runs in OUT are kept. The tables are
+printed, and written as OUT/table.md: GAP@20 of fold 0 and of the holdout, and what two curves
+through the largest sizes predict for millions of videos.
 """
 
 import math
@@ -17,7 +17,7 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.experiments.zoo import FOLD, checked, trained
+from bench.experiments.jobs import FOLD, read_models, train_model
 from first_level.config import ModelConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
@@ -49,17 +49,17 @@ def main(
     """
     if steps < 0 or seeds < 1:
         raise InputError(f"--steps {steps}, --seeds {seeds}: 0 and 1 or more are allowed")
-    models, data = checked(configs, store, folds), Store(store)
-    subsets = nested(Splits.read(folds, data.ids), data.ids, sizes)
+    models, data = read_models(configs, store, folds), Store(store)
+    parts = subsets(Splits.read(folds, data.ids), data.ids, sizes)
     found: dict[str, dict[int, dict]] = {}
-    for count, splits in subsets.items():
+    for count, splits in parts.items():
         chosen = out / str(count) / "folds.safetensors"
         splits.write(chosen, data.ids)
         for name, model in models.items():
             for title, config in variants(name, model, splits.others(FOLD), steps).items():
                 folder = chosen.parent / f"{name}_{config.training.epochs}_epochs"
                 for number in range(seeds):
-                    trained(config, folder, number, store, chosen)
+                    train_model(config, folder, number, store, chosen)
                 found.setdefault(title, {})[count] = gaps(folder, seeds)
     lines = [line for part in tables(found) for line in (*part, "")]
     cli.log("\n".join(lines))
@@ -67,24 +67,24 @@ def main(
         temporary.write_text("\n".join(lines))
 
 
-def nested(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
-    """For each size the splits of which all other training videos are taken out."""
-    there = splits.others(FOLD)
-    there = there[np.argsort(uniform(ids[there], "data size"), kind="stable")]
+def subsets(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
+    """For each size, splits without the other training videos."""
+    rows = splits.others(FOLD)
+    rows = rows[np.argsort(uniform(ids[rows], "data size"), kind="stable")]
     counts = []
     for word in sizes.split():
-        if word != "all" and not (word.isdecimal() and 2 <= int(word) <= len(there)):
+        if word != "all" and not (word.isdecimal() and 2 <= int(word) <= len(rows)):
             raise InputError(
-                f"--sizes {word!r}: 2 to {len(there):,} (the videos outside fold {FOLD} and the "
+                f"--sizes {word!r}: 2 to {len(rows):,} (the videos outside fold {FOLD} and the "
                 'holdout) or "all" is allowed'
             )
-        counts.append(len(there) if word == "all" else int(word))
+        counts.append(len(rows) if word == "all" else int(word))
     if len(set(counts)) < 2:
-        raise InputError(f"--sizes {sizes!r}: two different ones at least; say '1000 2000 all'")
+        raise InputError(f"--sizes {sizes!r}: needs two different sizes; say '1000 2000 all'")
     found = {}
     for count in sorted(set(counts)):
         fold = splits.fold.copy()
-        fold[there[count:]] = UNUSED
+        fold[rows[count:]] = UNUSED
         found[count] = Splits(fold)
     return found
 
@@ -107,7 +107,7 @@ def gaps(folder: Path, seeds: int) -> dict[str, float | None]:
 
 
 def tables(found: dict[str, dict[int, dict]]) -> list[list[str]]:
-    """GAP on fold 0, on the holdout, and the curves through those of the fold."""
+    """GAP on fold 0 and on the holdout, and the curves through the GAPs of the fold."""
     sizes = sorted(next(iter(found.values())))
     titles = ["model", *(f"{size:,}" for size in sizes)]
     parts = []
@@ -122,7 +122,7 @@ def tables(found: dict[str, dict[int, dict]]) -> list[list[str]]:
 
 
 def curve_table(found: dict[str, dict[int, dict]], sizes: list[int]) -> list[str]:
-    """What the curves through these sizes say, a row for each model."""
+    """The curves through these sizes, a row for each model."""
     titles = ["model", "a doubling"]
     titles += [f"{kind}, {n / 1e6:g} M" for kind in ("line", "power law") for n in MILLIONS]
     rows = []
@@ -133,12 +133,12 @@ def curve_table(found: dict[str, dict[int, dict]], sizes: list[int]) -> list[str
 
 
 def curves(sizes: list[int], values: list[float]) -> list[str]:
-    """Gain of a doubling, then what a line in log2 N and 1 - GAP = c N^-a say of MILLIONS."""
+    """Gain of a doubling, then GAP at MILLIONS by a line in log2 N and by 1 - GAP = c N^-a."""
     x, wanted = np.log2(sizes), np.log2(MILLIONS)
     line = np.polyfit(x, values, 1)
     power = np.polyfit(x, np.log(1 - np.array(values)), 1)
-    said = [*np.polyval(line, wanted), *(1 - np.exp(np.polyval(power, wanted)))]
-    return [f"{line[0]:+.4f}", *(f"{value:.3f}" for value in said)]
+    values = [*np.polyval(line, wanted), *(1 - np.exp(np.polyval(power, wanted)))]
+    return [f"{line[0]:+.4f}", *(f"{value:.3f}" for value in values)]
 
 
 if __name__ == "__main__":

@@ -7,12 +7,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+from first_level.config import ModelConfig, check_arguments, read
+from first_level.job import fingerprint_of, has_weights
 from yt8m.base import cli
 from yt8m.base.cli import InputError
+from yt8m.base.config import write_snapshot
+
+FOLD = 0  # the fold that no model of an experiment sees
 
 
-def together(calls: list[Callable[[], None]], jobs: int) -> None:
-    """Calls them all, so many at a time. After a failure no more are started, and it is raised."""
+def run_all(calls: list[Callable[[], None]], jobs: int) -> None:
+    """Calls them all, so many at a time. After a failure it starts no more, and raises it."""
     with ThreadPoolExecutor(jobs) as pool:
         running = [pool.submit(call) for call in calls]
         try:
@@ -22,9 +27,11 @@ def together(calls: list[Callable[[], None]], jobs: int) -> None:
             pool.shutdown(cancel_futures=True)
 
 
-def verb(module: str, arguments: list, folder: Path, title: str) -> None:
-    """Runs a stage's verb on one thread, what it prints in FOLDER/log.txt, and its last line here
-    behind `title`. InputError when it fails."""
+def run_verb(module: str, arguments: list, folder: Path, title: str) -> None:
+    """Runs a stage's verb on one thread; logs its last line behind `title`.
+
+    FOLDER/log.txt gets all that it prints. InputError when it fails.
+    """
     command = [sys.executable, "-m", module, *map(str, arguments)]
     with open(folder / "log.txt", "w") as log:
         done = subprocess.run(
@@ -34,3 +41,37 @@ def verb(module: str, arguments: list, folder: Path, title: str) -> None:
     cli.log(f"{title}: {last[0] if last else 'no output'}")
     if done.returncode:
         raise InputError(f"{folder}: failed; see log.txt there")
+
+
+def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:
+    """The models of a folder by name. InputError when one, or the data, is not as it must be."""
+    for path in (store / "manifest.json", folds):
+        if not path.is_file():
+            raise InputError(f"{path}: no such file; `make folds` writes it")
+    models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
+    if not models:
+        raise InputError(f"{configs}: no models (*.toml); give a folder that has some")
+    for name, model in models.items():
+        check_arguments(model, configs / f"{name}.toml")
+        if model.teachers is not None:
+            raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
+    return {name: model.trained() for name, model in models.items()}
+
+
+def train_model(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
+    """Trains seed `number` of a model without FOLD, unless that job is finished."""
+    training = model.training.model_copy(update={"seed": model.training.seed + number})
+    config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
+    write_snapshot(config, model.model_copy(update={"training": training}))
+    if is_finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
+        return
+    arguments = [config, store, folds, job, "--fold", FOLD]
+    run_verb("first_level.train", arguments, job, f"{folder.name} seed {number}")
+
+
+def is_finished(job: Path, made_from: str) -> bool:
+    """Whether a job has predictions, and by weights made from just these inputs."""
+    predictions, weights = job / "predictions.safetensors", job / "weights.safetensors"
+    if not predictions.is_file() or not has_weights(job, made_from):
+        return False
+    return predictions.stat().st_mtime >= weights.stat().st_mtime

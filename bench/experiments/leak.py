@@ -11,7 +11,7 @@ on the holdout, which nobody saw, is leak. The table is printed, and written as 
 
 from pathlib import Path
 
-from bench.experiments.network import predicted
+from bench.experiments.network import train_and_predict
 from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from first_level.config import ModelConfig
@@ -39,7 +39,7 @@ def main(
     rows = []
     with working_in(out):
         for name, hard_weight in HARD_WEIGHTS.items():
-            on_fold, on_holdout = measured(data, splits, soft_labels, hard_weight, out, seed)
+            on_fold, on_holdout = measure(data, splits, soft_labels, hard_weight, out, seed)
             difference = f"{on_fold - on_holdout:.4f}"
             rows.append([name, f"{on_fold:.4f}", f"{on_holdout:.4f}", difference])
         lines = table(["targets", f"fold {FOLD}", "holdout", "difference"], rows)
@@ -48,7 +48,7 @@ def main(
             temporary.write_text("\n".join(lines) + "\n")
 
 
-def measured(
+def measure(
     data: Store, splits: Splits, soft_labels: Path, hard_weight: float, folder: Path, seed: int
 ) -> tuple[float, float]:
     """GAP@20 of a network on the fold that it never saw, and on the holdout."""
@@ -56,7 +56,7 @@ def measured(
     mix = SoftLabels(how="mix", hard_weight=hard_weight)
     targets = SoftTargets(soft_labels, data.ids, data.labels, rows, data.dims.classes, mix)
     made_from = fingerprint(soft_labels, hard_weight)
-    found = predicted(MODEL, data, rows, targets, parts, folder, seed, made_from)
+    found = train_and_predict(MODEL, data, rows, targets, parts, folder, seed, made_from)
     labels = map(data.labels.take, parts)
     return tuple(
         metrics.gap(part.classes, part.logits, own) for part, own in zip(found, labels, strict=True)

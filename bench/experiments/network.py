@@ -1,4 +1,4 @@
-"""One network trained and scored, for the measurements that need no job folder of their own."""
+"""Trains and scores one network, for measurements that need no job folder."""
 
 from pathlib import Path
 
@@ -7,13 +7,14 @@ import torch
 from torch import nn
 
 from first_level.config import ModelConfig, build
-from yt8m.data.predictions import Predictions
+from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.store import Store
 from yt8m.inputs.batch import Source, TargetSource
-from yt8m.training.loop import fit, predict, start_from_frequencies
+from yt8m.training.loop import Examples, fit, predict
+from yt8m.training.weights import start_from_frequencies
 
 
-def predicted(
+def train_and_predict(
     config: ModelConfig,
     data: Store,
     rows: np.ndarray,
@@ -23,11 +24,11 @@ def predicted(
     seed: int,
     made_from: str = "",
 ) -> list[Predictions]:
-    """Trains a network on `rows`; the 20 best classes of each of the groups of rows `wanted`.
+    """Trains a network on `rows`; returns the 20 best classes of each group of rows `wanted`.
 
-    The same seed begins with the same weights and takes videos in the same order, whatever the
-    targets: differences are theirs. With `made_from`, a fingerprint of all of that, a killed run
-    goes on from FOLDER/checkpoint.pt; without, it begins anew.
+    A seed decides the first weights and the order of videos, whatever the targets: differences come
+    from the targets. With `made_from`, a fingerprint of all inputs, a killed run resumes from
+    FOLDER/checkpoint.pt; without, it starts again.
     """
     torch.manual_seed(seed)
     model: nn.Module = build(config, data.dims, folder)
@@ -37,6 +38,6 @@ def predicted(
     if not made_from:
         (folder / "checkpoint.pt").unlink(missing_ok=True)
     training = config.training.model_copy(update={"seed": seed})
-    fit(model, source, rows, targets, training, folder, folder.name, fingerprint=made_from)
+    fit(model, Examples(source, rows, targets), training, folder, folder.name, made_from)
     (folder / "checkpoint.pt").unlink(missing_ok=True)
-    return [predict(model, source, part, 20) for part in wanted]
+    return [predict(model, source, part, TOP_K) for part in wanted]

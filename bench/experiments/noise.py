@@ -4,10 +4,10 @@
 
 Generated records, whose clean labels are hidden and known, are given noisy labels of one precision
 and recall after another; all else of a seed stays. On each: one network on the labels, the same
-with each published remedy, a stack of a few models by the real stages, and the same network on the
-stack's soft labels. GAP@20 is on the holdout, against its clean and against its noisy labels; told
-of the soft labels is their precision, at the noisy labels' recall (report/denoising.py). Finished
-cells (OUT/<cell>.json) are not measured again. The tables are printed, and written as OUT/table.md.
+with each published remedy, a stack of a few models, and the same network on the stack's soft
+labels. GAP@20 is on the holdout, against its clean and against its noisy labels. Soft labels are
+judged by their precision at the noisy labels' recall (report/clean_labels.py). Finished cells
+(OUT/<cell>.json) are kept. The tables are printed, and written as OUT/table.md.
 """
 
 import time
@@ -15,13 +15,20 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.experiments.network import predicted
-from bench.experiments.noise_run import HOLDOUT, MODELS, STACK, generated, model_of, stacked
+from bench.experiments.network import train_and_predict
+from bench.experiments.noise_run import (
+    HOLDOUT_SHARE,
+    MODELS,
+    STACK,
+    generate,
+    model_of,
+    train_stack,
+)
 from distill.config import SoftLabels
 from distill.targets import SoftTargets
-from report.denoising import clean_labels, compare
-from stacking import soft_labels
+from report.clean_labels import clean_labels, compare
 from stacking.candidates import average
+from stacking.table import fold_predictions, out_of_fold
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
@@ -36,14 +43,14 @@ from yt8m.training.settings import Noise
 
 NETWORK = "resnet_w256_mix4"  # the model that all remedies are tried on
 LEVELS = "1:1 0.9:0.6 0.79:0.6 0.79:0.3 0.79:0.15 0.6:0.15 0.4:0.15"  # precision:recall
-REMEDIES = {  # training.noise of the network; the first is what the others are compared with
+REMEDIES = {  # training.noise of the network; the others are compared with the first
     "labels as they are": {},
     "smoothing 0.1": {"smoothing": 0.1},
     "a tenth of the labels dropped": {"drop": 0.1},
     "a tenth of false labels added": {"add": 0.1},
     "both, by the classes' accuracy": {"drop": 0.1, "add": 0.1, "by_accuracy": True},
     "confidence penalty 0.1": {"confidence": 0.1},
-    "forward correction": {"correction": "forward"},  # told the precision and recall
+    "forward correction": {"correction": "forward"},  # it knows the precision and recall
     "noise adaptation layer": {"adaptation": True},
 }
 SOFT = {"half labels, half soft": 0.5, "soft labels": 0.0}  # weight of the labels
@@ -53,13 +60,13 @@ def main(
     out: Path, *, levels: str = LEVELS, videos: int = 6000, classes: int = 80, seeds: int = 2
 ) -> None:
     """Measures every cell of LEVELS ("precision:recall ..."), each for every seed."""
-    cells = parsed(levels)
+    cells = parse_levels(levels)
     if seeds < 1:
         raise InputError(f"--seeds {seeds}: 1 or more is allowed")
     processor.set_threads(1)
     with working_in(out):
         found = {
-            cell: [measured(out, *cell, videos, classes, seed) for seed in range(seeds)]
+            cell: [measure(out, *cell, videos, classes, seed) for seed in range(seeds)]
             for cell in cells
         }
         lines = [line for part in tables(found) for line in (*part, "")]
@@ -68,36 +75,38 @@ def main(
             temporary.write_text("\n".join(lines))
 
 
-def parsed(levels: str) -> list[tuple[float, float]]:
-    """(precision, recall) of each word. InputError when one is not that."""
+def parse_levels(levels: str) -> list[tuple[float, float]]:
+    """(precision, recall) of each word. InputError when a word is not a pair of shares."""
     cells = []
     for word in levels.split():
         try:
             precision, recall = map(float, word.split(":"))
         except ValueError as error:
-            raise InputError(f"--levels {word!r}: say precision:recall, as 0.79:0.15") from error
+            raise InputError(
+                f"--levels {word!r}: write precision:recall, such as 0.79:0.15"
+            ) from error
         if not (0 < precision <= 1 and 0 < recall <= 1):
-            raise InputError(f"--levels {word!r}: above 0 to 1 is allowed, of both")
+            raise InputError(f"--levels {word!r}: both must be above 0 and at most 1")
         cells.append((precision, recall))
     if not cells:
-        raise InputError(f"--levels {levels!r}: no levels; say some, as '1:1 0.79:0.15'")
+        raise InputError(f"--levels {levels!r}: no levels; give some, such as '1:1 0.79:0.15'")
     return cells
 
 
-def measured(
+def measure(
     out: Path, precision: float, recall: float, videos: int, classes: int, seed: int
 ) -> dict:
-    """The figures of one cell: from its file, if that was measured with just these settings."""
+    """The figures of one cell: from its file, if it has them for just these settings."""
     run = out / f"precision{precision:g}_recall{recall:g}_seed{seed}"
     known = out / f"{run.name}.json"
-    settings = NETWORK, REMEDIES, SOFT, HOLDOUT, videos, classes
+    settings = NETWORK, REMEDIES, SOFT, HOLDOUT_SHARE, videos, classes
     made_from = fingerprint(STACK, *MODELS.values(), *MODELS, *settings)
     if known.is_file() and (figures := read_json(known))["made_from"] == made_from:
         return figures
     started = time.monotonic()
     remove(run)  # of a killed call, perhaps with other settings
-    store, folds = generated(run, precision, recall, videos, classes, seed)
-    stacked(run, store, folds, seed)
+    store, folds = generate(run, precision, recall, videos, classes, seed)
+    train_stack(run, store, folds, seed)
     figures = Scores(run, store, folds).all(precision, recall, seed)
     figures |= {"made_from": made_from, "seconds": time.monotonic() - started}
     write_json(known, figures)
@@ -107,7 +116,7 @@ def measured(
 
 
 class Scores:
-    """What a cell is scored against: the holdout's clean and noisy labels."""
+    """Scores a cell against the clean and the noisy labels of the holdout."""
 
     def __init__(self, run: Path, store: Path, folds: Path):
         self.run, self.store = run, Store(store)
@@ -126,19 +135,19 @@ class Scores:
             self.run / "own_soft_labels.safetensors",
         )
         parts = self.run / "first_level" / NETWORK
-        soft_labels.out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
+        out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)
         for name, remedy in REMEDIES.items():
             if "correction" in remedy:
                 remedy = remedy | {"label_precision": precision, "label_recall": recall}
             systems[name] = self.network(hard, seed, Noise(**remedy))
         for name, weight in SOFT.items():
-            systems[name] = self.network(self.mixed(soft, weight), seed)
-        systems["soft labels of its own folds"] = self.network(self.mixed(own, 0.0), seed)
-        found = self.denoised(soft) | {"network_precision": self.denoised(own)["soft_precision"]}
+            systems[name] = self.network(self.mixture(soft, weight), seed)
+        systems["soft labels of its own folds"] = self.network(self.mixture(own, 0.0), seed)
+        found = self.denoising(soft) | {"network_precision": self.denoising(own)["soft_precision"]}
         return {"systems": systems | self.ensembles()} | found
 
-    def mixed(self, soft: Path, weight: float) -> SoftTargets:
+    def mixture(self, soft: Path, weight: float) -> SoftTargets:
         """Soft labels of the training videos with a weight of the labels."""
         data, mix = self.store, SoftLabels(how="mix", hard_weight=weight)
         rows, classes = self.splits.training, data.dims.classes
@@ -148,21 +157,28 @@ class Scores:
         """GAP@20 of the network, trained on the videos of all folds."""
         model, wanted = model_of(NETWORK, seed, noise), [self.splits.holdout]
         rows, folder = self.splits.training, self.run / "network"
-        return self.gaps(*predicted(model, self.store, rows, targets, wanted, folder, seed))
+        return self.gaps(*train_and_predict(model, self.store, rows, targets, wanted, folder, seed))
 
     def ensembles(self) -> dict:
         """Of five versions: the stack's mean and average, the network's and all models' average."""
-        folders = self.run / "stacking", self.run / "stacking" / "holdout"
-        versions = [soft_labels.fold_predictions(folders[0], k) for k in range(NUM_FOLDS)]
-        single = [self.gaps(version) for version in versions]
-        of_models = {name: Predictions.read(folders[1] / f"{name}.safetensors") for name in MODELS}
-        mean = average(list(of_models.values()), self.store.dims.classes)
+        single = [self.gaps(part) for part in self.versions(self.run / "stacking")]
+        models = {name: self.average(self.run / "first_level" / name) for name in MODELS}
+        mean = average(list(models.values()), self.store.dims.classes)
         return {
-            "five versions of the network": self.gaps(of_models[NETWORK]),
+            "five versions of the network": self.gaps(models[NETWORK]),
             "five versions of all models": self.gaps(mean),
             "stack, one version": {key: np.mean([gap[key] for gap in single]) for key in single[0]},
-            "stack, five versions": self.gaps(Predictions.read(folders[1] / "stack.safetensors")),
+            "stack, five versions": self.gaps(self.average(self.run / "stacking")),
         }
+
+    def versions(self, folder: Path) -> list[Predictions]:
+        """Predictions of the holdout by the five versions of a model or the stack."""
+        ids = self.store.ids[self.splits.holdout]
+        return [fold_predictions(folder, k).align(ids) for k in range(NUM_FOLDS)]
+
+    def average(self, folder: Path) -> Predictions:
+        """The 20 best classes by the mean of the five versions."""
+        return average(self.versions(folder), self.store.dims.classes, 20)
 
     def gaps(self, found: Predictions) -> dict:
         """GAP@20 on the holdout against either labels."""
@@ -170,8 +186,8 @@ class Scores:
         kinds = {"clean": self.clean, "noisy": self.noisy}
         return {name: metrics.gap(found.classes, found.logits, own) for name, own in kinds.items()}
 
-    def denoised(self, soft: Path) -> dict:
-        """Labels of the training videos: precision of soft and of noisy ones at equal recall."""
+    def denoising(self, soft: Path) -> dict:
+        """Precision of the soft and of the noisy labels of the training videos at equal recall."""
         clean, noisy = self.labels_of(self.splits.training)
         found = Predictions.read(soft).align(self.store.ids[self.splits.training])
         return compare(found, noisy, clean)

@@ -1,18 +1,21 @@
-"""The stages' own verbs in one process: generated records, folds, first-level models, a stack.
+"""One small run for the noise experiment: generated records, folds, first-level models, a stack.
 
-The first level is bench/experiments/zoo_configs/noise; RUN is laid out as the folder of a plan.
+The first level is bench/experiments/zoo_configs/noise. RUN is laid out as the folder of a plan.
 """
 
 from pathlib import Path
 
+from bench.experiments.jobs import run_verb
+from bench.experiments.stack import boost, write_rows
 from first_level.config import ModelConfig, read
-from first_level.train import main as train_model
-from folds import assign, decode
-from stacking import predict, report, rows, soft_labels, train
+from first_level.job import train_fold
 from stacking.config import Stacking
-from yt8m.base.config import read_toml, write_if_changed, write_snapshot
-from yt8m.data.splits import NUM_FOLDS
-from yt8m.records import synthetic
+from stacking.table import out_of_fold
+from stacking.writer import RowWriter
+from yt8m.base.config import read_toml, write_snapshot
+from yt8m.base.paths import CONFIG, PREDICTIONS, Artifacts
+from yt8m.data.splits import NUM_FOLDS, Splits
+from yt8m.data.store import Store
 from yt8m.training.settings import Noise
 
 ROOT = Path(__file__).parents[2]
@@ -21,41 +24,44 @@ MODELS = {
     for path in sorted((Path(__file__).parent / "zoo_configs" / "noise").glob("*.toml"))
 }
 STACK = ROOT / "stacking" / "configs" / "demo.toml"
-HOLDOUT = 0.4  # many videos to score on: they cost nothing but their prediction
+HOLDOUT_SHARE = 0.4  # many videos to score on: they cost nothing but their prediction
 
 
-def generated(
+def generate(
     run: Path, precision: float, recall: float, videos: int, classes: int, seed: int
 ) -> tuple[Path, Path]:
-    """Records, their store and folds; (store, folds). A seed's videos are the same at any noise."""
-    store, folds = run / "store", run / "folds.safetensors"
-    noise = {"precision": precision, "recall": recall}
-    sizes = {"videos": videos, "classes": classes, "rgb": 128, "audio": 32}
-    synthetic.main(run / "records", **sizes, **noise, seed=seed)
-    decode.main(run / "records", store, jobs=1)
-    assign.main(store, folds, holdout=HOLDOUT)
+    """Writes records, their store and folds; returns (store, folds).
+
+    The videos of a seed are the same at any precision and recall of the labels.
+    """
+    files = Artifacts(run, run / "store")
+    store, folds = files.store, files.folds
+    noise = ["--annotator", precision, recall]
+    sizes = ["--videos", videos, "--classes", classes, "--rgb", 128, "--audio", 32]
+    run.mkdir(parents=True, exist_ok=True)
+    for module, arguments in (
+        ("yt8m.records.synthetic", [files.records, *sizes, *noise, "--seed", seed]),
+        ("folds.decode", [files.records, store, "--jobs", 1]),
+        ("folds.assign", [store, folds, "--holdout", HOLDOUT_SHARE]),
+    ):
+        run_verb(module, arguments, run, run.name)
     return store, folds
 
 
-def stacked(run: Path, store: Path, folds: Path, seed: int) -> None:
-    """The stages' own verbs: first-level models on five folds, the stack, its soft labels."""
-    models, config, out = run / "models.txt", run / "stacking.json", run / "stacking"
-    write_if_changed(models, "".join(f"{name}\n" for name in MODELS))
-    write_snapshot(config, read_toml(STACK, Stacking))
+def train_stack(run: Path, store: Path, folds: Path, seed: int) -> None:
+    """Trains the first-level models on five folds and the stack; writes its soft labels."""
+    files = Artifacts(run, store)
     for name in MODELS:
-        path = run / "first_level" / name / "config.json"
-        write_snapshot(path, model_of(name, seed))
-        for k in range(NUM_FOLDS):
-            train_model(path, store, folds, path.parent / f"fold{k}", fold=k)
-    for k in range(NUM_FOLDS):
-        rows.main(config, models, run, store, folds, out / f"fold{k}" / "rows", fold=k)
-    for k in range(NUM_FOLDS):
-        folder = out / f"fold{k}"
-        train.main(config, out, folder / "model.txt", fold=k)
-        parts = folder / "rows", folder / "model.txt", folder / "predictions.safetensors"
-        predict.main(config, *parts, fold=k)
-    soft_labels.main(out, store, folds, out / "soft_labels.safetensors")
-    report.main(config, models, run, store, folds, out / "report.json")
+        config = files.model(name) / CONFIG
+        write_snapshot(config, model_of(name, seed))
+        for fold in range(NUM_FOLDS):
+            train_fold(config, store, folds, files.model_fold(name, fold), fold)
+    settings, out, data = read_toml(STACK, Stacking), files.stacking, Store(store)
+    splits = Splits.read(folds, data.ids)
+    write_rows(out, files, list(MODELS), RowWriter(data, splits, settings))
+    for fold in range(NUM_FOLDS):
+        boost(out, fold, settings).write(files.stack_fold(fold) / PREDICTIONS)
+    out_of_fold(out, data.ids, splits, out).write(files.soft_labels)
 
 
 def model_of(name: str, seed: int, noise: Noise | None = None) -> ModelConfig:

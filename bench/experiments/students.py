@@ -6,11 +6,11 @@
     python -m bench.experiments.students paper_student_options tuning/small OUT --part student
 
 Every TOML of a folder is a plan's distill TOML. Each trains its ResNetLike, or the paper's student,
-on the soft labels of a run, every part in a process of its own on one thread. No fold may judge it
-(docs/distill.md, "The leak"), nor may the holdout that figures are quoted of: so the run sets more
-aside than that, and the videos that HOLDOUT=--quoted would set aside are left out. Settings that
-agree in what decides the extractors share them. Finished parts in OUT are kept, so a killed call
-goes on. The table is printed, and written as OUT/table.md.
+on the soft labels of a run, every part in a process of its own on one thread. Folds cannot judge it
+(docs/distill.md, "The leak"), and the quoted holdout must not. So the run holds out more videos,
+and those that HOLDOUT=--quoted would hold out are left out. Settings that agree in what decides the
+extractors share them. Finished parts in OUT are kept. The table is printed, and written as
+OUT/table.md.
 """
 
 from dataclasses import dataclass
@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.experiments.jobs import together, verb
+from bench.experiments.jobs import run_all, run_verb
 from distill.config import DistillConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
 from yt8m.base.files import fingerprint, read_json, write_json, writing
+from yt8m.base.paths import Artifacts
 from yt8m.base.tables import table
 from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.data.store import MANIFEST, Store
@@ -57,30 +58,26 @@ def main(
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
         raise InputError(f"{configs}: no settings (*.toml) there")
-    folds, data = out / "folds.safetensors", Store(run / "store")
-    judges = judged(Splits.read(run / "folds.safetensors", data.ids), data.ids, quoted)
+    files, folds = Artifacts(run, run / "store"), Artifacts(out, out).folds
+    data = Store(files.store)
+    judges = unquoted(Splits.read(files.folds, data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
-    given = Given(run / "store", folds, run / "stacking" / "soft_labels.safetensors", unlabelled)
-    first, then = {}, {}  # jobs by their folders; those of `then` build on the others
-    for name, plan in plans.items():
-        if part == "resnet":
-            then[name] = PartJob(plan, "resnet", out / name / "resnet", name)
-            continue
-        below = extractors_of(plan, out)
-        first |= {job.folder: job for job in below}
-        then[name] = PartJob(plan, "last", below[0].folder.parent / name, name)
-    for stage in (first, then):
-        together([partial(job.run, given) for job in stage.values()], jobs)
-    lines = lines_of(then)
+    sources = Sources(files.store, folds, files.soft_labels, unlabelled)
+    extractors, students = jobs_of(plans, part, out)
+    for stage in (extractors, students):
+        run_all([partial(job.run, sources) for job in stage.values()], jobs)
+    lines = lines_of(students)
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
 
 
-def judged(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
-    """The same without the videos that a holdout of the share `quoted` has. InputError when the
-    run holds out no others."""
+def unquoted(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
+    """The splits without the videos of a holdout of the share `quoted`.
+
+    InputError when the run holds out no others.
+    """
     fold = splits.fold.copy()
     fold[uniform(ids, "holdout") < quoted] = UNUSED
     if (fold >= 0).sum() < (splits.fold >= 0).sum() or not (fold == HOLDOUT).any():
@@ -92,7 +89,7 @@ def judged(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
 
 
 @dataclass(frozen=True)
-class Given:
+class Sources:
     """What every part learns from."""
 
     store: Path
@@ -110,18 +107,22 @@ class PartJob:
     folder: Path
     title: str
 
-    def run(self, given: Given) -> None:
+    def run(self, sources: Sources) -> None:
         """Trains the part, unless it was trained from just these inputs."""
         self.folder.mkdir(parents=True, exist_ok=True)
         config, done = self.folder / "config.json", self.folder / "done.json"
         write_snapshot(config, self.plan)
-        learnt = [given.folds, given.soft_labels, *([given.unlabelled] if given.unlabelled else [])]
-        made_from = fingerprint(config, given.store / MANIFEST, *learnt, *self.below())
+        learnt = [
+            sources.folds,
+            sources.soft_labels,
+            *([sources.unlabelled] if sources.unlabelled else []),
+        ]
+        made_from = fingerprint(config, sources.store / MANIFEST, *learnt, *self.below())
         if done.is_file() and read_json(done) == made_from:
             return
-        more = ["--unlabelled", given.unlabelled] if given.unlabelled else []
-        paths = [config, given.store, given.folds, given.soft_labels, self.folder]
-        verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
+        more = ["--unlabelled", sources.unlabelled] if sources.unlabelled else []
+        paths = [config, sources.store, sources.folds, sources.soft_labels, self.folder]
+        run_verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
         write_json(done, made_from)
 
     def below(self) -> list[Path]:
@@ -130,11 +131,24 @@ class PartJob:
         return [self.folder.parent / name / "weights.safetensors" for name in names]
 
     def figures(self) -> tuple[float, float]:
-        """(GAP@20 of those who judge, seconds of all that was trained for it)."""
+        """(GAP@20 on the holdout of `unquoted`, seconds of all that was trained for it)."""
         report = read_json(self.folder / "report.json")
         below = [read_json(path.with_name("report.json")) for path in self.below()]
         seconds = [part["seconds"] for part in below]
         return report["gap_holdout"], report["seconds"] + sum(seconds)
+
+
+def jobs_of(plans: dict[str, DistillConfig], part: str, out: Path) -> tuple[dict, dict]:
+    """The jobs of all extractors by folder, and those of the students, which need them, by name."""
+    extractors, students = {}, {}
+    for name, plan in plans.items():
+        if part == "resnet":
+            students[name] = PartJob(plan, "resnet", out / name / "resnet", name)
+            continue
+        below = extractors_of(plan, out)
+        extractors |= {job.folder: job for job in below}
+        students[name] = PartJob(plan, "last", below[0].folder.parent / name, name)
+    return extractors, students
 
 
 def extractors_of(plan: DistillConfig, out: Path) -> list[PartJob]:

@@ -14,16 +14,12 @@ from pathlib import Path
 
 import numpy as np
 
-from bench.experiments.jobs import together, verb
-from first_level.config import ModelConfig, check_arguments, read
-from first_level.job import fingerprint_of, has_weights
+from bench.experiments.jobs import read_models, run_all, train_model
 from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, writing
 from yt8m.base.tables import shown, table
 
-FOLD = 0
 TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
 
 
@@ -34,49 +30,17 @@ def main(
     for name, value in (("seeds", seeds), ("jobs", jobs)):
         if value < 1:
             raise InputError(f"--{name} {value}: 1 or more is allowed")
-    models = checked(configs, store, folds)
-    wanted = [(name, seed) for seed in range(seeds) for name in models]
-    together(
-        [partial(trained, models[name], out / name, n, store, folds) for name, n in wanted], jobs
-    )
+    models = read_models(configs, store, folds)
+    calls = [
+        partial(train_model, models[name], out / name, number, store, folds)
+        for number in range(seeds)
+        for name in models
+    ]
+    run_all(calls, jobs)
     lines = table(TITLES, rows(out, list(models), seeds))
     cli.log("\n".join(lines))
     with writing(out / "table.md") as temporary:
         temporary.write_text("\n".join(lines) + "\n")
-
-
-def checked(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:
-    """The models of a folder by name. InputError when one, or the data, is not as it must be."""
-    for path in (store / "manifest.json", folds):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; `make folds` writes it")
-    models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
-    if not models:
-        raise InputError(f"{configs}: no models (*.toml) there")
-    for name, model in models.items():
-        check_arguments(model, configs / f"{name}.toml")
-        if model.teachers is not None:
-            raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
-    return {name: model.trained() for name, model in models.items()}
-
-
-def trained(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
-    """One job in a process of its own, unless it was done with the same configuration and data."""
-    training = model.training.model_copy(update={"seed": model.training.seed + number})
-    config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
-    write_snapshot(config, model.model_copy(update={"training": training}))
-    if finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
-        return
-    arguments = [config, store, folds, job, "--fold", FOLD]
-    verb("first_level.train", arguments, job, f"{folder.name} seed {number}")
-
-
-def finished(job: Path, made_from: str) -> bool:
-    """Whether a job has predictions, and by weights made from just these inputs."""
-    predictions, weights = job / "predictions.safetensors", job / "weights.safetensors"
-    if not predictions.is_file() or not has_weights(job, made_from):
-        return False
-    return predictions.stat().st_mtime >= weights.stat().st_mtime
 
 
 def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:

@@ -4,12 +4,12 @@ N videos, C classes, m models. Scores of a hidden truth, seen through each model
 """
 
 from pathlib import Path
-from types import SimpleNamespace
 
 import numpy as np
 
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.data.splits import Splits
+from yt8m.data.store import Dims
 from yt8m.records.labels import Labels
 
 RARE = 7.0  # logit of a class's mean below even odds
@@ -22,11 +22,11 @@ class GeneratedStore:
 
     def __init__(self, ids: np.ndarray, labels: Labels, classes: int, rng):
         self.ids, self.labels = ids, labels
-        self.dims = SimpleNamespace(rgb=8, audio=8, classes=classes)
+        self.dims = Dims({"rgb": 8, "audio": 8}, classes, 0)
         self.features = rng.standard_normal((len(ids), 8)).astype(np.float16)
 
     def video(self, rows):
-        return self.features[rows], self.features[rows]
+        return {name: self.features[rows] for name in self.dims.features}
 
 
 def world(videos: int, classes: int, rng) -> tuple[GeneratedStore, Splits, np.ndarray]:

@@ -20,8 +20,8 @@ from yt8m.networks.cpu import use_fast_layers
 from yt8m.networks.resnet import ResNetLike
 from yt8m.training import losses
 from yt8m.training.adam import Adam
-from yt8m.training.loop import start_from_frequencies
 from yt8m.training.settings import Training
+from yt8m.training.weights import start_from_frequencies
 
 LABELS = 3  # of a video
 
@@ -38,7 +38,9 @@ class Workload:
 
     def dims(self, toy: bool) -> Dims:
         frames = min(self.frames, 5) if toy else self.frames
-        return Dims(16, 8, 30, frames) if toy else Dims(1024, 128, 3862, frames)
+        if toy:
+            return Dims({"rgb": 16, "audio": 8}, 30, frames)
+        return Dims({"rgb": 1024, "audio": 128}, 3862, frames)
 
     def model(self, toy: bool) -> nn.Module:
         """The network; at toy size a narrow one."""
@@ -51,14 +53,15 @@ class Workload:
         dims, size = self.dims(toy), 4 if toy else self.batch
         generator = torch.Generator().manual_seed(0)
         shape = (size, dims.max_frames) if self.frames else (size,)
-        rgb, audio = (
-            torch.randn(*shape, width, generator=generator) for width in (dims.rgb, dims.audio)
-        )
+        features = {
+            name: torch.randn(*shape, width, generator=generator)
+            for name, width in dims.features.items()
+        }
         mask = torch.ones(shape, dtype=torch.bool) if self.frames else None
         classes = torch.randint(0, dims.classes, (size * LABELS,), generator=generator)
         rows = torch.arange(size).repeat_interleave(LABELS)
         targets = Targets(rows, classes, torch.ones(len(rows)), (size, dims.classes))
-        return Batch(rgb, audio, mask).to(device), targets.to(device)
+        return Batch(features, mask).to(device), targets.to(device)
 
 
 RESNETS = (
@@ -138,7 +141,7 @@ def step_gflop(model: nn.Module, step, batch: Batch) -> float:
         step()
     recurrent = [m for m in model.modules() if isinstance(m, nn.RNNBase)]
     weights = sum(p.numel() for m in recurrent for p in m.parameters() if p.ndim == 2)
-    frames = batch.rgb.shape[0] * (batch.rgb.shape[1] if batch.mask is not None else 1)
+    frames = len(batch) if batch.mask is None else batch.mask.numel()
     return (counter.get_total_flops() + 6 * weights * frames) / 1e9
 
 

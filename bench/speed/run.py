@@ -6,10 +6,8 @@ Each part runs in a process of its own. OUT/speed.json holds every part's figure
 and machine; parts that are not measured now keep what they have. OUT/speed.md is the table.
 """
 
-import datetime
 import json
 import os
-import platform
 import subprocess
 import sys
 import tempfile
@@ -17,6 +15,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
+from bench.speed.machine import circumstances
 from bench.speed.measure import Result
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
@@ -30,21 +29,21 @@ TITLES = ["part", "figure", "measured", "wanted", "reached", "note", "commit", "
 def main(out: Path, *, parts: str = "", toy: bool = False, one: str = "") -> None:
     """Measures PARTS (default: all) and writes OUT/speed.json and OUT/speed.md.
 
-    --toy: sizes that only show that it runs. --one: measures a part in this process and prints it
-    as JSON (what the others are started with).
+    --toy: sizes that only show that it runs. --one: measures one part in this process and prints
+    it as JSON; each part is started so.
     """
     if one:
         print(json.dumps(figures_of(one, toy)))
         return
-    wanted = parts.split() or names()
+    wanted = parts.split() or part_names()
     for name in wanted:
-        if name not in names():
-            raise InputError(f"--parts: no part '{name}'; parts: {', '.join(names())}")
+        if name not in part_names():
+            raise InputError(f"--parts: no part '{name}'; parts: {', '.join(part_names())}")
     with working_in(out):
         path = out / "speed.json"
         known = read_json(path) if path.is_file() else {}
         for name in wanted:
-            known[name] = {**measured(name, toy, out), **circumstances(), "toy": toy}
+            known[name] = {**measure(name, toy, out), **circumstances(), "toy": toy}
             write_json(path, known)
         lines = table(TITLES, [row for name in known for row in rows(name, known[name])])
         with writing(out / "speed.md") as temporary:
@@ -52,8 +51,8 @@ def main(out: Path, *, parts: str = "", toy: bool = False, one: str = "") -> Non
         log("\n".join(lines))
 
 
-def names() -> list[str]:
-    """The parts that there are."""
+def part_names() -> list[str]:
+    """Names of all parts."""
     return sorted(path.stem for path in PARTS.glob("*.py") if path.stem != "__init__")
 
 
@@ -65,7 +64,7 @@ def figures_of(name: str, toy: bool) -> list[dict]:
     return [asdict(figure) | {"reached": figure.reached} for figure in figures]
 
 
-def measured(name: str, toy: bool, out: Path) -> dict:
+def measure(name: str, toy: bool, out: Path) -> dict:
     """Measures one part in another process. InputError when it fails."""
     log(f"[bench] {name}")
     command = [sys.executable, "-m", "bench.speed.run", str(out), "--one", name]
@@ -75,29 +74,6 @@ def measured(name: str, toy: bool, out: Path) -> dict:
     if done.returncode:
         raise InputError(f"part {name} of the benchmark failed (exit status {done.returncode})")
     return {"figures": json.loads(done.stdout.splitlines()[-1])}
-
-
-def circumstances() -> dict:
-    """What a figure has to be read with."""
-    git = ["git", "-C", str(PARTS), "rev-parse", "--short", "HEAD"]
-    found = subprocess.run(git, capture_output=True, text=True)
-    load = os.getloadavg()[0]
-    return {
-        "commit": found.stdout.strip() or None,
-        "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {processor()}",
-        "load": round(load, 2),  # of the last minute: above the cores, others disturbed it
-    }
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())
 
 
 def rows(name: str, part: dict) -> list[list[str]]:

@@ -1,69 +1,92 @@
-"""What an export is given of videos: the mean over frames, or the frames in padded batches.
+"""What an export is given of videos: values of whole videos, or frames in padded batches. No torch.
 
-As keywords of Exported.top and its kin: rgb (N, R) and audio (N, A); or rgb (N, T, R), audio
-(N, T, A), zero in the padding, and lengths (N,), how many frames are real. No torch.
-N videos, T frames of the longest, R rgb, A audio.
+N videos, T frames of the longest, W width of a kind of features.
 """
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
-from yt8m.data.store import Store
+from yt8m.data.store import Dims, Features, Videos
 from yt8m.records.reader import dequantise
 
 MOST = 8192  # frames of a batch, padding included: tens of MB
 VIDEOS = 128  # videos whose frames are read at a time
 
-Given = dict[str, np.ndarray]
+
+@dataclass(frozen=True)
+class Given:
+    """features: (N, W) by kind or, of a kind with frames, (N, T, W), zero in the padding; lengths
+    (N,): how many frames are real; None where the export takes no frames."""
+
+    features: Features
+    lengths: np.ndarray | None = None
 
 
-def of_store(data: Store, rows: np.ndarray, frames: int) -> Iterator[Given]:
-    """Of store rows, in order; frames: as in the manifest."""
-    if not frames:
-        rgb, audio = data.video(rows)
-        yield {"rgb": rgb, "audio": audio}
+def of_store(data: Videos, rows: np.ndarray, dims: Dims) -> Iterator[Given]:
+    """Of store rows, in order; dims: of the export."""
+    whole = [name for name in dims.features if not dims.max_frames or name in dims.frameless]
+    if not dims.max_frames:
+        yield Given(data.video(rows, whole))
         return
+    framed = [name for name in dims.features if name not in whole]
     for start in range(0, len(rows), VIDEOS):
-        rgb, audio, lengths = data.frames(rows[start : start + VIDEOS])
+        some = rows[start : start + VIDEOS]
+        frames, lengths = data.frames(some, framed)
         cuts = np.cumsum(lengths)[:-1]
-        yield from of_videos(np.split(rgb, cuts), np.split(audio, cuts), frames)
+        columns = {name: np.split(part, cuts) for name, part in frames.items()}
+        yield from of_videos(columns | data.video(some, whole), dims)
 
 
-def of_videos(rgb: Sequence, audio: Sequence, frames: int) -> Iterator[Given]:
-    """Of videos: their (R,) and (A,) as float; or, if frames, uint8 (T, R) and (T, A)."""
-    if not frames:
-        yield {"rgb": np.stack(rgb), "audio": np.stack(audio)}
+def of_videos(columns: dict[str, Sequence[np.ndarray]], dims: Dims) -> Iterator[Given]:
+    """Of videos: by kind, each one's values (W,) as float or, if the export takes frames of it,
+    uint8 (T, W)."""
+    columns = {name: columns[name] for name in dims.features}
+    framed = [name for name in columns if dims.max_frames and name not in dims.frameless]
+    if not framed:
+        yield Given({name: np.stack(values) for name, values in columns.items()})
         return
-    lengths = np.array([min(len(video), frames) for video in rgb])
+    lengths = np.array([min(len(video), dims.max_frames) for video in columns[framed[0]]])
     for part in _cut(lengths):
-        yield {
-            "rgb": _padded(rgb[part], lengths[part]),
-            "audio": _padded(audio[part], lengths[part]),
-            "lengths": lengths[part],
+        features = {
+            name: _padded(values[part], lengths[part]) if name in framed else np.stack(values[part])
+            for name, values in columns.items()
         }
+        yield Given(features, lengths[part])
 
 
-def described(rgb: int, audio: int, frames: int) -> dict[str, str]:
-    """What receivers.md says of it; rgb, audio: widths."""
-    widths = f"for each video `rgb` ({rgb} values) and `audio` ({audio} values): the"
+def for_receivers(dims: Dims) -> dict[str, str]:
+    """What receivers.md says of an export's inputs."""
+    frames, inputs, names = dims.max_frames, [], list(dims.features)
+    for name, width in dims.features.items():
+        framed = frames and name not in dims.frameless
+        inputs.append(f"`{name}` ({'N, T' if framed else 'N'}, {width})")
+    widths = " and ".join(f"`{name}` ({width} values)" for name, width in dims.features.items())
     values = "dequantised features, float32, not normalised"
+    call = "{" + ", ".join(f'"{name}": {name}' for name in names) + "}, 20"
     if not frames:
         return {
-            "given": f"{widths} means over its frames of the {values}",
-            "inputs": f"`rgb` (N, {rgb}) and `audio` (N, {audio})",
-            "call": "rgb, audio, 20",
+            "given": f"for each video {widths}: the means over its frames of the {values}",
+            "inputs": " and ".join(inputs),
+            "call": call,
         }
+    whole = f"; of {', '.join(dims.frameless)} one value a video" if dims.frameless else ""
     return {
-        "given": f"{widths} {values}, of each of its frames in order, {frames} at most",
-        "inputs": f"`rgb` (N, T, {rgb}), `audio` (N, T, {audio}) and `lengths` (N,), how many of "
-        "the T frames each video has",
-        "call": "rgb, audio, 20, lengths",
+        "given": f"for each video {widths}: the {values}, of each of its frames in order, {frames} "
+        f"at most{whole}",
+        "inputs": f"{', '.join(inputs)} and `lengths` (N,), how many of the T frames each video "
+        "has",
+        "call": f"{call}, lengths",
     }
 
 
-def means(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
-    """The mean over each video's real frames: (N, T, D) -> (N, D)."""
+def means(features: Features, lengths: np.ndarray) -> Features:
+    """Values of whole videos: of frames the mean over the real ones, (N, T, W) -> (N, W)."""
+    return {name: x if x.ndim == 2 else _mean(x, lengths) for name, x in features.items()}
+
+
+def _mean(frames: np.ndarray, lengths: np.ndarray) -> np.ndarray:
     real = np.arange(frames.shape[1]) < lengths[:, None]
     return np.einsum("ntd,nt->nd", frames, (real / lengths[:, None]).astype(np.float32))
 

@@ -1,9 +1,9 @@
 """The ONNX form of a network: small weights in the file, float32 arithmetic in the graph, but for
 the products of 8-bit weights (integer_products.py).
 
-Inputs rgb (N, R) and audio (N, A), raw float32 features; a modality that the data lacks is no
-input. Of networks that take frames: rgb (N, T, R), audio (N, T, A) and lengths int64 (N,), how many
-frames of each video are real. Outputs scores (N, C), logits (N, C): the mean of the models' logits,
+An input for each kind of features, by its name: (N, W), raw float32 values. Of networks that take
+frames: (N, T, W) of each kind that has frames, and lengths int64 (N,), how many frames of each
+video are real. Outputs scores (N, C), logits (N, C): the mean of the models' logits,
 which are the output models (m, N, C) where there are several. N and T are free. Needs onnx and
 onnxscript.
 """
@@ -23,21 +23,21 @@ from first_level.bundle.network import Network, mean_of
 from yt8m.data.store import Dims
 
 SMALL = 128  # weights with fewer values stay float32
+LENGTHS = "lengths"  # an input
 OUTPUTS = (["scores", "logits"], ["scores", "logits", "models"])  # of one model, of several
 
 
 class _Graph(nn.Module):
-    """A network over the modalities that the data has, with scores beside the logits."""
+    """A network with an input for each kind of features, and scores beside the logits."""
 
     def __init__(self, network: Network, names: list[str]):
         super().__init__()
         self.network, self.names = network, names
 
-    def forward(self, *features: Tensor) -> tuple[Tensor, ...]:
-        given = dict(zip(self.names, features, strict=True))
-        absent = features[0][..., :0]
-        given = {"rgb": absent, "audio": absent} | given
-        models = self.network.of_models(**given)
+    def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
+        features = dict(zip(self.names, inputs, strict=True))
+        lengths = features.pop(LENGTHS, None)
+        models = self.network.of_models(features, lengths)
         logits = mean_of(models)
         outputs = (logits.sigmoid(), logits)
         return outputs if len(models) == 1 else (*outputs, torch.stack(models))
@@ -45,8 +45,7 @@ class _Graph(nn.Module):
 
 def input_names(dims: Dims) -> list[str]:
     """The graph's inputs."""
-    names = [name for name, width in (("rgb", dims.rgb), ("audio", dims.audio)) if width]
-    return names + ["lengths"] * (dims.max_frames > 0)
+    return [*dims.features, *[LENGTHS] * (dims.max_frames > 0)]
 
 
 def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
@@ -55,9 +54,12 @@ def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
     lengths = [torch.full((3,), frames)] if frames else []
     if frames > 1:  # an axis that can be 1 alone is not free
         free[1] = torch.export.Dim("frames", min=1, max=dims.max_frames)
-    shape = (3, frames) if frames else (3,)
-    features = [torch.zeros(*shape, width) for width in (dims.rgb, dims.audio) if width]
-    return features + lengths, [free] * len(features) + [{0: free[0]}] * len(lengths)
+    features, axes = [], []
+    for name, width in dims.features.items():
+        framed = frames and name not in dims.frameless
+        features.append(torch.zeros(*((3, frames) if framed else (3,)), width))
+        axes.append(free if framed else {0: free[0]})
+    return features + lengths, axes + [{0: free[0]}] * len(lengths)
 
 
 def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
@@ -83,8 +85,8 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
         )
     model = program.model_proto
     _check_axes(model.graph, axes)
-    for node in model.graph.node:
-        del node.metadata_props[:]  # where in the Python code each node comes from
+    for part in (*model.graph.node, *model.graph.value_info):
+        del part.metadata_props[:]  # where in the Python code each comes from
     if dtype != "float32":
         _shrink(model.graph, dtype)
     onnx.save_model(model, path)

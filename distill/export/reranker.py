@@ -7,7 +7,7 @@ packs a booster of stacking.train, which learnt from out-of-fold predictions of 
 with all that its features need: OUT/reranker.json, .onnx (the trees) and .safetensors (how many
 training videos have a class, or two). Used without LightGBM and without torch.
 
-N videos, m models, C classes, M candidates, R rgb, A audio.
+N videos, m models, C classes, M candidates, W width of a kind of features.
 """
 
 from pathlib import Path
@@ -25,7 +25,7 @@ from yt8m.base.cli import log
 from yt8m.base.config import Config, canonical, read_snapshot, validated
 from yt8m.base.files import read_json, working_in, writing
 from yt8m.data.splits import Splits
-from yt8m.data.store import Store
+from yt8m.data.store import Features, Store
 
 ABOUT, TREES, COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 FILES = (ABOUT, TREES, COUNTS)
@@ -94,23 +94,24 @@ class Reranker:
         )
         self.trees = Trees(folder / TREES, threads)
 
-    def top(self, logits: np.ndarray, rgb: np.ndarray, audio: np.ndarray):
+    def top(self, logits: np.ndarray, video: Features):
         """(classes uint16 (N, M), logits float32 (N, M)), best first.
 
-        logits: float32 (m, N, C) of the models, in the order of `about.models`; rgb (N, R) and
-        audio (N, A): raw features, of which the norms are looked at.
+        logits: float32 (m, N, C) of the models, in the order of `about.models`; video: raw
+        features (N, W) by kind, of which the norms are looked at.
         """
-        parts = [
-            self._chunk(logits[:, i : i + CHUNK], rgb[i : i + CHUNK], audio[i : i + CHUNK])
-            for i in range(0, logits.shape[1], CHUNK)
-        ]
+        parts = []
+        for start in range(0, logits.shape[1], CHUNK):
+            chunk = slice(start, start + CHUNK)
+            some = {name: values[chunk] for name, values in video.items()}
+            parts.append(self._chunk(logits[:, chunk], some))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
 
-    def _chunk(self, logits: np.ndarray, rgb: np.ndarray, audio: np.ndarray):
+    def _chunk(self, logits: np.ndarray, video: Features):
         about = self.about
         lists = [best(one, keep) for one, keep in zip(logits, about.kept, strict=True)]
         classes, _ = pool(lists, about.rank_by, self.num_classes, about.candidates)
-        context = features.norms(rgb, audio)
+        context = features.norms(video)
         own = features.features(lists, classes, self.num_classes, context)
         probability = own[:, :, about.columns.index("probability_mean")]
         of_labels = label_features.label_features(

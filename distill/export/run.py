@@ -3,7 +3,7 @@
 model.json (what the networks are, their inputs, class names), model.safetensors (their weights),
 model.onnx (the same as a graph, which needs no torch and is faster on a CPU); of a re-ranked
 student also the files of reranker.py. What it takes, frames or a mean: given.py.
-Letters: N videos, T frames, m models, R rgb, A audio, C classes.
+N videos, T frames, m models, W width of a kind of features, C classes.
 """
 
 from importlib.util import find_spec
@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import expit
 
-from distill.export.given import Given, means
+from distill.export.given import means
 from distill.export.reranker import Reranker, best
 from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
 from yt8m.base import processor
 from yt8m.base.cli import InputError
+from yt8m.data.predictions import TOP_K
+from yt8m.data.store import Features
 
 if TYPE_CHECKING:
     from first_level.bundle.network import Network
@@ -51,64 +53,74 @@ class Exported:
         """The torch module; only with the runtime "torch"."""
         return self.networks.network
 
-    def of_models(self, rgb: np.ndarray, audio: np.ndarray, lengths=None) -> np.ndarray:
-        """Raw features (N, R) and (N, A) -> logits of each model: float32 (m, N, C).
+    def of_models(self, features: Features, lengths=None) -> np.ndarray:
+        """Raw features (N, W) by kind -> logits of each model: float32 (m, N, C).
 
-        Of an export that takes frames: (N, T, R) and (N, T, A), and lengths (N,) where not all
-        frames are real.
+        Of an export that takes frames: (N, T, W) of the kinds that have some, and lengths (N,)
+        where not all frames are real. InputError when a kind is absent or unknown.
         """
-        self._check("rgb", rgb, self.manifest.rgb)
-        self._check("audio", audio, self.manifest.audio)
-        given = {"rgb": np.ascontiguousarray(rgb, np.float32)}
-        given["audio"] = np.ascontiguousarray(audio, np.float32)
-        if self.manifest.frames:
-            given["lengths"] = self._lengths(rgb, lengths)
-        return self.networks(given)
+        features, lengths = self._checked(features, lengths)
+        return self.networks(features, lengths)
 
-    def logits(self, rgb: np.ndarray, audio: np.ndarray, lengths=None) -> np.ndarray:
+    def logits(self, features: Features, lengths=None) -> np.ndarray:
         """The models' mean logits, before any re-ranking: float32 (N, C)."""
-        return self.of_models(rgb, audio, lengths).mean(0)
+        return self.of_models(features, lengths).mean(0)
 
-    def top(self, rgb: np.ndarray, audio: np.ndarray, k: int = 20, lengths=None):
+    def top(self, features: Features, k: int = TOP_K, lengths=None):
         """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
+
+        features, lengths: as for `of_models`, such as {"rgb": rgb, "audio": audio}.
 
         In float64 scores near 1 stay apart. A re-ranked student gives no more classes than it has
         candidates for a video.
         """
-        models = self.of_models(rgb, audio, lengths)
+        models = self.of_models(features, lengths)
         if self.reranker is None:
             classes, logits = best(models.mean(0), k)
         else:
-            video = (rgb, audio)
-            if self.manifest.frames:
-                video = (means(part, self._lengths(rgb, lengths)) for part in video)
-            classes, logits = (x[:, :k] for x in self.reranker.top(models, *video))
+            features, lengths = self._checked(features, lengths)
+            video = features if lengths is None else means(features, lengths)
+            classes, logits = (x[:, :k] for x in self.reranker.top(models, video))
         return classes.astype(np.int64), expit(logits.astype(np.float64))
 
-    def _check(self, name: str, features: np.ndarray, expected: int) -> None:
-        axes = 3 if self.manifest.frames else 2
-        if features.ndim != axes:
-            shape = f"(N, T, {expected})" if self.manifest.frames else f"(N, {expected})"
-            raise InputError(f"{self.folder}: takes {name} of shape {shape}, not {features.shape}")
-        if features.shape[-1] != expected:
-            text = f"takes {name} of {expected} values, not {features.shape[-1]}"
+    def _checked(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
+        """Features as float32 in the export's order, and the lengths where it takes frames."""
+        dims = self.manifest.dims
+        if features.keys() != dims.features.keys():
+            names = ", ".join(features) or "none"
+            raise InputError(f"{self.folder}: takes the features {dims.sizes}, not {names}")
+        for name, width in dims.features.items():
+            self._check(name, features[name], width)
+        ordered = {n: np.ascontiguousarray(features[n], np.float32) for n in dims.features}
+        framed = [name for name in ordered if dims.max_frames and name not in dims.frameless]
+        return ordered, self._lengths(framed[0], ordered[framed[0]], lengths) if framed else None
+
+    def _check(self, name: str, values: np.ndarray, expected: int) -> None:
+        dims = self.manifest.dims
+        framed = dims.max_frames and name not in dims.frameless
+        if values.ndim != (3 if framed else 2):
+            shape = f"(N, T, {expected})" if framed else f"(N, {expected})"
+            raise InputError(f"{self.folder}: takes {name} of shape {shape}, not {values.shape}")
+        if values.shape[-1] != expected:
+            text = f"takes {name} of {expected} values, not {values.shape[-1]}"
             raise InputError(f"{self.folder}: {text}")
 
-    def _lengths(self, rgb: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
+    def _lengths(self, name: str, frames: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
         """int64 (N,). InputError unless each is 1 to T, and T one that the networks take."""
-        there, most = rgb.shape[1], self.manifest.frames
-        lengths = np.full(len(rgb), there) if lengths is None else np.asarray(lengths)
-        fits = lengths.shape == (len(rgb),) and ((lengths >= 1) & (lengths <= there)).all()
-        if there > most or not fits:
+        longest, most = frames.shape[1], self.manifest.frames
+        lengths = np.full(len(frames), longest) if lengths is None else np.asarray(lengths)
+        fits = lengths.shape == (len(frames),) and ((lengths >= 1) & (lengths <= longest)).all()
+        if longest > most or not fits:
             raise InputError(
-                f"{self.folder}: takes 1 to {most} frames of a video and a length of each; rgb is "
-                f"{rgb.shape}, lengths are {lengths.shape}, the largest {lengths.max(initial=0)}"
+                f"{self.folder}: takes 1 to {most} frames of a video and a length of each; {name} "
+                f"is {frames.shape}, lengths are {lengths.shape}, the largest "
+                f"{lengths.max(initial=0)}"
             )
         return lengths.astype(np.int64)
 
 
 class Torch:
-    """The networks by torch: raw features, float32 (and lengths) -> (m, N, C)."""
+    """The networks by torch: raw features, float32, and lengths or None -> (m, N, C)."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         import torch
@@ -120,10 +132,11 @@ class Torch:
         self.network = load_network(folder, manifest)
         self.torch = torch
 
-    def __call__(self, given: Given) -> np.ndarray:
+    def __call__(self, features: Features, lengths: np.ndarray | None) -> np.ndarray:
         with self.torch.inference_mode():
-            tensors = {name: self.torch.from_numpy(x) for name, x in given.items()}
-            return self.torch.stack(self.network.of_models(**tensors)).numpy()
+            tensors = {name: self.torch.from_numpy(x) for name, x in features.items()}
+            lengths = None if lengths is None else self.torch.from_numpy(lengths)
+            return self.torch.stack(self.network.of_models(tensors, lengths)).numpy()
 
 
 class Onnx:
@@ -145,8 +158,8 @@ class Onnx:
                 f"{manifest.classes}; export again"
             )
 
-    def __call__(self, given: Given) -> np.ndarray:
-        feed = {node.name: given[node.name] for node in self.session.get_inputs()}
+    def __call__(self, features: Features, lengths: np.ndarray | None) -> np.ndarray:
+        feed = features if lengths is None else features | {"lengths": lengths}
         *_, last = self.session.get_outputs()
         found = self.session.run([last.name], feed)[0]
         return found if last.name == "models" else found[None]

@@ -17,14 +17,13 @@ from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
-from yt8m.data.predictions import Predictions
+from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import batch_rows
 from yt8m.training import metrics
 
 KEEP = 64  # classes of each video in OUT_predictions.safetensors
-LISTED = 20  # classes that the figures are of
 
 
 def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1) -> None:
@@ -52,9 +51,9 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
         keep = min(KEEP, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
     parts = [
-        exported.top(**batch, k=KEEP)
+        exported.top(batch.features, KEEP, batch.lengths)
         for chunk in batch_rows(rows, 512)
-        for batch in given.of_store(data, chunk, exported.manifest.frames)
+        for batch in given.of_store(data, chunk, exported.manifest.dims)
     ]
     classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return classes, scores
@@ -72,7 +71,7 @@ def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.nd
     if not len(rows):
         names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
         return dict.fromkeys(names)
-    best = classes[:, :LISTED], scores[:, :LISTED]
+    best = classes[:, :TOP_K], scores[:, :TOP_K]
     return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
 
 

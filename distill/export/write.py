@@ -9,7 +9,7 @@ complete or absent.
 
 import shutil
 import string
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +22,16 @@ from distill.export.reranker import FILES as RERANKER
 from distill.export.run import Exported
 from distill.job import revision
 from distill.refittable import check_inputs, check_refittable
-from first_level.bundle.manifest import FORMAT, GRAPH, MANIFEST, README, WEIGHTS, Manifest, Member
+from first_level.bundle.manifest import (
+    FORMAT,
+    GRAPH,
+    MANIFEST,
+    README,
+    WEIGHTS,
+    ExportedKind,
+    Manifest,
+    Member,
+)
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
 from first_level.config import ModelConfig
@@ -30,10 +39,11 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
+from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import NUM_FOLDS
-from yt8m.data.store import Store
+from yt8m.data.store import Dims, Store
 from yt8m.networks.student import num_values
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
@@ -69,7 +79,7 @@ def main(
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: already exists and is not an export; choose another folder")
     network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
-    sample = ParitySample.of(network, data, manifest.frames)
+    sample = ParitySample.of(network, data, manifest.dims)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / WEIGHTS)
@@ -90,24 +100,32 @@ def trained(
 ) -> tuple[Network, Manifest]:
     """The chosen students with their trained float32 weights, and what describes them."""
     parts = parts_of(distill, chosen, settings)
-    dims, members = data.dims, [member for member, _ in parts]
+    members = [member for member, _ in parts]
+    reranked = any(member.kind == "refit" for member in members)
+    dims = data.dims  # the norms of all kinds are columns of a re-ranker
+    if not reranked:
+        kinds = settings.inputs.kinds(dims, "video")
+        dims = replace(dims, features={name: dims.features[name] for name in kinds})
     network = build_network(members, settings.inputs, dims)
+    by_frame = any(network.by_frame)
     for model, (_, folder) in zip(network.members, parts, strict=True):
         load_weights(model, _there(folder / "weights.safetensors"))
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
         revision=revision(),
-        rgb=dims.rgb,
-        audio=dims.audio,
+        features=[
+            ExportedKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
+            for name, width in dims.features.items()
+        ],
         classes=dims.classes,
         class_names=list(data.class_names),
         inputs=settings.inputs,
         members=members,
         dtype=dtype,
         values=num_values(network),
-        frames=settings.inputs.dims(dims).max_frames if any(network.by_frame) else 0,
-        reranked=any(member.kind == "refit" for member in members),
+        frames=settings.inputs.dims(dims, "frame").max_frames if by_frame else 0,
+        reranked=reranked,
     )
     return network, manifest
 
@@ -160,7 +178,7 @@ def readme(manifest: Manifest) -> str:
     )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
         manifest.model_dump(mode="json", include={"plan", "classes", "dtype"}),
-        **given.described(manifest.rgb, manifest.audio, manifest.frames),
+        **given.for_receivers(manifest.dims),
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
@@ -172,22 +190,27 @@ def readme(manifest: Manifest) -> str:
 class ParitySample:
     """Some real videos, as an export takes them, and what the trained network says of them."""
 
-    batches: list[dict[str, np.ndarray]]
+    batches: list[given.Given]
     logits: torch.Tensor  # (SAMPLE, C)
 
     @classmethod
-    def of(cls, network: Network, data: Store, frames: int) -> "ParitySample":
+    def of(cls, network: Network, data: Store, dims: Dims) -> "ParitySample":
         """SAMPLE videos of the store, evenly spread."""
         rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
-        batches = list(given.of_store(data, rows, frames))
+        batches = list(given.of_store(data, rows, dims))
         with torch.inference_mode():
-            found = [network(**{k: torch.from_numpy(v) for k, v in b.items()}) for b in batches]
-        return cls(batches, torch.cat(found))
+            found = torch.cat([network(*_tensors(batch)) for batch in batches])
+        return cls(batches, found)
 
     def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
-        found = np.concatenate([exported.logits(**batch) for batch in self.batches])
-        return _compare(self.logits, found, name, dtype)
+        parts = [exported.logits(batch.features, batch.lengths) for batch in self.batches]
+        return _compare(self.logits, np.concatenate(parts), name, dtype)
+
+
+def _tensors(batch: given.Given) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
+    features = {name: torch.from_numpy(values) for name, values in batch.features.items()}
+    return features, None if batch.lengths is None else torch.from_numpy(batch.lengths)
 
 
 def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
@@ -209,10 +232,10 @@ def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, thr
 def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
     found = torch.from_numpy(other)
     difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
-    k = min(20, truth.shape[1])
+    k = min(TOP_K, truth.shape[1])
     marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]
     same = float((marks[0] * marks[1]).sum() / marks[0].sum())
-    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top 20 equal"
+    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
     if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
         raise AssertionError(f"{text}; allowed: {TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}")
     return text

@@ -1,7 +1,4 @@
-"""model.json: what an export is. No torch: an export predicts without it, too.
-
-Letters: R rgb, A audio, C classes.
-"""
+"""model.json: what an export is. No torch: an export predicts without it, too."""
 
 from pathlib import Path
 from typing import Literal
@@ -15,7 +12,7 @@ from yt8m.base.files import read_json
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
-FORMAT = 2
+FORMAT = 3
 WEIGHTS, GRAPH, MANIFEST = "model.safetensors", "model.onnx", "model.json"
 README = "README.md"
 
@@ -40,14 +37,21 @@ class Member(Config):
     refit: ModelConfig | None = None
 
 
+class ExportedKind(Config):
+    """A kind of raw features that an export takes."""
+
+    name: str
+    width: int
+    frames: bool  # of each frame, not of the whole video
+
+
 class Manifest(Config):
     """model.json."""
 
     format: int
     plan: str
     revision: str | None  # of the code that wrote it
-    rgb: int  # width of the raw features; 0: absent
-    audio: int
+    features: list[ExportedKind]  # in the order in which the networks take them
     classes: int
     class_names: list[str]
     inputs: Inputs
@@ -59,7 +63,9 @@ class Manifest(Config):
 
     @property
     def dims(self) -> Dims:
-        return Dims(self.rgb, self.audio, self.classes, self.frames)
+        widths = {kind.name: kind.width for kind in self.features}
+        frameless = tuple(kind.name for kind in self.features if not kind.frames)
+        return Dims(widths, self.classes, self.frames, frameless=frameless)
 
 
 def read_manifest(folder: Path) -> Manifest:

@@ -1,8 +1,8 @@
 """The networks that are handed over: what an export names and how it is built again.
 
 A `Network` is one student, or several with their logits averaged, or the refitted models of a
-re-ranked student; as JSON, a list of manifest.Member. Letters: B batch, T frames (padded), R rgb,
-A audio, C classes.
+re-ranked student; as JSON, a list of manifest.Member. B batch, T frames (padded), W width of a kind
+of features, C classes.
 """
 
 from pathlib import Path
@@ -31,11 +31,14 @@ def build_member(member: Member, dims: Dims, dropout: float = 0.0) -> nn.Module:
     return Student(dims, member.scale, dropout)
 
 
-class Network(nn.Module):
-    """Raw features rgb (B, R) and audio (B, A) -> logits (B, C); normalises them itself.
+Features = dict[str, Tensor]  # by kind, in the order of the export's
 
-    With frame-level members: rgb (B, T, R), audio (B, T, A) and lengths (B,), how many frames are
-    real. The other members then see their mean.
+
+class Network(nn.Module):
+    """Raw features (B, W) of each kind -> logits (B, C); normalises them itself.
+
+    With frame-level members: frames (B, T, W) of each kind that has some, and lengths (B,), how
+    many frames are real. The other members then see their mean.
     """
 
     def __init__(self, members: list[nn.Module], descriptions: list[Member], inputs: Inputs):
@@ -45,20 +48,23 @@ class Network(nn.Module):
         self.seen = [one.refit.inputs if one.refit else inputs for one in descriptions]
         self.by_frame = [level_of(member) == "frame" for member in members]
 
-    def of_models(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> list[Tensor]:
+    def of_models(self, features: Features, lengths: Tensor | None = None) -> list[Tensor]:
         """Logits (B, C) of each model, its copies averaged."""
-        frames = video = (rgb, audio)
+        video, frames, mask = features, {}, None
         if lengths is not None:
-            mask = torch.arange(rgb.shape[1], device=rgb.device) < lengths[:, None]  # (B, T)
-            frames, video = (rgb, audio, mask), (masked_mean(rgb, mask), masked_mean(audio, mask))
+            frames = {name: x for name, x in features.items() if x.ndim == 3}
+            first = next(iter(frames.values()))
+            mask = torch.arange(first.shape[1], device=first.device) < lengths[:, None]  # (B, T)
+            video = features | {name: masked_mean(x, mask) for name, x in frames.items()}
         found = [[] for _ in self.groups]
         members = zip(self.members, self.seen, self.by_frame, self.of_member, strict=True)
         for member, inputs, by_frame, group in members:
-            found[group].append(member(prepared(inputs, *(frames if by_frame else video))))
+            batch = prepared(inputs, frames, mask) if by_frame else prepared(inputs, video)
+            found[group].append(member(batch))
         return [mean_of(logits) for logits in found]
 
-    def forward(self, rgb: Tensor, audio: Tensor, lengths: Tensor | None = None) -> Tensor:
-        return mean_of(self.of_models(rgb, audio, lengths))
+    def forward(self, features: Features, lengths: Tensor | None = None) -> Tensor:
+        return mean_of(self.of_models(features, lengths))
 
 
 def load_network(folder: Path, manifest: Manifest) -> Network:
@@ -80,7 +86,7 @@ def mean_of(logits: list[Tensor]) -> Tensor:
 
 
 def build_network(members: list[Member], inputs: Inputs, dims: Dims) -> Network:
-    """An untrained network in evaluation mode. `dims`: of the data, every modality included."""
-    seen = inputs.dims(dims)
+    """An untrained network in evaluation mode. `dims`: of the data, every kind included."""
+    seen = inputs.dims(dims, "video")
     built = [build_member(one, dims if one.kind == "refit" else seen) for one in members]
     return Network(built, members, inputs).eval()

@@ -1,5 +1,5 @@
 """Architectures: one short file each, with a class `Model(dims, **arguments)`, found by file name.
 
 `Model.level` is "video" or "frame" and says what a Batch holds; `forward(batch)` returns logits
-(B, C). A modality of width 0 is absent. Padding never changes a prediction.
+(B, C). Padding never changes a prediction.
 """

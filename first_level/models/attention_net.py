@@ -29,7 +29,7 @@ class Model(nn.Module):
         super().__init__()
         if width % heads:
             raise ValueError(f"heads = {heads}; allowed: what divides width = {width}")
-        size = dims.rgb + dims.audio
+        size = dims.width
         sizes = [size + width * number for number in range(layers)]
         self.values = nn.ModuleList(nn.Linear(inputs, width) for inputs in sizes)
         self.scores = nn.ModuleList(nn.Linear(width, heads) for _ in sizes)
@@ -40,7 +40,7 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        x, mask = batch.features, batch.mask
+        x, mask = batch.joined, batch.mask
         summaries: list[Tensor] = []
         for value, score in zip(self.values, self.scores, strict=True):
             # The appended vectors are the same for all frames: project them once, not T times.

@@ -19,7 +19,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims, width: Size = 1024, code: Size = 32, dropout: float = 0.0):
         super().__init__()
-        inputs = dims.rgb + dims.audio
+        inputs = dims.width
         self.code = nn.Linear(inputs, code)
         # Bilinear(x, z) as one matrix product and a small sum: nn.Bilinear is far slower.
         self.bilinear = nn.Linear(inputs, code * width, bias=False)
@@ -28,7 +28,7 @@ class Model(nn.Module):
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = batch.features
+        x = batch.joined
         z = F.tanhshrink(self.code(x))  # (B, Z)
         each = self.bilinear(x).unflatten(1, (z.shape[1], -1))  # (B, Z, W)
         h = torch.einsum("bzw,bz->bw", each, z) + self.bias

@@ -17,14 +17,14 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims, width: Size = 1024, times: Size = 3, dropout: float = 0.0):
         super().__init__()
-        self.hidden = nn.Sequential(nn.Linear(dims.rgb + dims.audio, width), nn.ReLU())
+        self.hidden = nn.Sequential(nn.Linear(dims.width, width), nn.ReLU())
         self.again = nn.Linear(width, width)
         self.norms = nn.ModuleList(nn.BatchNorm1d(width) for _ in range(times))
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.hidden(batch.features)  # (B, W)
+        x = self.hidden(batch.joined)  # (B, W)
         for norm in self.norms:  # so autocast casts the weights once for all passes
             x = norm(F.linear(x, self.again.weight, self.again.bias)).relu()
         return self.classifier(self.dropout(x))

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, padded, real_rows
+from yt8m.networks.blocks import ContextGating, classifier, dense, masked_max, pad, real_rows
 
 
 class Model(nn.Module):
@@ -28,7 +28,7 @@ class Model(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        size = dims.rgb + dims.audio
+        size = dims.width
         self.frame = (
             nn.Sequential(nn.Linear(size, projection), nn.ReLU(), nn.BatchNorm1d(projection))
             if projection
@@ -43,5 +43,5 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         mask = batch.mask
-        rows = self.frame(real_rows(batch.features, mask))
-        return self.head(masked_max(padded(rows, mask), mask))
+        rows = self.frame(real_rows(batch.joined, mask))
+        return self.head(masked_max(pad(rows, mask), mask))

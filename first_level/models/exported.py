@@ -2,7 +2,7 @@
 
 The export (distill/export/) is named by [start] weights, which also gives the values; [inputs]
 must be the export's. The features are what its classifier saw: the penultimate layer, of several
-members side by side. (B, R), (B, A) -> (B, C); W: width of the features.
+members side by side. (B, D) of each kind -> (B, C); W: width of the features.
 """
 
 from pathlib import Path
@@ -22,11 +22,10 @@ class Model(nn.Module):
     def __init__(self, dims: Dims, export: str):
         super().__init__()
         manifest = read_manifest(Path(export))
-        theirs = manifest.inputs.dims(manifest.dims)
-        if (theirs.rgb, theirs.audio) != (dims.rgb, dims.audio):
+        theirs = manifest.inputs.dims(manifest.dims, "video")
+        if theirs.features != dims.features:
             raise ValueError(
-                f"start.weights = {export!r} takes rgb of {theirs.rgb} values and audio of "
-                f"{theirs.audio}; the data gives rgb of {dims.rgb} and audio of {dims.audio}"
+                f"start.weights = {export!r} takes {theirs.sizes}; the data gives {dims.sizes}"
             )
         if manifest.reranked:
             raise ValueError(

@@ -1,6 +1,6 @@
 """Linear combinations of frames, then ResNetLike (main paper, table 1: the best aggregation).
 
-n learnt weights for each frame position, one set for rgb and one for audio; a combination is
+n learnt weights for each frame position, one set for each kind of features; a combination is
 divided by the video's number of frames, so that its scale does not depend on the length.
 (B, T, D) -> (B, n D) -> (B, C).
 """
@@ -14,6 +14,21 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.resnet import ResNetLike
+from yt8m.networks.towers import Towers
+
+
+class Combinations(nn.Module):
+    """(B, T, D) -> (B, n D)."""
+
+    def __init__(self, max_frames: int, combinations: int):
+        super().__init__()
+        # Around the plain mean, each combination with an emphasis of its own.
+        self.weights = nn.Parameter(1 + torch.randn(max_frames, combinations))
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        share = mask / mask.sum(1, keepdim=True)  # (B, T)
+        weights = self.weights[: frames.shape[1]]
+        return torch.einsum("btd,tn->bnd", frames * share[..., None], weights).flatten(1)
 
 
 class Model(nn.Module):
@@ -29,21 +44,10 @@ class Model(nn.Module):
         dropout: float = 0.5,
     ):
         super().__init__()
-        # Around the plain mean, each combination with an emphasis of its own.
-        shape = (dims.max_frames, combinations)
-        self.rgb_weights = nn.Parameter(1 + torch.randn(shape)) if dims.rgb else None
-        self.audio_weights = nn.Parameter(1 + torch.randn(shape)) if dims.audio else None
-        seen = replace(dims, rgb=combinations * dims.rgb, audio=combinations * dims.audio)
+        self.towers = Towers(dims, lambda *_: Combinations(dims.max_frames, combinations))
+        widths = {name: combinations * width for name, width in dims.features.items()}
+        seen = replace(dims, features=widths)
         self.trunk = ResNetLike(seen, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        share = batch.mask / batch.mask.sum(1, keepdim=True)  # (B, T)
-        parts = []
-        pairs = ((self.rgb_weights, batch.rgb), (self.audio_weights, batch.audio))
-        for weights, frames in pairs:
-            if weights is None:
-                parts.append(frames[:, 0])
-                continue
-            scaled = frames * share[..., None]
-            parts.append(torch.einsum("btd,tn->bnd", scaled, weights[: frames.shape[1]]).flatten(1))
-        return self.trunk(Batch(*parts))
+        return self.trunk(Batch(self.towers(batch)))

@@ -1,9 +1,12 @@
 """Time-distributed convolutions (main paper, "Time-distributed models").
 
-Per modality, for each of its channel counts: Conv1d over time, ReLU, BatchNorm, max pooling of 2.
-Both side by side: the same, the last block without pooling; the maximum over time, C. Padding is
-emptied before every convolution. (B, T, D) -> (B, C).
+For each kind of features and each of its channel counts (audio_channels of audio, rgb_channels of
+any other kind): Conv1d over time, ReLU, BatchNorm, max pooling of 2. All side by side: the same,
+the last block without pooling; the maximum over time, C. Padding is emptied before every
+convolution. (B, T, D) -> (B, C).
 """
+
+from itertools import pairwise
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +16,7 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import MaskedBatchNorm, masked_max
+from yt8m.networks.towers import Towers
 
 
 class Block(nn.Module):
@@ -36,6 +40,19 @@ class Block(nn.Module):
         return x.masked_fill(~mask[..., None], 0), mask
 
 
+class Blocks(nn.ModuleList):
+    """Blocks from each size to the next, the first `pools` of them with pooling."""
+
+    def __init__(self, sizes: list[int], kernel: int, pools: int):
+        pairs = enumerate(pairwise(sizes))
+        super().__init__(Block(*pair, kernel, number < pools) for number, pair in pairs)
+
+    def forward(self, x: Tensor, mask: Tensor) -> tuple[Tensor, Tensor]:
+        for block in self:
+            x, mask = block(x, mask)
+        return x, mask
+
+
 class Model(nn.Module):
     level = "frame"
 
@@ -52,32 +69,22 @@ class Model(nn.Module):
         if kernel % 2 == 0:
             raise ValueError(f"kernel = {kernel}; allowed: odd numbers")
 
-        def blocks(sizes: list[int], pools: int) -> nn.ModuleList:
-            pairs = enumerate(zip(sizes, sizes[1:], strict=False))
-            return nn.ModuleList(Block(*pair, kernel, number < pools) for number, pair in pairs)
-
-        rgb = [dims.rgb, *rgb_channels] if dims.rgb else [0]
-        audio = [dims.audio, *audio_channels] if dims.audio else [0]
         if len(rgb_channels) != len(audio_channels):
             raise ValueError(
                 f"rgb_channels has {len(rgb_channels)} and audio_channels {len(audio_channels)} "
                 "blocks; allowed: as many of both"
             )
-        self.rgb, self.audio = blocks(rgb, len(rgb)), blocks(audio, len(audio))
-        self.both = blocks([rgb[-1] + audio[-1], *channels], len(channels) - 1)
+        sizes = {
+            name: [width, *(audio_channels if name == "audio" else rgb_channels)]
+            for name, width in dims.features.items()
+        }
+        self.towers = Towers(dims, lambda name, _: Blocks(sizes[name], kernel, len(rgb_channels)))
+        together = [sum(own[-1] for own in sizes.values()), *channels]
+        self.both = Blocks(together, kernel, len(channels) - 1)
         self.dropout = nn.Dropout(dropout)
-        self.classifier = nn.Linear([rgb[-1] + audio[-1], *channels][-1], dims.classes)
+        self.classifier = nn.Linear(together[-1], dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        parts = []
-        for blocks, x in ((self.rgb, batch.rgb), (self.audio, batch.audio)):
-            mask = batch.mask
-            for block in blocks:
-                x, mask = block(x, mask)
-            if blocks:
-                parts.append(x)
-                pooled = mask
-        x, mask = torch.cat(parts, 2), pooled
-        for block in self.both:
-            x, mask = block(x, mask)
+        parts, masks = zip(*self.towers(batch).values(), strict=True)  # all masks are the same
+        x, mask = self.both(torch.cat(parts, 2), masks[0])
         return self.classifier(self.dropout(masked_max(x, mask)))

@@ -16,10 +16,10 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = nn.Linear(dims.width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        logits = self.classifier(batch.features).float()  # (B, T, C)
+        logits = self.classifier(batch.joined).float()  # (B, T, C)
         padding = ~batch.mask[..., None]
         # The number of frames divides both sums, and cancels out.
         present, absent = (

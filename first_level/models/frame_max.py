@@ -1,6 +1,6 @@
 """Time-distributed dense layer and max pooling, then ResNetLike (main paper, table 1).
 
-Per modality: Linear, BatchNorm and ReLU for each frame, the maximum over time.
+For each kind of features: Linear, BatchNorm and ReLU for each frame, the maximum over time.
 (B, T, D) -> (B, W) each -> (B, C); W: width.
 """
 
@@ -11,8 +11,19 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import masked_max, padded, real_rows
+from yt8m.networks.blocks import masked_max, pad, real_rows
 from yt8m.networks.resnet import ResNetLike
+from yt8m.networks.towers import Towers
+
+
+class Pooled(nn.Sequential):
+    """(B, T, D) -> (B, W)."""
+
+    def __init__(self, inputs: int, width: int):
+        super().__init__(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
+
+    def forward(self, frames: Tensor, mask: Tensor) -> Tensor:
+        return masked_max(pad(super().forward(real_rows(frames, mask)), mask), mask)
 
 
 class Model(nn.Module):
@@ -27,21 +38,9 @@ class Model(nn.Module):
         dropout: float = 0.5,
     ):
         super().__init__()
-
-        def layer(inputs: int) -> nn.Module:
-            return nn.Sequential(nn.Linear(inputs, width), nn.BatchNorm1d(width), nn.ReLU())
-
-        self.rgb = layer(dims.rgb) if dims.rgb else None
-        self.audio = layer(dims.audio) if dims.audio else None
-        seen = replace(dims, rgb=width * bool(dims.rgb), audio=width * bool(dims.audio))
+        self.towers = Towers(dims, lambda _, inputs: Pooled(inputs, width))
+        seen = replace(dims, features=dict.fromkeys(dims.features, width))
         self.trunk = ResNetLike(seen, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        mask = batch.mask
-        pooled = [
-            frames[:, 0]
-            if layer is None
-            else masked_max(padded(layer(real_rows(frames, mask)), mask), mask)
-            for layer, frames in ((self.rgb, batch.rgb), (self.audio, batch.audio))
-        ]
-        return self.trunk(Batch(*pooled))
+        return self.trunk(Batch(self.towers(batch)))

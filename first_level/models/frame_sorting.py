@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import padded, real_rows
+from yt8m.networks.blocks import pad, real_rows
 from yt8m.networks.resnet import ResNetLike
 
 
@@ -36,8 +36,8 @@ class Model(nn.Module):
 
     def forward(self, batch: Batch) -> Tensor:
         mask = batch.mask
-        rows = Batch(real_rows(batch.rgb, mask), real_rows(batch.audio, mask))
-        scores = padded(self.frame(rows).float(), mask, fill=-torch.inf)  # (B, T, C)
+        rows = Batch({name: real_rows(x, mask) for name, x in batch.features.items()})
+        scores = pad(self.frame(rows).float(), mask, fill=-torch.inf)  # (B, T, C)
         # Padding is sorted behind the real frames, where nothing is read.
         ordered = scores.sort(1, descending=True).values
         read = resampled(ordered, mask.sum(1), self.length).transpose(1, 2)  # (B, C, L)

@@ -37,7 +37,7 @@ class Model(nn.Module):
             norm = [nn.BatchNorm1d(width)] if residual else []
             return nn.Sequential(nn.Linear(inputs, width), *norm, nn.ReLU())
 
-        self.hidden = layer(dims.rgb + dims.audio)
+        self.hidden = layer(dims.width)
         self.deeper = nn.ModuleList(layer(width) for _ in range(layers - 1))
         self.sort, self.residual, self.heads = sort, residual, heads
         self.gate = nn.Linear(width, heads * width)
@@ -45,7 +45,7 @@ class Model(nn.Module):
         self.classifier = nn.Linear(heads * width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.hidden(batch.features)  # (B, W)
+        x = self.hidden(batch.joined)  # (B, W)
         for layer in self.deeper:
             x = x + layer(x) if self.residual else layer(x)
         seen = x.sort(dim=1, descending=True).values if self.sort else x

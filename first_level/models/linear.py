@@ -14,7 +14,7 @@ class Model(nn.Module):
 
     def __init__(self, dims: Dims):
         super().__init__()
-        self.classifier = nn.Linear(dims.rgb + dims.audio, dims.classes)
+        self.classifier = nn.Linear(dims.width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.classifier(batch.features)
+        return self.classifier(batch.joined)

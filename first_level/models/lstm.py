@@ -1,4 +1,4 @@
-"""EarlyConcatLSTM and its kin: recurrent layers over frames, rgb and audio side by side.
+"""EarlyConcatLSTM and its kin: recurrent layers over frames, all kinds of features side by side.
 
 readout "last" (main paper, "Recurrent frame-level models"): every layer's state at the video's own
 last frame. "ramp" (LSTM-MoE paper, 4.2, and benchmark paper, 4.1.3, which both let frame i of n
@@ -36,7 +36,7 @@ class Model(nn.Module):
         super().__init__()
         if readout not in ("last", "ramp"):
             raise ValueError(f"readout = {readout!r}; allowed: last, ramp")
-        size, outputs = dims.rgb + dims.audio, width * (1 + bidirectional)
+        size, outputs = dims.width, width * (1 + bidirectional)
         sizes = [size, *[outputs] * (layers - 1)]
         self.norm = MaskedBatchNorm(size) if batch_norm else None
         self.layers = nn.ModuleList(Recurrent(cell, n, width, bidirectional) for n in sizes)
@@ -54,7 +54,7 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        x, mask = batch.features, batch.mask
+        x, mask = batch.joined, batch.mask
         if self.norm is not None:
             x = self.norm(x, mask)
         states = []

@@ -1,8 +1,8 @@
 """LSTM-Bi-Attention: a bidirectional LSTM and attention over time (main paper, table 1).
 
-Per modality: Linear and ReLU for each frame (W), a bidirectional LSTM (2 W) whose outputs are put
-beside its inputs, softmax attention over time to one vector (3 W). Both: BatchNorm, `hidden`
-layers, C. (B, T, D) -> (B, C).
+For each kind of features: Linear and ReLU for each frame (W; audio_width of audio), a bidirectional
+LSTM (2 W) whose outputs are put beside its inputs, softmax attention over time to one vector (3 W).
+All side by side: BatchNorm, `hidden` layers, C. (B, T, D) -> (B, C).
 """
 
 import torch
@@ -12,6 +12,7 @@ from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.blocks import Recurrent, dense, masked_softmax
+from yt8m.networks.towers import Towers
 
 
 class Attended(nn.Module):
@@ -42,9 +43,11 @@ class Model(nn.Module):
         dropout: float = 0.0,
     ):
         super().__init__()
-        self.rgb = Attended(dims.rgb, width) if dims.rgb else None
-        self.audio = Attended(dims.audio, audio_width) if dims.audio else None
-        size = 3 * (width * bool(dims.rgb) + audio_width * bool(dims.audio))
+        widths = dict.fromkeys(dims.features, width)
+        if "audio" in widths:
+            widths["audio"] = audio_width
+        self.towers = Towers(dims, lambda name, inputs: Attended(inputs, widths[name]))
+        size = 3 * sum(widths.values())
         self.head = nn.Sequential(
             nn.BatchNorm1d(size),
             *dense([size, *hidden], dropout),
@@ -52,6 +55,4 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        pairs = ((self.rgb, batch.rgb), (self.audio, batch.audio))
-        parts = [net(frames, batch.mask) for net, frames in pairs if net is not None]
-        return self.head(torch.cat(parts, 1))
+        return self.head(torch.cat(list(self.towers(batch).values()), 1))

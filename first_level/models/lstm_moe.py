@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from yt8m.base.config import Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, padded, ramp, real_rows
+from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, pad, ramp, real_rows
 
 
 class SparseExperts(nn.Module):
@@ -92,17 +92,17 @@ class Model(nn.Module):
     ):
         super().__init__()
         self.balance = balance
-        self.norm = MaskedBatchNorm(dims.rgb + dims.audio)
-        self.first = Recurrent("lstm", dims.rgb + dims.audio, width)
+        self.norm = MaskedBatchNorm(dims.width)
+        self.first = Recurrent("lstm", dims.width, width)
         self.experts = SparseExperts(width, experts, active, expert_width)
         self.second = Recurrent("lstm", expert_width, width)
         self.dropout = nn.Dropout(dropout)
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x, mask = batch.features, batch.mask
+        x, mask = batch.joined, batch.mask
         x = self.dropout(self.first(self.norm(x, mask), mask)[0])
         rows, unbalance = self.experts(real_rows(x, mask))
         self.penalty = self.balance * unbalance
-        x = self.dropout(self.second(padded(rows, mask), mask)[0])
+        x = self.dropout(self.second(pad(rows, mask), mask)[0])
         return self.classifier(ramp(x, mask))

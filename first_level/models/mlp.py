@@ -28,13 +28,13 @@ class Model(nn.Module):
         experts: Count = 0,  # 0: logistic; else a mixture of so many per class
     ):
         super().__init__()
-        sizes = [dims.rgb + dims.audio, *hourglass(list(widths), halvings)]
+        sizes = [dims.width, *hourglass(list(widths), halvings)]
         self.hidden = nn.Sequential(*dense(sizes, dropout, batch_norm=True))
         self.gate = ContextGating(sizes[-1], gating) if gating else nn.Identity()
         self.classifier = classifier(sizes[-1], dims.classes, experts)
 
     def forward(self, batch: Batch) -> Tensor:
-        return self.classifier(self.gate(self.hidden(batch.features)))
+        return self.classifier(self.gate(self.hidden(batch.joined)))
 
 
 def hourglass(widths: list[int], halvings: int) -> list[int]:

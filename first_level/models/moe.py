@@ -12,7 +12,7 @@ class Model(MixtureOfExperts):
     level = "video"
 
     def __init__(self, dims: Dims, experts: Size = 2, dropout: float = 0.0):
-        super().__init__(dims.rgb + dims.audio, dims.classes, experts, dropout)
+        super().__init__(dims.width, dims.classes, experts, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        return super().forward(batch.features)
+        return super().forward(batch.joined)

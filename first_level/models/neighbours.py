@@ -1,15 +1,17 @@
 """The labels of the most similar training videos: k nearest neighbours, weighted by similarity.
 
 p(c) = (sum_k w_k y_kc + s prior_c) / (sum_k w_k + s), w_k = exp((v_k - v_1) / T), where v is the
-cosine of both modalities, mixed, of the K nearest videos and v_1 the largest. T, the mix, s and the
-calibration of log-odds are learnt; each training video is then predicted without itself. Votes are
-relative to the nearest video: absolute ones lose 0.06 of GAP (docs/models.md).
+mixed cosine of all kinds of features of the K nearest videos and v_1 the largest. T, the mix, s and
+the calibration of log-odds are learnt; each training video is then predicted without itself. Votes
+are relative to the nearest video: absolute ones lose 0.06 of GAP (docs/models.md).
 
 `fit` calls `remember` with training videos, which are the model's buffers from then on.
 (B, D) -> (B, C). N remembered videos, K neighbours, L most labels of a remembered video.
 """
 
 import math
+from collections.abc import Iterable
+from functools import reduce
 from typing import Annotated
 
 import torch
@@ -23,7 +25,6 @@ from yt8m.inputs.batch import Batch, Targets
 
 Share = Annotated[float, Field(gt=0, lt=1)]
 Positive = Annotated[float, Field(gt=0)]
-MEMORY = ("rgb", "audio", "classes", "values")  # buffers whose sizes the training videos decide
 
 
 class Model(nn.Module):
@@ -38,7 +39,8 @@ class Model(nn.Module):
         audio_share: Share = 0.2,
         smoothing: Positive = 0.5,
     ):
-        """videos: remembered at most; a batch takes 12 bytes for each of them and its own."""
+        """audio_share: of the mix, for audio; the other kinds have the rest in equal parts.
+        videos: remembered at most; a batch takes 12 bytes for each of them and its own."""
         super().__init__()
         self.num_classes, self.neighbours, self.videos = dims.classes, neighbours, videos
         self.temperature = nn.Parameter(torch.tensor(math.log(temperature)))  # log T
@@ -46,8 +48,9 @@ class Model(nn.Module):
         self.smoothing = nn.Parameter(torch.tensor(math.log(smoothing)))  # log s
         self.scale = nn.Parameter(torch.ones(()))
         self.bias = nn.Parameter(torch.zeros(dims.classes))
-        self.register_buffer("rgb", torch.zeros(1, dims.rgb))  # (N, R), unit norm
-        self.register_buffer("audio", torch.zeros(1, dims.audio))  # (N, A)
+        self.kinds = list(dims.features)
+        for name, width in dims.features.items():
+            self.register_buffer(f"of_{name}", torch.zeros(1, width))  # (N, W), unit norm
         self.register_buffer("classes", torch.full((1, 1), dims.classes, dtype=torch.int32))
         self.register_buffer("values", torch.zeros(1, 1))  # (N, L), of `classes`; 0 beyond a list
         self.register_buffer("prior", torch.full((dims.classes,), 0.5))  # (C,)
@@ -62,7 +65,8 @@ class Model(nn.Module):
         counts = torch.bincount(rows, minlength=len(batch))
         place = torch.arange(len(rows)) - (counts.cumsum(0) - counts)[rows]
         shape = (len(batch), max(1, int(counts.max())))
-        self.rgb, self.audio = F.normalize(batch.rgb, dim=1), F.normalize(batch.audio, dim=1)
+        for name in self.kinds:
+            setattr(self, f"of_{name}", F.normalize(batch.features[name], dim=1))
         self.classes = torch.full(shape, self.num_classes, dtype=torch.int32)
         self.values = torch.zeros(shape)
         self.classes[rows, place] = classes.int()
@@ -71,12 +75,15 @@ class Model(nn.Module):
         self.prior = (sums + 0.5) / (len(batch) + 1)
 
     def forward(self, batch: Batch) -> Tensor:
-        share, smoothing = self.audio_odds.sigmoid(), self.smoothing.exp()
-        of_rgb = F.normalize(batch.rgb, dim=1) @ self.rgb.T  # (B, N)
-        of_audio = F.normalize(batch.audio, dim=1) @ self.audio.T
-        nearest = self._nearest((1 - share) * of_rgb + share * of_audio)  # (B, K)
-        similarity = (1 - share) * of_rgb.float().gather(1, nearest)
-        similarity = similarity + share * of_audio.float().gather(1, nearest)
+        smoothing, shares = self.smoothing.exp(), self._shares()
+        cosines = [
+            F.normalize(batch.features[name], dim=1) @ getattr(self, f"of_{name}").T  # (B, N)
+            for name in self.kinds
+        ]
+        mixed = _sum(share * x for share, x in zip(shares, cosines, strict=True))
+        nearest = self._nearest(mixed)  # (B, K)
+        found = (cosine.float().gather(1, nearest) for cosine in cosines)
+        similarity = _sum(share * x for share, x in zip(shares, found, strict=True))
         weights = ((similarity - similarity[:, :1]) / self.temperature.exp()).exp()
         votes = weights[:, :, None] * self.values[nearest]  # (B, K, L)
         sums = votes.new_zeros(votes.shape[0], self.num_classes + 1)  # the last: beyond a list
@@ -86,6 +93,12 @@ class Model(nn.Module):
         absent = weights.sum(1, keepdim=True) - sums + smoothing * (1 - self.prior)
         return self.scale * (present / absent).log() + self.bias
 
+    def _shares(self) -> list[Tensor]:
+        """Of each kind in the mix."""
+        audio = self.audio_odds.sigmoid()
+        others = sum(name != "audio" for name in self.kinds)
+        return [audio if name == "audio" else (1 - audio) / others for name in self.kinds]
+
     def _nearest(self, similarity: Tensor) -> Tensor:
         """The K most similar videos, best first; in training without the first, a video itself."""
         first = int(self.training and similarity.shape[1] > 1)
@@ -94,8 +107,13 @@ class Model(nn.Module):
 
     def _load_from_state_dict(self, state, prefix, *args) -> None:
         """Takes a memory of any size."""
-        for name in MEMORY:
+        for name in ("classes", "values", *(f"of_{kind}" for kind in self.kinds)):
             own, given = getattr(self, name), state.get(prefix + name)
             if given is not None and given.ndim == 2 and given.shape != own.shape:
                 setattr(self, name, own.new_empty(given.shape))
         super()._load_from_state_dict(state, prefix, *args)
+
+
+def _sum(parts: Iterable[Tensor]) -> Tensor:
+    """Without the 0 that `sum` begins with."""
+    return reduce(torch.add, parts)

@@ -4,7 +4,8 @@
 Frames are shared out among K clusters; a cluster's vector is the sum of its shares of (frame -
 centre), normalised. groups > 0 (NeXtVLAD): frames are first widened `expansion` times and cut into
 G groups of F units, shared out on their own and weighed by an attention, which makes the vectors
-G / expansion times shorter. Audio has half of K and G. Then dropout, a hidden layer, gating, C.
+G / expansion times shorter. Audio has half of K and G; any other kind
+of features has all. Then dropout, a hidden layer, gating, C.
 (B, T, D) -> (B, C); N: real frames.
 
 Best single networks published for this data. NeXtVLAD, 0.8723 with 89M parameters: clusters = 128,
@@ -18,10 +19,11 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
-from yt8m.networks.blocks import ContextGating, classifier, padded, real_rows
+from yt8m.networks.blocks import ContextGating, classifier, pad, real_rows
+from yt8m.networks.towers import Towers
 
 
-class Clusters(nn.Module):
+class SoftClusters(nn.Module):
     """(B, T, D) -> (B, K F); F = D and G = 1 without groups."""
 
     def __init__(self, inputs: int, clusters: int, groups: int, expansion: int):
@@ -42,8 +44,8 @@ class Clusters(nn.Module):
         shares = self.assign(rows).float().unflatten(1, (-1, clusters)).softmax(2)  # (N, G, K)
         if self.attention is not None:
             shares = shares * self.attention(rows).float().sigmoid()[..., None]
-        shares = padded(shares.flatten(1), mask).unflatten(2, (-1, clusters)).flatten(1, 2)
-        parts = padded(rows, mask).unflatten(2, (-1, units)).flatten(1, 2)  # (B, T G, F)
+        shares = pad(shares.flatten(1), mask).unflatten(2, (-1, clusters)).flatten(1, 2)
+        parts = pad(rows, mask).unflatten(2, (-1, units)).flatten(1, 2)  # (B, T G, F)
         sums = torch.einsum("bsk,bsf->bkf", shares.to(parts.dtype), parts).float()
         residuals = F.normalize(sums - shares.sum(1)[..., None] * self.centres, dim=2)
         return residuals.flatten(1) if self.groups else F.normalize(residuals.flatten(1))
@@ -64,16 +66,19 @@ class Model(nn.Module):
         dropout: float = 0.5,
     ):
         super().__init__()
-        halves = max(1, clusters // 2), (groups + 1) // 2
-        for name, width, number in (("rgb", dims.rgb, groups), ("audio", dims.audio, halves[1])):
-            if number and width * expansion % number:
+
+        def tower(name: str, width: int) -> SoftClusters:
+            halves = max(1, clusters // 2), (groups + 1) // 2
+            number, parts = halves if name == "audio" else (clusters, groups)
+            if parts and width * expansion % parts:
                 raise ValueError(
                     f"groups = {groups}; allowed: what divides expansion x {name} features = "
                     f"{expansion * width} (for audio: what has such a half)"
                 )
-        self.rgb = Clusters(dims.rgb, clusters, groups, expansion) if dims.rgb else None
-        self.audio = Clusters(dims.audio, *halves, expansion) if dims.audio else None
-        size = sum(net.size for net in (self.rgb, self.audio) if net is not None)
+            return SoftClusters(width, number, parts, expansion)
+
+        self.towers = Towers(dims, tower)
+        size = sum(self.towers[name].size for name in dims.features)
         # Published so: NetVLAD's hidden layer has a ReLU, NeXtVLAD's has none.
         self.head = nn.Sequential(
             nn.BatchNorm1d(size) if groups else nn.Identity(),
@@ -86,6 +91,4 @@ class Model(nn.Module):
         )
 
     def forward(self, batch: Batch) -> Tensor:
-        pairs = ((self.rgb, batch.rgb), (self.audio, batch.audio))
-        parts = [net(frames, batch.mask) for net, frames in pairs if net is not None]
-        return self.head(torch.cat(parts, 1))
+        return self.head(torch.cat(list(self.towers(batch).values()), 1))

@@ -22,10 +22,10 @@ class Model(nn.Module):
         super().__init__()
         if cell not in CELLS:
             raise ValueError(f"cell = {cell!r}; allowed: {', '.join(CELLS)}")
-        self.recurrent = CELLS[cell](dims.rgb + dims.audio, width, layers)
+        self.recurrent = CELLS[cell](dims.width, width, layers)
         self.steps = steps
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        outputs, _ = self.recurrent(batch.features.expand(self.steps, -1, -1))  # (steps, B, W)
+        outputs, _ = self.recurrent(batch.joined.expand(self.steps, -1, -1))  # (steps, B, W)
         return self.classifier(outputs[-1])

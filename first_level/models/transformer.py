@@ -56,13 +56,13 @@ class Model(nn.Module):
         if width % (2 * heads):
             raise ValueError(f"width = {width}; allowed: multiples of 2 x heads = {2 * heads}")
         self.positions = positions
-        self.project = nn.Linear(dims.rgb + dims.audio, width)
+        self.project = nn.Linear(dims.width, width)
         self.layers = nn.ModuleList(Layer(width, heads, inner, dropout) for _ in range(layers))
         self.norm = nn.LayerNorm(width)
         self.classifier = nn.Linear(width, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        x = self.project(batch.features)
+        x = self.project(batch.joined)
         if self.positions:
             x = x + codes(*x.shape[1:]).to(x)
         for layer in self.layers:

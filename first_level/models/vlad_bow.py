@@ -1,7 +1,7 @@
 """VLAD bag of words with a learnable power (main paper, "Recurrent frame-level models").
 
-y_i = relu(W x_i + b)^p; BOW(k) = sum over frames of softmax_k(y_i), per modality -> ResNetLike.
-The published p ends at 0.628. (B, T, D) -> (B, C); K: words of each modality.
+y_i = relu(W x_i + b)^p; BOW(k) = sum over frames of softmax_k(y_i), for each kind of features ->
+ResNetLike. The published p ends at 0.628. (B, T, D) -> (B, C); K: words of each kind.
 """
 
 import math
@@ -15,6 +15,7 @@ from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.resnet import ResNetLike
+from yt8m.networks.towers import Towers
 
 
 class Words(nn.Module):
@@ -46,15 +47,10 @@ class Model(nn.Module):
         dropout: float = 0.1,
     ):
         super().__init__()
-        self.rgb = Words(dims.rgb, words, power) if dims.rgb else None
-        self.audio = Words(dims.audio, words, power) if dims.audio else None
+        self.towers = Towers(dims, lambda _, inputs: Words(inputs, words, power))
         self.dropout = nn.Dropout(dropout)
-        bags = replace(dims, rgb=words * bool(dims.rgb), audio=words * bool(dims.audio))
+        bags = replace(dims, features=dict.fromkeys(dims.features, words))
         self.trunk = ResNetLike(bags, width, tower_blocks, concat_blocks, dropout)
 
     def forward(self, batch: Batch) -> Tensor:
-        bags = [
-            frames[:, 0] if words is None else self.dropout(words(frames, batch.mask))
-            for words, frames in ((self.rgb, batch.rgb), (self.audio, batch.audio))
-        ]
-        return self.trunk(Batch(*bags))
+        return self.trunk(Batch(self.towers(batch)).map(self.dropout))

@@ -32,7 +32,8 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import Made, Source
 from yt8m.inputs.derived import source_of
 from yt8m.training import metrics
-from yt8m.training.loop import fit, load_weights, logits_of, save_weights
+from yt8m.training.loop import Examples, fit, logits_of
+from yt8m.training.weights import load_weights, save_weights
 
 # Inputs that make something else of a video's frames, which a few seconds cannot give.
 OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
@@ -143,16 +144,10 @@ class SegmentJob:
             seed=seed_of(chosen.seed, self.name),
         )
         classes = self.store.dims.classes
-        history = fit(
-            Taught(model, classes, chosen.teaching),
-            self.source(rated_windows(segments, self.store, chosen.context)),
-            np.arange(len(segments)),
-            Ratings(segments, classes),
-            training,
-            self.out,
-            self.name,
-            fingerprint=self.made_from,
-        )
+        source = self.source(rated_windows(segments, self.store, chosen.context))
+        examples = Examples(source, np.arange(len(segments)), Ratings(segments, classes))
+        taught = Taught(model, classes, chosen.teaching)
+        history = fit(taught, examples, training, self.out, self.name, self.made_from)
         about = {"rated_segments": len(segments), "seconds": time.monotonic() - started}
         write_json(self.out / "training.json", about | {"epochs": history})
         save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})

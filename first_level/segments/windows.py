@@ -4,12 +4,13 @@ Records hold a frame a second, so that a segment's times are numbers of frames.
 W windows, S rated segments.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from yt8m.data.store import Dims, Segments, Store
+from yt8m.data.store import Dims, Features, Segments, Store
 
 
 @dataclass(frozen=True)
@@ -50,10 +51,12 @@ class Windows:
         """b"id:start" of every window, as in the 2019 challenge."""
         return np.char.add(self.store.ids[self.rows], np.char.add(b":", self.start.astype("S")))
 
-    def frames(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def frames(
+        self, windows: np.ndarray, names: Iterable[str] | None = None
+    ) -> tuple[Features, np.ndarray]:
         """As Store.frames, of windows."""
         first, count = self._spans(windows)
-        return *self.store.spans(self.rows[windows], first, count), count
+        return self.store.spans(self.rows[windows], first, count, names), count
 
     def _spans(self, windows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
         """(first frame, number of frames) of windows."""

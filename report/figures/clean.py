@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report.denoising import clean_labels, compare
+from report.clean_labels import clean_labels, compare
 from report.figures.figure import Figure
 from report.figures.svg import Axis, Plot
 from report.run import FOLD, Run
@@ -20,7 +20,7 @@ STYLES = ("accent", "ink", "soft dash")
 
 @dataclass(frozen=True)
 class Group:
-    """Systems on the same videos; compared: what denoising.compare says of each, by name."""
+    """Systems on the same videos; compared: what clean_labels.compare says of each, by name."""
 
     title: str
     source: str

@@ -8,7 +8,7 @@ from report.figures.svg import Axis, Plot
 from report.run import Run
 from yt8m.data.splits import uniform
 from yt8m.inputs.settings import Inputs
-from yt8m.records.video import LOWEST, QUANTUM
+from yt8m.records.video import dequantise
 
 PANELS = 24  # models whose curves are drawn
 LOOKED_AT = 200  # videos among which samples are chosen
@@ -83,9 +83,9 @@ def scenes(run: Run) -> list[Figure]:
 
 
 def distances(run: Run, row: int) -> np.ndarray:
-    """1 - cosine of each frame and the one before, rgb and audio side by side: (T - 1,)."""
-    rgb, audio, _ = run.store.frames(np.array([row]))
-    frames = np.concatenate([rgb, audio], axis=1).astype(np.float32) * QUANTUM + LOWEST
+    """1 - cosine of each frame and the one before, all kinds side by side: (T - 1,)."""
+    features, _ = run.store.frames(np.array([row]))
+    frames = dequantise(np.concatenate(list(features.values()), axis=1))
     frames /= np.maximum(np.linalg.norm(frames, axis=1, keepdims=True), 1e-12)
     return 1 - (frames[1:] * frames[:-1]).sum(1)
 

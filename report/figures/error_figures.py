@@ -7,11 +7,12 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from report.figures.errors import LISTED, Counts, count
+from report.figures.errors import Counts, count
 from report.figures.figure import Figure, absent
 from report.figures.svg import Axis, Plot
 from report.run import FOLD, Run
 from stacking.table import FOLD_PREFIX
+from yt8m.data.predictions import TOP_K
 
 BINS = 20
 
@@ -37,7 +38,7 @@ def analyse(run: Run) -> Analysis:
             f"the stack, out of fold, on the {len(found.ids):,} videos of fold {FOLD}; "
             "there is no holdout"
         )
-    counts = count(found.classes[:, :LISTED], run.labels_of(found.ids), run.num_classes)
+    counts = count(found.classes[:, :TOP_K], run.labels_of(found.ids), run.num_classes)
     training = run.store.labels.take(run.splits.training).class_counts(run.num_classes)
     return Analysis(system, source, counts, training)
 

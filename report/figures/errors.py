@@ -10,9 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from yt8m.data.predictions import TOP_K
 from yt8m.records.labels import Labels
-
-LISTED = 20
 
 
 @dataclass(frozen=True)
@@ -55,7 +54,7 @@ class Counts:
 
 def count(classes: np.ndarray, labels: Labels, num_classes: int) -> Counts:
     """classes: (N, k) best first, in the order of `labels`' rows."""
-    classes = classes[:, :LISTED]
+    classes = classes[:, :TOP_K]
     hits = labels.contains(classes)
     n, k = hits.shape
     places = np.arange(k)

@@ -63,6 +63,12 @@ def powers(low: float, high: float, most: int = 6) -> list[float]:
     return marks[:: math.ceil(len(marks) / most)]
 
 
+def decades(label: str, values) -> Axis:
+    """A logarithmic axis of whole powers of ten around values, all above 0."""
+    low, high = math.floor(math.log10(min(values))), math.ceil(math.log10(max(values)))
+    return Axis(label, 10.0**low, 10.0 ** max(high, low + 1), log=True)
+
+
 def short(value: float) -> str:
     """1200 -> 1.2k."""
     for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
@@ -74,9 +80,9 @@ def short(value: float) -> str:
 class Plot:
     """Axes with shapes between them. All values are in the axes' units."""
 
-    def __init__(self, x: Axis, y: Axis, width: int = WIDTH, height: int = HEIGHT):
+    def __init__(self, x: Axis, y: Axis, width: int = WIDTH, height: int = HEIGHT, right: int = 12):
         self.x, self.y, self.width, self.height = x, y, width, height
-        self.left, self.right, self.top, self.bottom = 56, 12, 10, 42
+        self.left, self.right, self.top, self.bottom = 56, right, 10, 42
         self.shapes: list[str] = []
 
     def at(self, xs, ys) -> tuple[np.ndarray, np.ndarray]:
@@ -159,11 +165,22 @@ class Plot:
                     self.text(x, y, name, anchor, shift)
                     break
 
-    def svg(self, title: str) -> Markup:
-        """The drawing; `title` is what a screen reader says."""
+    def ends(self, x: float, ys, names: list[str], styles: list[str], least: float = 14) -> None:
+        """Names of lines, right of where they end at `x`; neighbours are `least` apart."""
+        (across,), last = self.at([x], [self.y.low])[0], -math.inf
+        _, up = self.at(np.full(len(ys), x), ys)
+        for y, name, style in sorted(zip(up, names, styles, strict=True)):
+            last = max(y, last + least)
+            place = f'x="{across + 6:.1f}" y="{last + 4:.1f}"'
+            self.shapes.append(f'<text class="end {style}" {place}>{escape(name)}</text>')
+
+    def svg(self, title: str, style: str = "") -> Markup:
+        """The drawing; `title` is what a screen reader says. style: CSS, for a file of its own."""
+        namespace = 'xmlns="http://www.w3.org/2000/svg" ' if style else ""
+        style = f"<style>{style}</style>" if style else ""
         return Markup(
-            f'<svg viewBox="0 0 {self.width} {self.height}" role="img" '
-            f'aria-label="{escape(title)}">{self._frame()}{"".join(self.shapes)}</svg>'
+            f'<svg {namespace}viewBox="0 0 {self.width} {self.height}" role="img" '
+            f'aria-label="{escape(title)}">{style}{self._frame()}{"".join(self.shapes)}</svg>'
         )
 
     def _frame(self) -> str:

@@ -31,9 +31,9 @@ from yt8m.data.store import Store
 from yt8m.records import synthetic
 from yt8m.records.description import Description
 from yt8m.records.framing import write_records
+from yt8m.records.messages import example, floats, integers, strings
 from yt8m.records.vocabulary import Vocabulary
-from yt8m.records.writer import example, floats, integers, strings
-from yt8m.training.loop import save_weights
+from yt8m.training.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")

@@ -16,7 +16,7 @@ from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
 from yt8m.records.framing import read_records
 from yt8m.training import checkpoint
-from yt8m.training.loop import fit
+from yt8m.training.loop import Examples, fit
 from yt8m.training.settings import Training
 
 SETTINGS = Training(epochs=5, batch_size=64, lr=2e-2, precision="float32")
@@ -26,7 +26,8 @@ def _fit(store, splits, folder, settings=SETTINGS):
     model = build(ModelConfig(arch="linear"), store.dims, "test")
     source = Source(store, "video", Inputs())
     targets = HardTargets(store.labels, store.dims.classes)
-    return fit(model, source, splits.others(0), targets, settings, folder, "a job", splits.rows(0))
+    examples = Examples(source, splits.others(0), targets, splits.rows(0))
+    return fit(model, examples, settings, folder, "a job")
 
 
 def test_each_epoch_is_a_line_with_its_figures(store, splits, tmp_path):
@@ -43,7 +44,7 @@ def test_each_epoch_is_a_line_with_its_figures(store, splits, tmp_path):
 def test_a_killed_job_that_goes_on_has_no_epoch_twice(store, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     log, seen = tmp_path / "log.jsonl", []
-    save = checkpoint.Run._save
+    save = checkpoint.TrainingRun._save
 
     def save_until_the_second(self):
         if self.epoch <= 2:
@@ -51,7 +52,7 @@ def test_a_killed_job_that_goes_on_has_no_epoch_twice(store, splits, tmp_path, m
         elif self.epoch == 4:  # two epochs later than the checkpoint
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(checkpoint.Run, "_save", save_until_the_second)
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", save_until_the_second)
     with pytest.raises(KeyboardInterrupt):
         _fit(store, splits, tmp_path)
     before = read_log(log)
@@ -60,7 +61,7 @@ def test_a_killed_job_that_goes_on_has_no_epoch_twice(store, splits, tmp_path, m
     def look(self):
         seen.append([line["epoch"] for line in read_log(log)])
 
-    monkeypatch.setattr(checkpoint.Run, "_save", look)
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", look)
     history = _fit(store, splits, tmp_path)
     assert seen == [[1, 2], [1, 2, 3]], "what the checkpoint does not have is gone"
     after = read_log(log)

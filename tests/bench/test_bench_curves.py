@@ -72,7 +72,7 @@ def test_a_finished_cell_is_not_measured_again_unless_settings_changed(noisy, mo
     path = noisy / "precision1_recall1_seed0.json"
     told = read_json(path)
     write_json(path, told | {"recall": 0.5})  # would be overwritten by a new measurement
-    monkeypatch.setattr(noise, "generated", lambda *_: pytest.fail("measured again"))
+    monkeypatch.setattr(noise, "generate", lambda *_: pytest.fail("measured again"))
     noise.main(noisy, levels=LEVELS, videos=400, classes=12, seeds=1)
     assert _rows(noisy / "table.md", "Labels of")[0][1] == "0.500"
     with pytest.raises(pytest.fail.Exception, match="measured again"):
@@ -81,9 +81,9 @@ def test_a_finished_cell_is_not_measured_again_unless_settings_changed(noisy, mo
 
 
 def test_mistakes_of_the_noise_curve(tmp_path):
-    with pytest.raises(InputError, match="--levels '0.7': say precision:recall"):
+    with pytest.raises(InputError, match="--levels '0.7': write precision:recall"):
         noise.main(tmp_path, levels="1:1 0.7")
-    with pytest.raises(InputError, match="--levels '1:1.5': above 0 to 1"):
+    with pytest.raises(InputError, match="--levels '1:1.5': both must be above 0"):
         noise.main(tmp_path, levels="1:1.5")
     with pytest.raises(InputError, match="no levels"):
         noise.main(tmp_path, levels="")
@@ -117,7 +117,7 @@ def test_more_videos_are_better_and_few_are_given_the_steps(grown, data_set):
 
 
 def test_subsets_are_nested_and_have_neither_fold_nor_holdout(splits, store):
-    found = data_size.nested(splits, store.ids, "30 60 all")
+    found = data_size.subsets(splits, store.ids, "30 60 all")
     rows = [set(part.others(data_size.FOLD)) for part in found.values()]
     assert [len(part) for part in rows] == list(found)
     assert rows[0] < rows[1] < rows[2] == set(splits.others(data_size.FOLD))
@@ -146,7 +146,7 @@ def test_mistakes_of_the_data_curve(grown, tmp_path):
         data_size.main(*grown, sizes="40 9000")
     with pytest.raises(InputError, match="--sizes 'many'"):
         data_size.main(*grown, sizes="many")
-    with pytest.raises(InputError, match="two different ones at least"):
+    with pytest.raises(InputError, match="needs two different sizes"):
         data_size.main(*grown, sizes="40 40")
     with pytest.raises(InputError, match="--steps -1"):
         data_size.main(*grown, steps=-1)

@@ -3,7 +3,7 @@
 import shutil
 
 import pytest
-from stacking_world import MODELS, World
+from stacking_world import MODELS, StackingWorld
 
 from bench.experiments import members
 from first_level.config import ModelConfig
@@ -14,7 +14,7 @@ from yt8m.base.files import read_json
 
 def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatch):
     (tmp_path / "run").mkdir()
-    world = World(tmp_path / "run", monkeypatch)
+    world = StackingWorld(tmp_path / "run", monkeypatch)
     report = world.run()
     monkeypatch.setattr(members, "Store", lambda _: world.store)
     shutil.copy(world.config, world.stacking / "config.json")
@@ -24,7 +24,7 @@ def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatc
     found = {path.parent.name: read_json(path) for path in tmp_path.glob("out/*/result.json")}
     assert found["all"]["fold"] == pytest.approx(report["stack"]["gap_folds"][0])
     strong = sorted(MODELS, key=lambda name: -report["members"][name]["gap_oof"])
-    sets = members.chosen(world.folder, each=True)
+    sets = members.choose_sets(world.folder, each=True)
     assert sets["strongest 2"] == strong[:2]
     assert {"first", "second"} - set(sets["different 2"])  # both are linear
     assert "third" in sets["different 2"]
@@ -37,7 +37,7 @@ def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatc
     again = read_json(tmp_path / "out" / "third+first" / "result.json")
     assert again["fold"] == pytest.approx(found["without_second"]["fold"])
     often = "+".join(["third", "first"] * 40)  # longer than a file's name may be
-    assert members.named(world.folder, often) == {often: ["third", "first"] * 40}
+    assert members.read_sets(world.folder, often) == {often: ["third", "first"] * 40}
     assert len(members._name(often)) < members.LONGEST < len(often)
-    with pytest.raises(InputError, match="'fourth' is no member of .* first, second, third"):
+    with pytest.raises(InputError, match="'fourth' is not a member of .* first, second, third"):
         members.main(world.folder, None, tmp_path / "out", sets="first+fourth")

@@ -8,8 +8,7 @@ import pytest
 import torch
 
 from bench import calibrate, gpu, many_rows, profile
-from bench.speed import run, scaling
-from bench.speed.chart import lines_chart
+from bench.speed import run, scaling, stages
 from bench.speed.measure import Result, in_turns, ratio
 from bench.speed.parts import gap
 from jobs import plan_cost
@@ -18,7 +17,7 @@ from yt8m.records.labels import Labels
 from yt8m.training import metrics
 
 
-@pytest.mark.parametrize("part", [name for name in run.names() if name != "scaling"])
+@pytest.mark.parametrize("part", [name for name in run.part_names() if name != "scaling"])
 def test_every_part_gives_figures(part):
     figures = run.figures_of(part, toy=True)
     assert figures
@@ -55,7 +54,7 @@ def test_turns_alternate_and_the_least_time_counts():
 
 def test_results_of_other_parts_are_kept(tmp_path, monkeypatch):
     figure = {"name": "f", "value": 2.0, "unit": "x", "goal": 1.0, "most": False, "note": ""}
-    monkeypatch.setattr(run, "measured", lambda *_: {"figures": [figure | {"reached": True}]})
+    monkeypatch.setattr(run, "measure", lambda *_: {"figures": [figure | {"reached": True}]})
     run.main(tmp_path, parts="gap")
     run.main(tmp_path, parts="rows decode")
     kept = json.loads((tmp_path / "speed.json").read_text())
@@ -72,29 +71,31 @@ def test_growth_and_its_picture():
         str(n): {"decode": {"seconds": n / 100, "mb": 50.0 + n / 1000}, "disk": {}}
         for n in (1000, 10_000)
     }
-    time, memory = scaling.growth(runs)
+    time, memory = stages.growth(runs)
     assert time.value == pytest.approx(1.0)
     assert time.reached
     assert memory.value == pytest.approx(60 / 51)
     assert not memory.reached
-    assert scaling.growth({"10": {}}) == []
-    picture = ElementTree.fromstring(lines_chart({"a<b": [(10, 1), (1000, 50)]}, "x", "y"))
+    assert stages.growth({"10": {}}) == []
+    for size in runs.values():
+        size["a<b"] = size["decode"]
+    picture = ElementTree.fromstring(scaling.picture(runs))
     assert "a<b" in [part.text for part in picture.iter() if part.text]
     with pytest.raises(InputError, match="numbers of videos, 200 or more"):
         scaling.main(None, sizes="10")
 
 
 def test_the_stages_that_scaling_measures_run(tmp_path):
-    commands = scaling.commands(300, tmp_path)
+    commands = stages.commands(300, tmp_path)
     found = {verb[0] for verbs in commands.values() for verb in verbs}
     assert {"folds.decode", "first_level.train", "stacking.rows", "distill.train"} <= found
-    seconds, cpu, mb = scaling.measured(
+    seconds, cpu, mb = stages.run_verb(
         ["yt8m.records.synthetic", str(tmp_path / "r"), "--videos", "300"]
     )
     assert min(seconds, cpu) > 0
     assert mb > 10
     with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
-        scaling.measured(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
+        stages.run_verb(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
 
 
 def test_one_gpu_on_the_cpu(tmp_path):

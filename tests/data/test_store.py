@@ -42,7 +42,7 @@ def shuffled(n, seed=0):
 def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
     decode.main(records, tmp_path / "store", jobs=jobs)
     store, truth = Store(tmp_path / "store"), videos_of(records)
-    assert (store.dims.rgb, store.dims.audio, store.dims.classes) == (6, 3, 12)
+    assert (store.dims.features, store.dims.classes) == ({"rgb": 6, "audio": 3}, 12)
     assert store.dims.max_frames == store.num_frames.max() <= 12
     assert (store.has_frames, len(store), store.labelled.all()) == (True, 60, True)
     assert store.ids.tolist() == [video.id for video in truth["video"]]
@@ -51,25 +51,28 @@ def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
     for row, video in enumerate(truth["video"]):
         assert store.labels.take([row]).indices.tolist() == video.labels.tolist()
     rows = shuffled(60)[:41]
-    rgb, audio = store.video(rows)
+    rgb, audio = store.video(rows).values()
     assert rgb.dtype == audio.dtype == np.float16
-    np.testing.assert_array_equal(rgb, [truth["video"][r].rgb.astype("f2") for r in rows])
-    np.testing.assert_array_equal(audio, [truth["video"][r].audio.astype("f2") for r in rows])
-    rgb, audio, lengths = store.frames(rows)
+    wanted = [truth["video"][row].features for row in rows]
+    np.testing.assert_array_equal(rgb, [means["rgb"].astype("f2") for means in wanted])
+    np.testing.assert_array_equal(audio, [means["audio"].astype("f2") for means in wanted])
+    features, lengths = store.frames(rows)
+    rgb, audio = features.values()
     assert lengths.dtype == np.int32
-    np.testing.assert_array_equal(rgb, np.concatenate([truth["frame"][r].rgb_frames for r in rows]))
-    wanted = np.concatenate([truth["frame"][r].audio_frames for r in rows])
-    np.testing.assert_array_equal(audio, wanted)
+    wanted = [truth["frame"][row].frames for row in rows]
+    np.testing.assert_array_equal(rgb, np.concatenate([frames["rgb"] for frames in wanted]))
+    np.testing.assert_array_equal(audio, np.concatenate([frames["audio"] for frames in wanted]))
     assert lengths.tolist() == [truth["frame"][r].num_frames for r in rows]
 
 
 def test_no_rows_and_doubled_rows(records, tmp_path, tiny_parts):
     decode.main(records, tmp_path / "store", jobs=1)
     store = Store(tmp_path / "store")
-    rgb, audio = store.video(np.zeros(0, np.int64))
+    rgb, audio = store.video(np.zeros(0, np.int64)).values()
     assert (rgb.shape, audio.shape) == ((0, 6), (0, 3))
-    assert store.frames(np.zeros(0, np.int64))[0].shape == (0, 6)
-    rgb, _, lengths = store.frames(np.array([50, 2, 50]))
+    assert store.frames(np.zeros(0, np.int64))[0]["rgb"].shape == (0, 6)
+    frames, lengths = store.frames(np.array([50, 2, 50]))
+    rgb = frames["rgb"]
     np.testing.assert_array_equal(rgb[: lengths[0]], rgb[-lengths[2] :])
 
 
@@ -77,21 +80,23 @@ def test_frames_only_gives_their_means(records, tmp_path):
     decode.main(records / "frame", tmp_path / "store", jobs=1)
     store = Store(tmp_path / "store")
     truth = videos_of(records)["video"]
-    rgb, audio = store.video(np.arange(60))
-    np.testing.assert_allclose(rgb, [video.rgb for video in truth], atol=2e-3)
-    np.testing.assert_allclose(audio, [video.audio for video in truth], atol=2e-3)
-    frames, _, lengths = store.frames(np.array([7]))
-    np.testing.assert_allclose(rgb[7], dequantise(frames).mean(axis=0), atol=2e-3)
+    rgb, audio = store.video(np.arange(60)).values()
+    np.testing.assert_allclose(rgb, [video.features["rgb"] for video in truth], atol=2e-3)
+    np.testing.assert_allclose(audio, [video.features["audio"] for video in truth], atol=2e-3)
+    frames, _ = store.frames(np.array([7]))
+    np.testing.assert_allclose(rgb[7], dequantise(frames["rgb"]).mean(axis=0), atol=2e-3)
 
 
-def test_one_modality_and_one_shard(tmp_path):
+def test_one_kind_and_one_shard(tmp_path):
     synthetic.main(tmp_path / "r", videos=9, classes=5, rgb=0, audio=4, shards=1, frames=True)
     shard = next((tmp_path / "r" / "frame").iterdir())
     decode.main(shard, tmp_path / "store", jobs=1)
     store = Store(tmp_path / "store")
-    rgb, audio, lengths = store.frames(np.arange(9))
-    assert (store.dims.rgb, rgb.shape, audio.shape) == (0, (lengths.sum(), 0), (lengths.sum(), 4))
-    assert store.video(np.arange(9))[0].shape == (9, 0)
+    frames, lengths = store.frames(np.arange(9))
+    assert store.dims.features == {"audio": 4}
+    assert list(frames) == ["audio"]
+    assert frames["audio"].shape == (lengths.sum(), 4)
+    assert store.video(np.arange(9))["audio"].shape == (9, 4)
 
 
 def test_segments_are_kept(records, tmp_path, tiny_parts):
@@ -116,12 +121,13 @@ def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
     rows = shuffled(60)[:20]
     start = store.num_frames[rows] // 3
     count = store.num_frames[rows] - start - 1
-    rgb, audio = store.spans(rows, start, count)
+    found = store.spans(rows, start, count)
     spans = [slice(s, s + c) for s, c in zip(start, count, strict=True)]
-    for found, column in ((rgb, 0), (audio, 1)):
-        whole = [store.frames(np.array([row]))[column] for row in rows]
+    assert list(store.spans(rows, start, count, ["audio"])) == ["audio"]
+    for kind, cut in found.items():
+        whole = [store.frames(np.array([row]))[0][kind] for row in rows]
         wanted = [frames[span] for frames, span in zip(whole, spans, strict=True)]
-        np.testing.assert_array_equal(found, np.concatenate(wanted))
+        np.testing.assert_array_equal(cut, np.concatenate(wanted))
 
 
 def test_video_level_only_has_no_frames(records, tmp_path):
@@ -159,11 +165,11 @@ def test_rated_records_take_the_place_of_the_plain_ones(records, tmp_path, tiny_
     for row in np.unique(found.rows):
         mine = found.rows == row
         assert found.start[mine].tolist() == expected[store.ids[row]][0].tolist()
-        rgb, _, _ = store.frames(np.array([row]))
+        rgb = store.frames(np.array([row]))[0]["rgb"]
         [same] = [v for v in rated["frame"] if v.id == store.ids[row]]
-        np.testing.assert_array_equal(rgb, same.rgb_frames)
+        np.testing.assert_array_equal(rgb, same.frames["rgb"])
     shutil.copy(next((records / "segment").iterdir()), records / "segment" / "again.tfrecord")
-    with pytest.raises(InputError, match="segment/again.tfrecord: id .* is there twice, again in"):
+    with pytest.raises(InputError, match="segment/again.tfrecord: id .* appears twice, again in"):
         decode.main(records, tmp_path / "store", jobs=1)
 
 
@@ -179,10 +185,10 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
     assert store.ids.tolist() == [video.id for video in truth["video"][20:]]
     frames = {video.id: video for video in truth["frame"]}
     for row in (0, 7, 39):
-        rgb, _, _ = store.frames(np.array([row]))
-        np.testing.assert_array_equal(rgb, frames[store.ids[row]].rgb_frames)
+        rgb = store.frames(np.array([row]))[0]["rgb"]
+        np.testing.assert_array_equal(rgb, frames[store.ids[row]].frames["rgb"])
         np.testing.assert_array_equal(
-            store.video([row])[0][0], truth["video"][20 + row].rgb.astype("f2")
+            store.video([row])["rgb"][0], truth["video"][20 + row].features["rgb"].astype("f2")
         )
     for path in (records / "frame").iterdir():
         path.unlink()
@@ -195,5 +201,5 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
 
 def test_means_of_a_video_are_what_stream_users_see(records):
     for video in videos_of(records)["frame"][:5]:
-        rgb, _ = video_level(video)
-        np.testing.assert_allclose(rgb, dequantise(video.rgb_frames).mean(axis=0), atol=1e-5)
+        rgb = video_level(video)["rgb"]
+        np.testing.assert_allclose(rgb, dequantise(video.frames["rgb"]).mean(axis=0), atol=1e-5)

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 from export_world import run_export
+from kinds import as_tensors, named
 from rounded_inputs import rounded_inputs
 from safetensors.torch import load_file
 from scipy.special import expit
@@ -42,32 +43,35 @@ def test_the_folder(students, data_set):
     assert {value.dtype for value in weights.values()} == {torch.float16}
     manifest = json.loads((folder / "model.json").read_text())
     assert manifest["class_names"] == list(data.class_names)
-    assert (manifest["rgb"], manifest["audio"], manifest["classes"]) == (24, 8, 30)
+    assert manifest["classes"] == 30
+    widths = [(kind["name"], kind["width"], kind["frames"]) for kind in manifest["features"]]
+    assert widths == [("rgb", 24, False), ("audio", 8, False)]
     assert sum(value.numel() for value in weights.values()) == manifest["values"]
     assert (folder / "model.onnx").stat().st_size < 2 * manifest["values"] + 100_000
 
 
 def test_export_equals_the_student(students, videos):
     _, rgb, audio = videos
-    found = expit(Exported(students / "out").logits(rgb, audio))
+    found = expit(Exported(students / "out").logits(named(rgb, audio)))
     with torch.no_grad():
-        truth = float_network(students)(torch.from_numpy(rgb), torch.from_numpy(audio)).sigmoid()
+        truth = float_network(students)(as_tensors(named(rgb, audio))).sigmoid()
     assert np.abs(found - truth.numpy()).max() < 5e-3
 
 
 @pytest.mark.parametrize("size", [1, 7])
 def test_onnx_equals_torch(students, videos, size):
-    rgb, audio = videos[1][:size], videos[2][:size]
-    found = Exported(students / "out", "onnx").logits(rgb, audio)
-    np.testing.assert_allclose(found, Exported(students / "out").logits(rgb, audio), atol=1e-4)
+    features = named(videos[1][:size], videos[2][:size])
+    found = Exported(students / "out", "onnx").logits(features)
+    np.testing.assert_allclose(found, Exported(students / "out").logits(features), atol=1e-4)
 
 
 def test_both_students_are_averaged(students, data_set, videos, tmp_path):
     run_export(students, data_set, tmp_path / "both", name="both", onnx=False, dtype="float32")
-    rgb, audio = (torch.from_numpy(part[:9]) for part in videos[1:])
+    features = named(videos[1][:9], videos[2][:9])
     with torch.no_grad():
-        logits = [float_network(students, (kind,))(rgb, audio) for kind in ("student", "resnet")]
-    found = Exported(tmp_path / "both").logits(rgb.numpy(), audio.numpy())
+        each = [float_network(students, (kind,)) for kind in ("student", "resnet")]
+        logits = [network(as_tensors(features)) for network in each]
+    found = Exported(tmp_path / "both").logits(features)
     torch.testing.assert_close(torch.from_numpy(found), (logits[0] + logits[1]) / 2)
 
 
@@ -91,15 +95,15 @@ def test_eight_bits(students, data_set, videos, tmp_path):
         off = (stored[name].float() * stored[name + ".step"][:, None] - trained[name]).abs()
         assert stored[name].dtype == torch.int8
         assert (off <= step[:, None] * 0.5001).all(), "rounded to the nearest unit of its row"
-    rgb, audio = videos[1][:50], videos[2][:50]
+    features = named(videos[1][:50], videos[2][:50])
     by_torch = Exported(tmp_path / "small", "torch")
-    found = by_torch.logits(rgb, audio)
-    whole = Exported(students / "out").logits(rgb, audio)
+    found = by_torch.logits(features)
+    whole = Exported(students / "out").logits(features)
     assert np.abs(expit(found) - expit(whole)).max() < 0.05
-    by_graph = Exported(tmp_path / "small", "onnx").logits(rgb, audio)
+    by_graph = Exported(tmp_path / "small", "onnx").logits(features)
     assert np.abs(expit(by_graph) - expit(whole)).max() < 0.05
     with rounded_inputs(by_torch.network):
-        np.testing.assert_allclose(by_graph, by_torch.logits(rgb, audio), atol=1e-4)
+        np.testing.assert_allclose(by_graph, by_torch.logits(features), atol=1e-4)
     for file in ("model.safetensors", "model.onnx"):
         sizes = [
             (folder / file).stat().st_size for folder in (tmp_path / "small", students / "out")
@@ -109,7 +113,7 @@ def test_eight_bits(students, data_set, videos, tmp_path):
 
 def test_moved_export_loads(students, videos, tmp_path):
     shutil.copytree(students / "out", tmp_path / "elsewhere")
-    classes, scores = Exported(tmp_path / "elsewhere").top(videos[1][:3], videos[2][:3])
+    classes, scores = Exported(tmp_path / "elsewhere").top(named(videos[1][:3], videos[2][:3]))
     assert classes.shape == scores.shape == (3, 20)
     assert (np.diff(scores, axis=1) <= 0).all()
 

@@ -12,6 +12,7 @@ import torch
 from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
+from kinds import FOUR, named, random_features
 from rounded_inputs import rounded_inputs
 from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
@@ -44,7 +45,7 @@ from yt8m.training.loop import logits_of
 
 MODELS = {
     "attends": ("attention_net", {"width": 8, "layers": 1, "hidden": 16}, {}),
-    "hears": ("lstm", {"width": 4, "layers": 1, "hidden": [8]}, {"modalities": "audio"}),
+    "hears": ("lstm", {"width": 4, "layers": 1, "hidden": [8]}, {"features": ["audio"]}),
     "mean": ("linear", {}, {}),
 }
 GRAPHLESS = ("frame_convolutions", "lstm_moe")
@@ -79,9 +80,17 @@ def run_export(run, data_set, out, **flags) -> None:
     export.main(run / "distill", run / "distill/config.json", data_set / "store", out, **flags)
 
 
-def batch_of(store, rows, most) -> dict[str, np.ndarray]:
-    (batch,) = given.of_store(store, rows, most)
+def batch_of(store, rows, dims) -> given.Given:
+    (batch,) = given.of_store(store, rows, dims)
     return batch
+
+
+def top(exported, batch, k=20):
+    return exported.top(batch.features, k, batch.lengths)
+
+
+def of_models(network, batch):
+    return network.of_models(batch.features, batch.lengths)
 
 
 def test_the_folder_says_that_it_takes_frames(run, store):
@@ -98,8 +107,8 @@ def test_the_folder_says_that_it_takes_frames(run, store):
 def test_the_members_see_what_they_were_trained_on(run, store, splits):
     """Frames as the pipeline reads them; the mean as the records' own video level has it."""
     exported, rows = Exported(run / "export", "torch"), splits.holdout
-    batch = batch_of(store, rows, exported.manifest.frames)
-    found = exported.of_models(**batch)
+    batch = batch_of(store, rows, exported.manifest.dims)
+    found = of_models(exported, batch)
     for member, described, logits in zip(
         exported.network.members, exported.manifest.members, found, strict=True
     ):
@@ -114,11 +123,11 @@ def test_the_members_see_what_they_were_trained_on(run, store, splits):
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_neither_padding_nor_batch_mates_change_a_score(run, store, runtime):
     exported, rows = Exported(run / "export", runtime), np.arange(60)
-    most = exported.manifest.frames
+    most = exported.manifest.dims
     lengths = store.num_frames[rows]
-    together = exported.top(**batch_of(store, rows, most))
+    together = top(exported, batch_of(store, rows, most))
     for place in (lengths.argmin(), lengths.argmax(), 7):
-        alone = exported.top(**batch_of(store, rows[[place]], most))
+        alone = top(exported, batch_of(store, rows[[place]], most))
         np.testing.assert_array_equal(alone[0][0], together[0][place])
         np.testing.assert_allclose(alone[1][0], together[1][place], rtol=1e-4)
 
@@ -126,12 +135,12 @@ def test_neither_padding_nor_batch_mates_change_a_score(run, store, runtime):
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype):
     run_export(run, data_set, tmp_path / "x", dtype=dtype)
-    batch = batch_of(store, np.arange(100), store.dims.max_frames)
+    batch = batch_of(store, np.arange(100), store.dims)
     by_torch, by_graph = (Exported(tmp_path / "x", runtime) for runtime in ("torch", "onnx"))
     rounded = rounded_inputs(by_torch.network) if dtype == "int8" else nullcontext()
     with rounded:
-        expected = by_torch.of_models(**batch)
-    np.testing.assert_allclose(by_graph.of_models(**batch), expected, atol=1e-4)
+        expected = of_models(by_torch, batch)
+    np.testing.assert_allclose(of_models(by_graph, batch), expected, atol=1e-4)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):
@@ -149,7 +158,7 @@ def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
         for name in ("both", "frame")
     )
     assert both.keys() == frame.keys() == {bytes(video).decode() for video in store.ids}
-    classes, _ = exported.top(**batch_of(store, np.arange(60), exported.manifest.frames))
+    classes, _ = top(exported, batch_of(store, np.arange(60), exported.manifest.dims))
     for row, video in enumerate(store.ids[:60]):
         expected = classes[row, :20].tolist()
         for found in (both, frame):
@@ -183,13 +192,14 @@ def test_the_score_does_not_depend_on_how_frames_are_cut(
     run, data_set, store, splits, tmp_path, monkeypatch
 ):
     exported, rows = Exported(run / "export", "torch"), splits.holdout
-    best = exported.top(**batch_of(store, rows, exported.manifest.frames))
+    best = top(exported, batch_of(store, rows, exported.manifest.dims))
     expected = metrics.evaluate(*best, store.labels.take(rows), 30)
     monkeypatch.setattr(given, "MOST", 100)
     monkeypatch.setattr(given, "VIDEOS", 9)
-    batches = list(given.of_store(store, rows, exported.manifest.frames))
-    assert all(batch["rgb"].shape[0] * batch["rgb"].shape[1] <= 100 for batch in batches)
-    assert sum(len(batch["rgb"]) for batch in batches) == len(rows)
+    batches = list(given.of_store(store, rows, exported.manifest.dims))
+    sizes = [batch.features["rgb"].shape for batch in batches]
+    assert all(videos * frames <= 100 for videos, frames, _ in sizes)
+    assert sum(videos for videos, _, _ in sizes) == len(rows)
     score.main(
         run / "export", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
     )
@@ -200,39 +210,43 @@ def test_of_longer_videos_frames_at_even_steps_are_taken():
     rng = np.random.default_rng(0)
     lengths = [5, 12, 30, 13]
     rgb, audio = ([rng.integers(0, 256, (n, w), np.uint8) for n in lengths] for w in (3, 2))
-    (batch,) = given.of_videos(rgb, audio, 12)
+    (batch,) = given.of_videos(named(rgb, audio), Dims({"rgb": 3, "audio": 2}, 9, 12))
     index, kept = stride(torch.tensor(lengths), 12)
-    assert batch["lengths"].tolist() == kept.tolist() == [5, 12, 12, 12]
+    assert batch.lengths.tolist() == kept.tolist() == [5, 12, 12, 12]
     expected = given.dequantise(np.concatenate(rgb)[index])
     real = np.arange(12) < kept.numpy()[:, None]
-    np.testing.assert_array_equal(batch["rgb"][real], expected)
-    assert not batch["rgb"][~real].any()
+    np.testing.assert_array_equal(batch.features["rgb"][real], expected)
+    assert not batch.features["rgb"][~real].any()
     assert place_of(kept).max() == 11
 
 
 def test_the_mean_is_that_of_a_frame_level_record():
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (n, 6), np.uint8) for n in (4, 9, 1)]
-    (batch,) = given.of_videos(frames, [video[:, :0] for video in frames], 300)
+    (batch,) = given.of_videos({"rgb": frames}, Dims({"rgb": 6}, 9, 300))
     expected = [video_level(Video(b"", None, None, None, f, None, None))[0] for f in frames]
-    np.testing.assert_allclose(given.means(batch["rgb"], batch["lengths"]), expected, atol=1e-5)
+    np.testing.assert_allclose(
+        given.means(batch.features, batch.lengths)["rgb"], expected, atol=1e-5
+    )
 
 
 def test_arrays_that_do_not_fit_are_named(run, store):
     exported = Exported(run / "export")
-    batch = batch_of(store, np.arange(3), exported.manifest.frames)
+    batch = batch_of(store, np.arange(3), exported.manifest.dims)
     with pytest.raises(InputError, match=r"takes rgb of shape \(N, T, 24\), not \(3, 24\)"):
-        exported.top(batch["rgb"][:, 0], batch["audio"][:, 0])
+        exported.top({name: values[:, 0] for name, values in batch.features.items()})
+    with pytest.raises(InputError, match="takes the features rgb 24, audio 8, not rgb"):
+        exported.top({"rgb": batch.features["rgb"]})
     for lengths in ([0, 1, 1], [1, 1], [1, 1, 99]):
         with pytest.raises(
             InputError, match="takes 1 to 30 frames of a video and a length of each"
         ):
-            exported.top(**batch | {"lengths": np.array(lengths)})
-    longer = [np.repeat(batch[name], 31, 1) for name in ("rgb", "audio")]
+            exported.top(batch.features, lengths=np.array(lengths))
+    longer = {name: np.repeat(values, 31, 1) for name, values in batch.features.items()}
     with pytest.raises(InputError, match="takes 1 to 30 frames of a video"):
-        exported.top(*longer)
-    whole = exported.top(batch["rgb"], batch["audio"])  # no lengths: all frames are real
-    same = exported.top(**batch | {"lengths": np.full(3, batch["rgb"].shape[1])})
+        exported.top(longer)
+    whole = exported.top(batch.features)  # no lengths: all frames are real
+    same = exported.top(batch.features, lengths=np.full(3, batch.features["rgb"].shape[1]))
     np.testing.assert_array_equal(whole[0], same[0])
 
 
@@ -245,7 +259,13 @@ def member_of(arch: str, arguments: dict) -> Member:
 
 
 @pytest.mark.parametrize(
-    ("dims", "every"), [(Dims(6, 3, 9, 12), 1), (Dims(0, 3, 9, 1), 5)], ids=["both", "audio"]
+    ("dims", "every"),
+    [
+        (Dims({"rgb": 6, "audio": 3}, 9, 12), 1),
+        (Dims({"audio": 3}, 9, 1), 5),
+        (Dims(FOUR, 9, 12, frameless=("title",)), 5),
+    ],
+    ids=["both", "audio", "four"],
 )
 def test_architectures_have_graphs_for_any_number_of_videos_and_frames(dims, every, tmp_path):
     """All in one graph. A new one is tested without writing a test; GRAPHLESS names the others."""
@@ -259,10 +279,11 @@ def test_architectures_have_graphs_for_any_number_of_videos_and_frames(dims, eve
     for videos, frames in ((1, 1), (1, 7), (4, 12), (3, 5), (5, 1)):
         frames = min(frames, dims.max_frames)
         lengths = torch.randint(1, frames + 1, (videos,))
-        batch = {"rgb": torch.randn(videos, frames, dims.rgb), "lengths": lengths}
-        batch["audio"] = torch.randn(videos, frames, dims.audio)
+        batch = random_features(dims, videos, frames)
+        batch |= {name: batch[name][:, 0] for name in dims.frameless}
         with torch.inference_mode():
-            expected = torch.stack(network.of_models(**batch))
+            expected = torch.stack(network.of_models(batch, lengths))
+        batch |= {"lengths": lengths}
         feed = {node.name: batch[node.name].numpy() for node in session.get_inputs()}
         (found,) = session.run(["models"], feed)
         for case, one, other in zip(cases, found, expected.numpy(), strict=True):
@@ -274,7 +295,7 @@ def test_architectures_without_a_graph_are_refused_before_they_are_trained(arch,
     model = next(member_of(a, b).refit for a, b in FRAME_CASES if a == arch)
     text = rf"c.json: {arch} cannot be exported as a graph \(.*\); take it out of \[refit\] models"
     with pytest.raises(InputError, match=text):
-        refittable.check_graph(model, Dims(6, 3, 9, 12), "c.json")
+        refittable.check_graph(model, Dims({"rgb": 6, "audio": 3}, 9, 12), "c.json")
     assert capfd.readouterr() == ("", "")
 
 

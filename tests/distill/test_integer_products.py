@@ -19,7 +19,7 @@ from first_level.config import ModelConfig
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
-DIMS = Dims(48, 24, 30, 0)
+DIMS = Dims({"rgb": 48, "audio": 24}, 30, 0)
 MEMBERS = {
     "no biases, a product before a ReLU": Member(kind="student", scale=0.02),
     "two products of one input": Member(
@@ -50,7 +50,7 @@ def _videos(n: int) -> dict[str, np.ndarray]:
 
 def _by_definition(network: Network, videos: dict[str, np.ndarray]) -> np.ndarray:
     with torch.inference_mode(), rounded_inputs(network):
-        return network(**{name: torch.from_numpy(x) for name, x in videos.items()}).numpy()
+        return network({name: torch.from_numpy(x) for name, x in videos.items()}).numpy()
 
 
 def test_every_linear_layer_multiplies_whole_numbers(made):

@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import torch
 from export_world import write_video_records
+from kinds import named
 
 from distill import evaluate, predict
 from distill.export import score
@@ -40,7 +41,7 @@ def test_predictions_of_video_records(students, data_set, videos, tmp_path, caps
     ids, rgb, audio = videos
     assert list(found) == ids
     assert "400 videos, " in capsys.readouterr().out
-    classes, scores = Exported(students / "out").top(rgb, audio)
+    classes, scores = Exported(students / "out").top(named(rgb, audio))
     for row, pairs in enumerate(found.values()):
         assert [int(word) for word in pairs[::2]] == classes[row].tolist()
         np.testing.assert_allclose([float(w) for w in pairs[1::2]], scores[row], atol=1e-5)
@@ -143,7 +144,7 @@ def test_evaluate_equals_metrics(students, data_set, scored, videos, capsys):
     place = {bytes(video).decode(): row for row, video in enumerate(data.ids)}
     labels = data.labels.take(np.array([place[video] for video in ids]))
     assert found == pytest.approx(
-        metrics.evaluate(*Exported(students / "out").top(rgb, audio), labels, 30), abs=1e-6
+        metrics.evaluate(*Exported(students / "out").top(named(rgb, audio)), labels, 30), abs=1e-6
     )
 
 
@@ -207,7 +208,7 @@ def test_score_of_the_holdout(students, data_set, store, splits, tmp_path):
         students / "out", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
     )
     rows = splits.holdout
-    best = Exported(students / "out").top(*store.video(rows))
+    best = Exported(students / "out").top(store.video(rows))
     assert read_json(tmp_path / "e.json") == metrics.evaluate(*best, store.labels.take(rows), 30)
     kept = Predictions.read(tmp_path / "e_predictions.safetensors").align(store.ids[rows])
     assert kept.classes.shape == (len(rows), 30)
@@ -225,7 +226,7 @@ def test_score_of_another_format(students, data_set, tmp_path):
     shutil.copytree(students / "out", tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "model.json")
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})
-    with pytest.raises(InputError, match="not an export of format 2"):
+    with pytest.raises(InputError, match="not an export of format 3"):
         score.main(
             tmp_path / "out",
             data_set / "store",

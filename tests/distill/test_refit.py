@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 import torch
 from distill_world import soft_labels_of
+from kinds import as_float, as_tensors
 from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
 
@@ -32,11 +33,11 @@ from yt8m.data.store import Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
 from yt8m.records.labels import Labels
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 MODELS = {
     "wide": ("mlp", {"widths": [24]}, {}),
-    "heard": ("linear", {}, {"modalities": "audio"}),
+    "heard": ("linear", {}, {"features": ["audio"]}),
     "near": ("neighbours", {"neighbours": 9}, {}),
 }
 STACKING = {
@@ -123,15 +124,15 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     for member, described, copy in zip(network.members, manifest.members, copies, strict=True):
         folder = run / "distill/refit" / described.name / f"copy{copy}"
         member.load_state_dict(load_file(folder / "weights.safetensors"))
-    rgb, audio = (np.asarray(x, np.float32) for x in store.video(splits.holdout))
+    video = as_float(store.video(splits.holdout))
     with torch.inference_mode():
-        each = network.of_models(torch.from_numpy(rgb), torch.from_numpy(audio))
+        each = network.of_models(as_tensors(video))
     lists = []
     for logits in each:
         order = np.argsort(-logits.numpy(), axis=1, kind="stable")
         lists.append((order.astype(np.uint16), np.take_along_axis(logits.numpy(), order, 1)))
     classes, _ = pool(lists, "probability", store.dims.classes, 12)
-    own = features.features(lists, classes, store.dims.classes, features.norms(rgb, audio))
+    own = features.features(lists, classes, store.dims.classes, features.norms(video))
     known = label_features.statistics(store.labels, splits.training, store.dims.classes, 2.0)
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
     of_labels = label_features.label_features(known, classes, probability, 10)
@@ -141,15 +142,15 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     )
     raw = raw.reshape(classes.shape)
     order = np.argsort(-raw, axis=1, kind="stable")
-    found, scores = Exported(run / "export").top(rgb, audio, 12)
+    found, scores = Exported(run / "export").top(video, 12)
     np.testing.assert_array_equal(found, np.take_along_axis(classes, order, 1))
     expected = 1 / (1 + np.exp(-np.take_along_axis(raw, order, 1)))
     np.testing.assert_allclose(scores, expected, rtol=1e-4)
 
 
 def test_the_graphs_rank_as_torch_does(run, store):
-    rgb, audio = (np.asarray(x, np.float32) for x in store.video(np.arange(300)))
-    found = [Exported(run / "export", runtime).top(rgb, audio) for runtime in ("torch", "onnx")]
+    video = as_float(store.video(np.arange(300)))
+    found = [Exported(run / "export", runtime).top(video) for runtime in ("torch", "onnx")]
     assert (found[0][0] == found[1][0]).mean() > 0.99
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-3)
 
@@ -251,9 +252,9 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     distill = tmp_path / "run/distill"
     write_distill_snapshots(toml, distill)
     export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
-    rgb, audio = (np.array(part) for part in store.video(np.arange(9)))
-    found = Exported(tmp_path / "out", "torch").of_models(rgb, audio)[2]
-    batch = prepared(Inputs(), torch.from_numpy(rgb), torch.from_numpy(audio))
+    video = store.video(np.arange(9))
+    found = Exported(tmp_path / "out", "torch").of_models(video)[2]
+    batch = prepared(Inputs(), as_tensors(video))
     wide = read_snapshot(run / "first_level/wide/config.json", ModelConfig)
     expected = []
     for fold in range(NUM_FOLDS):

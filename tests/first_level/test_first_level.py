@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from snapshots import write_snapshots
 
+import first_level.job
 from first_level import train as job
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
@@ -64,14 +65,14 @@ def test_no_label_of_the_fold_or_the_holdout_reaches_the_weights(
     for row in [*splits.rows(1), *splits.holdout]:
         lists[row] = np.array([0, 1, 2], np.uint16)
     labels = type(store.labels).from_lists(lists)
-    opened = job.Store
+    opened = first_level.job.Store
 
     def open_poisoned(path):
         store = opened(path)
         store.labels = labels
         return store
 
-    monkeypatch.setattr(job, "Store", open_poisoned)
+    monkeypatch.setattr(first_level.job, "Store", open_poisoned)
     after = (_job(data_set, plan) / "weights.safetensors").read_bytes()
     assert after == before
     # The same poison in a training fold must be seen, or this test could not fail.

@@ -5,12 +5,13 @@ import torch
 from snapshots import write_snapshots
 
 from first_level import teachers, train
+from first_level.config import ModelConfig, build
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
-from yt8m.training.loop import load_weights
+from yt8m.training.weights import load_weights
 
 TRAINING = "[training]\nepochs = 8\nbatch_size = 64\nlr = 0.02\nprecision = 'float32'\n"
 PLAN = {
@@ -38,7 +39,7 @@ def _train(run, data_set, name, fold=1):
 
 
 def _config(run, name="taught"):
-    return read_snapshot(run / name / "config.json", train.ModelConfig)
+    return read_snapshot(run / name / "config.json", ModelConfig)
 
 
 def test_targets_are_the_labels_and_the_teachers_mean_probability(run, store, splits):
@@ -49,7 +50,7 @@ def test_targets_are_the_labels_and_the_teachers_mean_probability(run, store, sp
     labels = HardTargets(store.labels, store.dims.classes)(rows)
     said = []
     for name in ("one", "two"):
-        model = train.build(_config(run, name), store.dims, name)
+        model = build(_config(run, name), store.dims, name)
         load_weights(model, run / name / "fold1" / "weights.safetensors")
         said.append(model.eval()(batch).sigmoid())
     expected = 0.3 * labels.dense() + 0.7 * (said[0] + said[1]) / 2  # 30 classes: all are kept
@@ -115,9 +116,7 @@ def test_mixed_videos_are_taught_as_they_are_given(run, store, splits):
         config, store.dims, teachers.files_of(config, run / "taught" / "fold1")
     )
     batch = Source(store, "video", Inputs()).load(rows, torch.device("cpu"))
-    half = type(batch)(
-        (batch.rgb + batch.rgb.flip(0)) / 2, (batch.audio + batch.audio.flip(0)) / 2, None
-    )
+    half = batch.map(lambda x: (x + x.flip(0)) / 2)
     labels = HardTargets(store.labels, store.dims.classes)(rows)
     alone = teach(batch, labels).dense() - 0.3 * labels.dense()
     mixed = teach(half, labels).dense() - 0.3 * labels.dense()

@@ -5,13 +5,14 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
+from kinds import random_features
 from safetensors.torch import load_file, save_file
 from snapshots import write_snapshots
 
 from distill.export.run import Exported
 from first_level import start
 from first_level import train as job
-from first_level.bundle.manifest import FORMAT, Manifest, ResnetModel
+from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, ResnetModel
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import rounded_state
 from first_level.config import ModelConfig, Start, build
@@ -23,7 +24,8 @@ from yt8m.data.store import Dims, Store
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs
 from yt8m.records import synthetic
-from yt8m.records.framing import messages, read_records, write_records
+from yt8m.records.framing import read_records, write_records
+from yt8m.records.messages import protobuf
 
 CLASSES, GROUPS = 40, 10
 NET = "arch = 'resnet'\n[model]\nwidth = 64\ndropout = 0.2\n"
@@ -52,7 +54,7 @@ def _data_set(folder: Path, shards: list[Path], label_of: np.ndarray, holdout: f
     """Records of these shards with other labels, decoded and folded."""
 
     def relabelled(payload) -> bytes:
-        example = messages.Example.FromString(bytes(payload))
+        example = protobuf.Example.FromString(bytes(payload))
         values = example.features.feature["labels"].int64_list.value
         values[:] = sorted(set(label_of[list(values)].tolist()))
         return example.SerializeToString(deterministic=True)
@@ -87,7 +89,7 @@ def export(world):
     folder = world / "export"
     folder.mkdir()
     member = Member(kind="resnet", resnet=ResnetModel(width=64))
-    network = build_network([member], Inputs(), Dims(32, 16, CLASSES, 0))
+    network = build_network([member], Inputs(), Dims({"rgb": 32, "audio": 16}, CLASSES, 0))
     network.members[0].load_state_dict(load_file(world / "parent.safetensors"))
     _write_export(folder, network, [member])
     return folder
@@ -98,8 +100,10 @@ def _write_export(folder: Path, network, members: list[Member], **changes) -> No
         "format": FORMAT,
         "plan": "test",
         "revision": None,
-        "rgb": 32,
-        "audio": 16,
+        "features": [
+            ExportedKind(name=name, width=width, frames=False)
+            for name, width in (("rgb", 32), ("audio", 16))
+        ],
         "classes": CLASSES,
         "class_names": [str(c) for c in range(CLASSES)],
         "inputs": Inputs(),
@@ -152,18 +156,18 @@ def test_other_weights_make_a_job_stale(world):
     save_file(state, weights)
     toml = NET + TRAINING.format(0) + _start(weights, True)
     before = load_file(_train(world, "few", "stale", toml)[0])
-    save_file(state | {"rgb.0.0.bias": state["rgb.0.0.bias"] + 1}, weights)
+    save_file(state | {"towers.of_rgb.0.0.bias": state["towers.of_rgb.0.0.bias"] + 1}, weights)
     after = load_file(_train(world, "few", "stale", toml)[0])
     changed = {name for name in before if not torch.equal(before[name], after[name])}
-    assert changed == {"rgb.0.0.bias"}
+    assert changed == {"towers.of_rgb.0.0.bias"}
 
 
 def test_a_frozen_trunk_has_no_dropout_and_keeps_its_statistics():
     config = ModelConfig(arch="attention_net", model={"width": 4, "hidden": 8, "dropout": 0.5})
-    dims = Dims(6, 3, 9, 5)
+    dims = Dims({"rgb": 6, "audio": 3}, 9, 5)
     model = build(config, dims, "test")
     new = start.classifier_of(config, dims, "test")
-    batch = prepared(Inputs(), torch.randn(4, 5, 6), torch.randn(4, 5, 3), torch.ones(4, 5) > 0)
+    batch = prepared(Inputs(), random_features(dims, 4, 5), torch.ones(4, 5) > 0)
     statistics = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
     assert statistics
     assert not torch.equal(model.train()(batch), model(batch)), "dropout is on, or this cannot fail"
@@ -178,7 +182,7 @@ def test_a_frozen_trunk_has_no_dropout_and_keeps_its_statistics():
 
 
 def test_the_classifier_is_what_depends_on_the_classes():
-    dims = Dims(6, 3, 9, 5, verticals=2)
+    dims = Dims({"rgb": 6, "audio": 3}, 9, 5, verticals=2)
     found = start.classifier_of(ModelConfig(arch="moe"), dims, "test")
     assert {name.split(".")[0] for name in found} == {"gates", "experts"}
     verticals = ModelConfig(arch="resnet", model={"width": 8, "verticals": True, "gating": True})
@@ -191,10 +195,10 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
     torch.manual_seed(0)
     sizes = {"resnet": {"resnet": ResnetModel(width=8)}, "student": {"scale": 0.005}}
     members = [Member(kind=kind, **sizes[kind]) for kind in kinds]
-    network = build_network(members, Inputs(), Dims(32, 16, CLASSES, 0))
+    network = build_network(members, Inputs(), Dims({"rgb": 32, "audio": 16}, CLASSES, 0))
     _write_export(tmp_path, network, members)
     config = ModelConfig(arch="exported", start=Start(weights=str(tmp_path)))
-    dims = Dims(32, 16, CLASSES, 0)
+    dims = Dims({"rgb": 32, "audio": 16}, CLASSES, 0)
     model = build(config, dims, "test")
     start.begin(model, config, dims, "test")
     heads = [
@@ -206,11 +210,11 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
         model.classifier.weight.copy_(torch.cat([h.weight for h in heads], 1) / len(heads))
         biases = [torch.zeros(CLASSES) if h.bias is None else h.bias for h in heads]
         model.classifier.bias.copy_(torch.stack(biases).mean(0))
-        rgb, audio = torch.randn(5, 32), torch.randn(5, 16)
-        found = model.eval()(prepared(Inputs(), rgb, audio))
-    expected = Exported(tmp_path).logits(rgb.numpy(), audio.numpy())
+        features = random_features(dims, 5)
+        found = model.eval()(prepared(Inputs(), features))
+    expected = Exported(tmp_path).logits({name: x.numpy() for name, x in features.items()})
     torch.testing.assert_close(found, torch.from_numpy(expected))
-    model.train()(prepared(Inputs(), rgb, audio)).sum().backward()
+    model.train()(prepared(Inputs(), features)).sum().backward()
     without = [name for name, p in model.named_parameters() if p.grad is None]
     assert not without, "a trunk that is not frozen learns"
 
@@ -220,15 +224,15 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
     [
         (
             NET.replace("64", "32") + "[start]\nweights = 'PARENT'",
-            r"parent.safetensors: audio.0.0.bias is \(64,\) there and \(32,\) in the model .*same",
+            r"parent.safetensors: concat.0.layers.0.0.bias is \(64,\) there and \(32,\) in .*same",
         ),
         (
             NET + "tower_blocks = 2\n[start]\nweights = 'PARENT'",
-            r"audio.2.layers.0.0.bias is absent there and \(64,\) in",
+            r"towers.of_audio.2.layers.0.0.bias is absent there and \(64,\) in",
         ),
         (
             "arch = 'mlp'\n[model]\nwidths = [8]\n[start]\nweights = 'PARENT'",
-            r"parent.safetensors: audio.0.0.bias is \(64,\) there and absent in the model",
+            r"parent.safetensors: concat.0.layers.0.0.bias is \(64,\) there and absent in",
         ),
         (
             "arch = 'linear'\n[start]\nweights = 'PARENT'",
@@ -248,8 +252,8 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
             "unknown key 'model.width'; allowed: none",
         ),
         (
-            "arch = 'exported'\n[inputs]\nmodalities = 'rgb'\n[start]\nweights = 'EXPORT'",
-            "takes rgb of 32 values and audio of 16; the data gives rgb of 32 and audio of 0",
+            "arch = 'exported'\n[inputs]\nfeatures = ['rgb']\n[start]\nweights = 'EXPORT'",
+            "takes rgb 32, audio 16; the data gives rgb 32",
         ),
     ],
 )
@@ -263,5 +267,5 @@ def test_what_does_not_fit_is_named(world, export, monkeypatch, toml, text):
 def test_other_feature_widths_are_named(world, export):
     store = Store(world / "few" / "store")
     config = ModelConfig(arch="exported", start=Start(weights=str(export)))
-    with pytest.raises(InputError, match="takes rgb of 32 .* audio of 16; the data gives rgb of 9"):
-        build(config, Dims(9, 16, store.dims.classes, 0), "test")
+    with pytest.raises(InputError, match="takes rgb 32, audio 16; the data gives rgb 9"):
+        build(config, Dims({"rgb": 9, "audio": 16}, store.dims.classes, 0), "test")

@@ -4,6 +4,7 @@ import copy
 
 import numpy as np
 import torch
+from kinds import named
 
 from first_level.config import ModelConfig, build
 from first_level.segments.ratings import Ratings, Taught, latest, rating_of
@@ -29,9 +30,9 @@ def test_only_what_was_asked_counts():
 def test_a_model_is_held_to_what_its_parent_thought():
     torch.manual_seed(0)
     config = ModelConfig(arch="dbof", model={"projection": 8, "hidden": [8]})
-    parent = build(config, Dims(6, 3, 5, 7), "test")
+    parent = build(config, Dims({"rgb": 6, "audio": 3}, 5, 7), "test")
     model = Taught(copy.deepcopy(parent), 5, weight=0.5).train()
-    batch = Batch(torch.randn(4, 7, 6), torch.randn(4, 7, 3), torch.ones(4, 7) > 0)
+    batch = Batch(named(torch.randn(4, 7, 6), torch.randn(4, 7, 3)), torch.ones(4, 7) > 0)
     told = parent.eval()(batch).sigmoid().detach()
     logits = model(batch)
     expected = torch.nn.BCEWithLogitsLoss(reduction="sum")(logits, told) / 4
@@ -42,8 +43,9 @@ def test_a_model_is_held_to_what_its_parent_thought():
     same = zip(model.parent.state_dict().values(), parent.state_dict().values(), strict=True)
     assert all(torch.equal(now, before) for now, before in same), "its statistics too"
     config = ModelConfig(arch="resnet", model={"width": 8, "verticals": True})
-    two_more = Taught(build(config, Dims(6, 3, 5, 0, verticals=2), "test"), 5, 1.0).train()
-    assert two_more(Batch(torch.randn(4, 6), torch.randn(4, 3))).shape == (4, 5)
+    dims = Dims({"rgb": 6, "audio": 3}, 5, 0, verticals=2)
+    two_more = Taught(build(config, dims, "test"), 5, 1.0).train()
+    assert two_more(Batch(named(torch.randn(4, 6), torch.randn(4, 3)))).shape == (4, 5)
 
 
 class FewVideos:
@@ -61,17 +63,18 @@ class FewVideos:
     def segments(self, rows):
         return self.rated.take(np.isin(self.rated.rows, rows))
 
-    def spans(self, rows, start, count):
+    def spans(self, rows, start, count, names=None):
         spans = zip(rows, start, count, strict=True)
         frames = [(r, t) for r, s, n in spans for t in range(s, s + n)]
         assert all(t < self.num_frames[r] for r, t in frames), "outside the video"
-        return np.array(frames)[:, :1], np.array(frames)[:, 1:]
+        return {"row": np.array(frames)[:, :1], "second": np.array(frames)[:, 1:]}
 
 
 def _seconds(windows, number):
     """The seconds of the video that a window shows."""
-    rows, seconds, count = windows.frames(np.array([number]))
-    assert (rows[:, 0] == windows.rows[number]).all()
+    features, count = windows.frames(np.array([number]))
+    seconds = features["second"]
+    assert (features["row"][:, 0] == windows.rows[number]).all()
     assert count.tolist() == [len(seconds)]
     return seconds[:, 0].tolist()
 

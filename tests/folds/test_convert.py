@@ -21,8 +21,8 @@ def test_video_level_features_of_every_form_are_kept_exactly(forms, tmp_path, op
     assert list(videos) == IDS, "the order of the features"
     assert len(list((tmp_path / "out/video").iterdir())) == 3
     for row, name in enumerate(IDS):
-        np.testing.assert_array_equal(videos[name].rgb, forms["means"]["rgb"][row])
-        np.testing.assert_array_equal(videos[name].audio, forms["means"]["audio"][row])
+        np.testing.assert_array_equal(videos[name].features["rgb"], forms["means"]["rgb"][row])
+        np.testing.assert_array_equal(videos[name].features["audio"], forms["means"]["audio"][row])
 
 
 @pytest.mark.parametrize("options", FRAME)
@@ -31,8 +31,8 @@ def test_frame_level_features_of_every_form_are_kept_to_half_a_step(forms, tmp_p
     assert kind == "frame"
     for row, name in enumerate(IDS):
         for got, wanted in (
-            (videos[name].rgb_frames, forms["frames"]["rgb"][row]),
-            (videos[name].audio_frames, forms["frames"]["audio"][row]),
+            (videos[name].frames["rgb"], forms["frames"]["rgb"][row]),
+            (videos[name].frames["audio"], forms["frames"]["audio"][row]),
         ):
             np.testing.assert_allclose(dequantise(got), wanted, atol=QUANTUM * 0.5001)
 
@@ -42,16 +42,15 @@ def test_one_modality_is_enough_and_fixed_length_clips_need_no_lengths(forms, tm
     clips = np.random.default_rng(0).uniform(-1, 1, (5, 4, 3)).astype(np.float16)
     np.save(tmp_path / "clips.npy", clips)
     _, videos = converted(tmp_path, **{modality: "clips.npy"}, ids="ids.txt")
-    frames = {"rgb": videos["c"].rgb_frames, "audio": videos["c"].audio_frames}
-    assert frames.pop(modality).shape == (4, 3)
-    assert list(frames.values()) == [None]
+    assert list(videos["c"].frames) == [modality]
+    assert videos["c"].frames[modality].shape == (4, 3)
 
 
 def test_uint8_frames_are_taken_as_they_are(forms, tmp_path, capsys):
     clips = np.random.default_rng(0).integers(0, 256, (5, 4, 3), np.uint8)
     np.save(tmp_path / "clips.npy", clips)
     _, videos = converted(tmp_path, rgb="clips.npy", ids="ids.txt")
-    np.testing.assert_array_equal(np.stack([videos[i].rgb_frames for i in IDS]), clips)
+    np.testing.assert_array_equal(np.stack([videos[i].frames["rgb"] for i in IDS]), clips)
     assert "clipped" not in capsys.readouterr().out
 
 
@@ -109,7 +108,7 @@ def test_what_quantisation_costs_is_said_and_the_scale_it_says_mends_it(forms, t
     assert "the largest is 8; --scale 0.25 keeps all" in said
     _, videos = converted(tmp_path, rgb="clips.npy", ids="ids.txt", scale=0.25)
     assert "outside" not in capsys.readouterr().out
-    got = dequantise(np.stack([videos[i].rgb_frames for i in IDS]))
+    got = dequantise(np.stack([videos[i].frames["rgb"] for i in IDS]))
     np.testing.assert_allclose(got, clips / 4, atol=QUANTUM)
     np.save(tmp_path / "clips.npy", clips / 160)  # as unit vectors are
     converted(tmp_path, rgb="clips.npy", ids="ids.txt")
@@ -121,7 +120,7 @@ def test_decode_reads_it_and_the_same_inputs_give_the_same_bytes(forms, tmp_path
     converted(tmp_path, rgb="clips.npy", ids="ids.txt", labels="labels.csv", shard_videos=2)
     decode.main(tmp_path / "out", tmp_path / "store", jobs=1)
     store = Store(tmp_path / "store")
-    assert (len(store.ids), store.dims.rgb, store.dims.audio, store.dims.classes) == (5, 3, 0, 8)
+    assert (len(store.ids), store.dims.features, store.dims.classes) == (5, {"rgb": 3}, 8)
     assert store.dims.max_frames == 400
     first = {p.name: p.read_bytes() for p in (tmp_path / "out/frame").iterdir()}
     converted(tmp_path, rgb="clips.npy", ids="ids.txt", labels="labels.csv", shard_videos=2)

@@ -9,12 +9,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from folds import decode, parts
+from folds import build, decode, parts
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 from yt8m.records import synthetic
-from yt8m.records.framing import messages, read_records, write_records
+from yt8m.records.framing import read_records, write_records
+from yt8m.records.messages import protobuf
 
 
 @pytest.fixture
@@ -45,7 +46,7 @@ def test_done_once(records, tmp_path, capsys, monkeypatch):
     assert "6 shards" in first
     assert "of disk" in first
     assert "60 videos, rgb 6, audio 3, 12 classes" in first
-    monkeypatch.setattr(decode, "write_part", None)
+    monkeypatch.setattr(build, "write_part", None)
     before = (tmp_path / "store" / "manifest.json").stat().st_mtime_ns
     decode.main(records, tmp_path / "store", jobs=1)
     assert "complete (60 videos); nothing to do\n" in capsys.readouterr().out
@@ -54,7 +55,7 @@ def test_done_once(records, tmp_path, capsys, monkeypatch):
 
 def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts, monkeypatch):
     decode.main(records, tmp_path / "undisturbed", jobs=1)
-    calls, real = [], parts.write_part
+    calls, real = [], build.write_part
 
     def killed_at_third(part, folder):
         if folder.name != "sample":
@@ -64,7 +65,7 @@ def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts
                 raise KeyboardInterrupt
         return real(part, folder)
 
-    monkeypatch.setattr(decode, "write_part", killed_at_third)
+    monkeypatch.setattr(build, "write_part", killed_at_third)
     with pytest.raises(KeyboardInterrupt):
         decode.main(records, tmp_path / "store", jobs=1)
     with pytest.raises(InputError, match="no complete store here"):
@@ -78,7 +79,7 @@ def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts
 def test_sigkill_and_again_is_the_same_as_undisturbed(tmp_path):
     options = {"videos": 600, "rgb": 256, "audio": 64, "shards": 12, "frames": True}
     synthetic.main(tmp_path / "records", **options)
-    code = "import sys; from pathlib import Path; from folds import decode, parts\n"
+    code = "import sys; from pathlib import Path; from folds import build, decode, parts\n"
     code += "parts.SMALLEST = 1; decode.main(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2)"
 
     def start(store):
@@ -109,13 +110,13 @@ def test_only_changed_shards_are_decoded_again(records, tmp_path, tiny_parts, mo
     decode.main(records, tmp_path / "store", jobs=1)
     changed = sorted((records / "video").iterdir())[1]
     write_records(changed, [bytes(payload) for payload in read_records(changed)][:5])
-    calls, real = [], parts.write_part
+    calls, real = [], build.write_part
 
     def counted(part, folder):
         calls.append(folder.name)
         return real(part, folder)
 
-    monkeypatch.setattr(decode, "write_part", counted)
+    monkeypatch.setattr(build, "write_part", counted)
     decode.main(records, tmp_path / "store", jobs=1)
     assert len(calls) == 2
     assert calls[0] == "sample"
@@ -147,7 +148,7 @@ def test_the_estimate_of_disk_is_close(tmp_path, capsys):
 
 def test_a_full_disk_is_an_error_before_decoding(records, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(decode.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="store: not enough disk: 6 shards"):
         decode.main(records, tmp_path / "store", jobs=1)
     assert not list((tmp_path / "store").rglob("*.npy"))
@@ -169,7 +170,7 @@ def test_damage_is_one_line_with_the_path(records, tmp_path, tiny_parts, jobs):
 def test_an_id_twice_names_both_shards(records, tmp_path):
     first, second, _ = sorted((records / "video").iterdir())
     shutil.copy(first, second)
-    match = r"0000-of-0003.tfrecord: id \w{4} is there twice, again in .*0001-of.*\(20 ids"
+    match = r"0000-of-0003.tfrecord: id \w{4} appears twice, again in .*0001-of.*\(20 ids"
     with pytest.raises(InputError, match=match):
         decode.main(records, tmp_path / "store", jobs=1)
 
@@ -180,7 +181,7 @@ def test_records_of_another_data_set(records, tmp_path):
     target = records / "video" / "z.tfrecord"
     source = next((other / "video").iterdir())
     shutil.copy(source, target)
-    with pytest.raises(InputError, match="z.tfrecord: record 0: has rgb 7 and audio 3 wide"):
+    with pytest.raises(InputError, match="z.tfrecord: record 0: has rgb 7, audio 3 wide"):
         decode.main(records, tmp_path / "store", jobs=1)
     shutil.rmtree(records / "frame")
     target.unlink()
@@ -204,7 +205,7 @@ def test_labels_out_of_range(records, tmp_path):
 
 def test_features_must_be_finite(records, tmp_path):
     shard = sorted((records / "video").iterdir())[0]
-    message = messages.Example.FromString(next(read_records(shard)))
+    message = protobuf.Example.FromString(next(read_records(shard)))
     message.features.feature["mean_rgb"].float_list.value[0] = float("nan")
     message.features.feature["id"].bytes_list.value[0] = b"nan!"
     write_records(records / "video" / "z.tfrecord", [message.SerializeToString()])
@@ -225,16 +226,16 @@ def test_other_errors(records, tmp_path):
     (rows / "ids.npy").write_bytes(b"")
     with pytest.raises(InputError, match="store: incomplete .ids.npy"):
         Store(tmp_path / "store")
-    manifest.write_text(manifest.read_text().replace('"version": 1', '"version": 0'))
-    with pytest.raises(InputError, match="of another version"):
+    manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 1'))
+    with pytest.raises(InputError, match="written by another version"):
         Store(tmp_path / "store")
 
 
 def test_groups_are_few_and_keep_the_order(tmp_path):
-    shards = [parts.Shard(tmp_path / str(i), 10_000, 0) for i in range(4070)]
-    groups = parts.group(shards)
+    shards = [parts.Shard(tmp_path / str(i), 10_000, "") for i in range(4070)]
+    groups = parts.group(shards, 40_700_000)
     assert len(groups) == 3
     assert [shard for members in groups for shard in members] == shards
-    large = [parts.Shard(tmp_path / str(i), 450_000_000, 0) for i in range(3844)]
-    assert 400 <= len(parts.group(large)) <= 512
-    assert parts.group([]) == []
+    large = [parts.Shard(tmp_path / str(i), 450_000_000, "") for i in range(3844)]
+    assert 400 <= len(parts.group(large, 3844 * 450_000_000)) <= 512
+    assert parts.group([], 0) == []

@@ -145,8 +145,8 @@ def test_a_download_that_is_stopped_keeps_what_it_has(server, tmp_path, monkeypa
     path, name = tmp_path / "a.tfrecord", NAMES[0]
     url, md5 = f"{server.address}/{PARTITION}/{name}", hashlib.md5(server.files[name]).hexdigest()
 
-    def stopped_after_two(response, url):
-        for number, block in enumerate(blocks(response, url)):
+    def stopped_after_two(response):
+        for number, block in enumerate(blocks(response)):
             if number == 1:
                 fetcher.stop()
             yield block

@@ -8,6 +8,7 @@ from download_world import EVERYTHING, NAMES, PARTITION, arrived, fetch
 from shard_server import Shards
 
 from folds import download, fetching
+from folds.fetching import Fetcher
 from folds.partition import local_name
 from yt8m.base.cli import InputError
 
@@ -33,6 +34,22 @@ def test_a_file_that_fails_is_one_clear_line_and_the_others_arrive(
     fetch(server, tmp_path)
     assert arrived(tmp_path) == EVERYTHING
     assert {name for name, _ in server.gets()} == {NAMES[4]}
+
+
+@pytest.mark.parametrize(
+    ("fault", "message"), [("cut", r"closed [\d,]+ bytes before the end"), ("stall", "timed out")]
+)
+def test_a_body_that_breaks_each_time_says_how(server, fault, message):
+    server.faults[NAMES[0]] = [fault] * 2
+    with pytest.raises(InputError, match=f"{NAMES[0]}: {message}, 2 times in a row; run the"):
+        Fetcher(2).content(f"{server.address}/{PARTITION}/{NAMES[0]}")
+
+
+def test_a_proxy_of_the_environment_is_asked(server, monkeypatch):
+    monkeypatch.setenv("http_proxy", server.address.replace("//", "//name:pass%40word@"))
+    with pytest.raises(InputError, match="http://nowhere.invalid/a.tfrecord: the server says 404"):
+        Fetcher(1).content("http://nowhere.invalid/a.tfrecord")
+    assert server.gets() == [("a.tfrecord", "")]
 
 
 def test_a_server_that_fails_always_is_not_asked_for_everything(server, tmp_path):

@@ -53,14 +53,15 @@ def test_many_rows_are_shuffled_in_blocks_of_neighbours(monkeypatch):
 
 def test_frames_are_dequantised_padded_and_strided(store):
     rows = np.array([5, 0, 7])
-    rgb, _, lengths = store.frames(rows)
+    frames, lengths = store.frames(rows)
+    rgb = frames["rgb"]
     batch = Source(store, "frame", Inputs(normalise="none")).load(rows, "cpu")
     assert batch.mask.sum(1).tolist() == lengths.tolist()
     first = torch.from_numpy(rgb[: lengths[0]]).float() * 4 / 255 + 4 / 512 - 2
-    torch.testing.assert_close(batch.rgb[0, : lengths[0]], first)
-    assert (batch.rgb[~batch.mask] == 0).all()
+    torch.testing.assert_close(batch.features["rgb"][0, : lengths[0]], first)
+    assert (batch.features["rgb"][~batch.mask] == 0).all()
     few = Source(store, "frame", Inputs(normalise="none", max_frames=3)).load(rows, "cpu")
-    assert few.rgb.shape[1] == 3
-    torch.testing.assert_close(few.rgb[0, 1], first[lengths[0] // 3])
+    assert few.features["rgb"].shape[1] == 3
+    torch.testing.assert_close(few.features["rgb"][0, 1], first[lengths[0] // 3])
     unit = Source(store, "video", Inputs()).load(rows, "cpu")
-    torch.testing.assert_close(unit.rgb.norm(dim=1), torch.full((3,), store.dims.rgb**0.5))
+    torch.testing.assert_close(unit.features["rgb"].norm(dim=1), torch.full((3,), 24**0.5))

@@ -27,30 +27,28 @@ def _folders(store) -> dict[str, Path]:
 
 
 def _features(source: Source, rows) -> torch.Tensor:
-    return source.load(np.asarray(rows), CPU).features
+    return source.load(np.asarray(rows), CPU).joined
 
 
 def _poisoned(store, rows, monkeypatch):
     """The store as if `rows` had other features, at both levels."""
     opened = type(store)
-    frames, video, spans = opened.frames, opened.video, opened.spans
+    video, spans = opened.video, opened.spans  # frames are spans
     wanted = np.asarray(rows)
 
-    def other(parts, asked, counts=None):
+    def other(features, asked, counts=None):
         bad = np.isin(asked, wanted)
-        bad = bad if counts is None else np.repeat(bad, counts)
-        return [np.where(bad[:, None], part.dtype.type(7), part) for part in parts]
+        bad = (bad if counts is None else np.repeat(bad, counts))[:, None]
+        return {name: np.where(bad, x.dtype.type(7), x) for name, x in features.items()}
 
-    def poisoned_frames(self, asked):
-        *parts, lengths = frames(self, asked)
-        return *other(parts, asked, lengths), lengths
+    def poisoned_spans(self, asked, start, count, names=None):
+        return other(spans(self, asked, start, count, names), asked, count)
 
-    def poisoned_spans(self, asked, start, count):
-        return other(spans(self, asked, start, count), asked, count)
+    def poisoned_video(self, asked, names=None):
+        return other(video(self, asked, names), asked)
 
-    monkeypatch.setattr(opened, "frames", poisoned_frames)
     monkeypatch.setattr(opened, "spans", poisoned_spans)
-    monkeypatch.setattr(opened, "video", lambda self, asked: other(video(self, asked), asked))
+    monkeypatch.setattr(opened, "video", poisoned_video)
 
 
 INPUTS = {
@@ -64,7 +62,7 @@ INPUTS = {
 def _fitted(source: Source) -> list[np.ndarray]:
     made = source.made
     arrays = [made.clusters.centroids] if made.clusters else []
-    for scaling in made.scaling or ():
+    for scaling in (made.scaling or {}).values():
         arrays += [scaling.mean, scaling.factor]
     return [array.numpy() for array in arrays]
 

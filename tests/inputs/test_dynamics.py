@@ -35,7 +35,7 @@ def test_dynamics_equal_their_definition(store, dynamics):
                 sum(g * mirrored[(t + 2 - j) % (2 * n)] for j, g in enumerate(DB3))
                 for t in range(n)
             ]
-        found = batch.features[place][batch.mask[place]]
+        found = batch.joined[place][batch.mask[place]]
         np.testing.assert_allclose(found, np.array(expected), atol=2e-5)
 
 
@@ -44,7 +44,7 @@ def test_high_pass_takes_away_what_is_quadratic_in_time(store):
 
     t = torch.arange(20.0)[:, None]
     values = torch.cat([1 + 0 * t, t, 0.1 * t * t], 1)
-    found = high_pass(Frames(values, values[:, :0], torch.tensor([20]))).rgb
+    found = high_pass(Frames({"rgb": values}, torch.tensor([20]))).joined
     torch.testing.assert_close(found[3:-2], torch.zeros_like(found[3:-2]), atol=1e-4, rtol=0)
     assert (found[:, 0].abs() < 1e-6).all()
 

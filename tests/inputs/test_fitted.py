@@ -22,17 +22,17 @@ def test_centroids_are_each_frames_nearest_once_by_first_appearance(fresh, split
     inputs = Inputs(sampling="centroids", clusters=8, normalise="none", skip_frames=2)
     source = source_of(fresh, "frame", inputs, splits)
     centroids = source.made.clusters.centroids.numpy()
-    assert centroids.shape == (8, fresh.dims.rgb + fresh.dims.audio)
+    assert centroids.shape == (8, fresh.dims.width)
     rows = np.array([5, 0, 333, 17])
     batch = source.load(rows, CPU)
     plain = Source(fresh, "frame", Inputs(normalise="none", skip_frames=2)).load(rows, CPU)
     unique = 0
     for place in range(len(rows)):
-        frames = plain.features[place][plain.mask[place]].numpy()
+        frames = plain.joined[place][plain.mask[place]].numpy()
         near = np.square(frames[:, None] - centroids).sum(2).argmin(1)
         expected = list(dict.fromkeys(near.tolist()))
         unique += len(near) > len(expected) > 1
-        found = batch.features[place][batch.mask[place]].numpy()
+        found = batch.joined[place][batch.mask[place]].numpy()
         np.testing.assert_allclose(found, centroids[expected], atol=1e-6)
     assert unique, "no video had one centroid twice"
     few = Inputs(sampling="centroids", clusters=8, max_frames=2, skip_frames=2)
@@ -63,9 +63,9 @@ def test_whitened_training_videos_are_white(fresh, splits, level):
     plain = Source(fresh, level, Inputs(normalise="none"))
     seen = [s.load(splits.training, CPU) for s in (source, plain)]
     if level == "frame":
-        parts = [(batch.rgb[batch.mask], batch.audio[batch.mask]) for batch in seen]
+        parts = [[part[batch.mask] for part in batch.features.values()] for batch in seen]
     else:
-        parts = [(batch.rgb, batch.audio) for batch in seen]
+        parts = [batch.features.values() for batch in seen]
     for found, raw in zip(*parts, strict=True):
         width = found.shape[1]
         torch.testing.assert_close(found.norm(dim=1), torch.full((len(found),), width**0.5))
@@ -97,9 +97,9 @@ def test_moments_far_from_zero_and_without_variance():
 
 
 def test_strided_frames_of_a_stack():
-    frames = Frames(torch.arange(14).float()[:, None], torch.zeros(14, 0), torch.tensor([9, 1, 4]))
+    frames = Frames({"rgb": torch.arange(14).float()[:, None]}, torch.tensor([9, 1, 4]))
     kept = strided(frames, 3)
-    assert kept.rgb[:, 0].tolist() == [0, 3, 6, 9, 10, 11, 12]
+    assert kept.joined[:, 0].tolist() == [0, 3, 6, 9, 10, 11, 12]
     assert kept.lengths.tolist() == [3, 1, 3]
     assert strided(frames, 9) is frames
 

@@ -13,7 +13,7 @@ from yt8m.inputs.derived import source_of
 from yt8m.inputs.settings import Inputs
 
 
-@pytest.mark.parametrize("modalities", ["both", "rgb", "audio"])
+@pytest.mark.parametrize("features", [None, ["rgb"], ["audio"]])
 @pytest.mark.parametrize("normalise", ["none", "l2", "standard", "whiten"])
 @pytest.mark.parametrize(
     ("level", "options"),
@@ -29,32 +29,35 @@ from yt8m.inputs.settings import Inputs
         ("frame", {"sampling": "centroids", "clusters": 8, "max_frames": 3}),
     ],
 )
-def test_dims_are_what_load_gives(store, splits, modalities, normalise, level, options):
-    values = {"modalities": modalities, "normalise": normalise, **options}
+def test_dims_are_what_load_gives(store, splits, features, normalise, level, options):
+    values = {"features": features, "normalise": normalise, **options}
     source = source_of(store, level, validated(values, Inputs, "test"), splits)
     for training in (False, True):
         batch = loaded(source, np.arange(9), training)
-        assert (batch.rgb.shape[-1], batch.audio.shape[-1]) == (source.dims.rgb, source.dims.audio)
-        assert torch.isfinite(batch.features).all()
-        assert {batch.rgb.dtype, batch.audio.dtype} == {torch.float32}  # of an unused one too
-        assert (batch.rgb.shape[-1] > 0) == (modalities != "audio")
+        widths = {name: part.shape[-1] for name, part in batch.features.items()}
+        assert widths == source.dims.features
+        assert torch.isfinite(batch.joined).all()
+        assert batch.joined.dtype == torch.float32
+        assert list(widths) == (features or ["rgb", "audio"])
         if level == "frame":
             assert batch.mask.shape[1] <= source.dims.max_frames
-            assert not batch.features[~batch.mask].any()
+            assert not batch.joined[~batch.mask].any()
 
 
 def test_feature_share_is_fixed_by_its_seed(store):
     rows = np.arange(30)
-    whole = loaded(source_on(store), rows).rgb
+    whole = loaded(source_on(store), rows).features["rgb"]
     chosen = {}
     for seed in (0, 1):
-        part = loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).rgb
+        source = source_on(store, feature_share=0.5, feature_seed=seed)
+        part = loaded(source, rows).features["rgb"]
         equal = (part[:, :, None] == whole[:, None]).all(0)  # which of the columns each one is
         assert equal.sum(1).tolist() == [1] * 12
         chosen[seed] = equal.int().argmax(1).tolist()
         assert chosen[seed] == sorted(chosen[seed])
         assert torch.equal(
-            part, loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).rgb
+            part,
+            loaded(source_on(store, feature_share=0.5, feature_seed=seed), rows).features["rgb"],
         )
     assert chosen[0] != chosen[1]
 
@@ -81,10 +84,10 @@ def test_a_model_that_cannot_have_its_inputs_says_so():
         "x.toml: inputs.skip_frames, inputs.statistics need frames and the data has none; give"
     )
     with pytest.raises(InputError, match=message):
-        build(video, Dims(6, 3, 9, 0), "x.toml")
+        build(video, Dims({"rgb": 6, "audio": 3}, 9, 0), "x.toml")
     frame = ModelConfig(arch="attention_net", inputs=Inputs(statistics=("mean", "std")))
     with pytest.raises(InputError, match="x.toml: inputs.statistics are for video-level models"):
-        build(frame, Dims(6, 3, 9, 12), "x.toml")
+        build(frame, Dims({"rgb": 6, "audio": 3}, 9, 12), "x.toml")
 
 
 def test_a_distilled_model_takes_what_its_export_can_make():

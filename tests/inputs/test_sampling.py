@@ -70,7 +70,7 @@ def test_segments_are_means_of_every_frame_once(store, training):
     for place, row in enumerate(rows):
         frames = dequantised(store, row)
         n, k = len(frames), min(most, len(frames))
-        found = batch.features[place][batch.mask[place]].numpy()
+        found = batch.joined[place][batch.mask[place]].numpy()
         assert len(found) == k
         cuts = [j * n // k for j in range(k)] + [n]
         equal = np.stack([frames[a:b].mean(0) for a, b in zip(cuts, cuts[1:], strict=False)])
@@ -113,8 +113,8 @@ def test_a_subset_mean_is_a_mean_of_some_frames(store):
     plain, mixed = loaded(source, rows), loaded(source, rows, training=True)
     for place, row in enumerate(rows):
         frames = dequantised(store, row)
-        np.testing.assert_allclose(plain.features[place], frames.mean(0), atol=1e-5)
-        found = mixed.features[place].numpy()
+        np.testing.assert_allclose(plain.joined[place], frames.mean(0), atol=1e-5)
+        found = mixed.joined[place].numpy()
         errors = {}
         for a in range(len(frames)):
             for b in range(a + 1, len(frames)):
@@ -132,25 +132,25 @@ def test_randomness_is_in_training_alone_and_repeats_with_its_seed(store, splits
     inputs = Inputs(sampling=sampling, max_frames=3)
     source = source_of(store, level, inputs, splits)
     rows = np.arange(40)
-    one, two = (loaded(source, rows, True, seed=5).features for _ in range(2))
+    one, two = (loaded(source, rows, True, seed=5).joined for _ in range(2))
     assert torch.equal(one, two)
-    assert not torch.equal(one, loaded(source, rows, True, seed=6).features)
+    assert not torch.equal(one, loaded(source, rows, True, seed=6).joined)
     state = torch.get_rng_state()
-    first = source.load(rows, torch.device("cpu")).features
+    first = source.load(rows, torch.device("cpu")).joined
     assert torch.equal(torch.get_rng_state(), state), "a prediction drew random numbers"
-    assert torch.equal(first, loaded(source, rows, seed=6).features)
+    assert torch.equal(first, loaded(source, rows, seed=6).joined)
     together = source.load(rows, torch.device("cpu"))
     for place in range(5):
-        alone = source.load(rows[place : place + 1], torch.device("cpu")).features[0]
+        alone = source.load(rows[place : place + 1], torch.device("cpu")).joined[0]
         kept = slice(None) if together.mask is None else together.mask[place]
-        torch.testing.assert_close(alone, together.features[place][kept])
+        torch.testing.assert_close(alone, together.joined[place][kept])
 
 
 @pytest.mark.parametrize("sampling", ["stride", "scenes", "first"])
 def test_what_is_not_random_draws_nothing(store, sampling):
     source = source_on(store, "frame", sampling=sampling, max_frames=3)
     one, two = (loaded(source, np.arange(20), True, seed) for seed in (1, 2))
-    assert torch.equal(one.features, two.features)
+    assert torch.equal(one.joined, two.joined)
 
 
 def test_skipping_leaves_the_last_frame(store):
@@ -160,5 +160,5 @@ def test_skipping_leaves_the_last_frame(store):
         for place, row in enumerate(rows):
             frames = dequantised(store, row)
             expected = frames[min(skip, len(frames) - 1) :]
-            found = batch.features[place][batch.mask[place]]
+            found = batch.joined[place][batch.mask[place]]
             np.testing.assert_allclose(found, expected, atol=1e-6)

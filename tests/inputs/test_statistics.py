@@ -8,7 +8,6 @@ import torch
 from input_world import dequantised, frames_of, loaded, videos_of
 
 from yt8m.inputs.derived import source_of
-from yt8m.inputs.frames import Frames
 from yt8m.inputs.settings import Inputs, Statistic
 from yt8m.inputs.statistics import summaries, widths
 
@@ -30,7 +29,7 @@ def _slow_statistic(name: str, video: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize("name", STATISTICS)
 def test_statistics_equal_their_definition(name):
     frames = frames_of()
-    rgb, audio = summaries(frames.on("cpu"), (name,), frames.lengths)
+    rgb, audio = summaries(frames.on("cpu"), (name,), frames.lengths).values()
     for part, columns in ((rgb, slice(0, 6)), (audio, slice(6, 9))):
         assert widths((name,), part.shape[1]) == [part.shape[1]]
         for found, video in zip(part, videos_of(frames), strict=True):
@@ -46,10 +45,11 @@ def test_statistics_are_side_by_side_and_normalised_each(store, splits):
         inputs = Inputs(statistics=names, normalise=normalise)
         source = source_of(store, "video", inputs, splits)
         sides.append(loaded(source, rows))
-        assert source.dims.rgb == sides[-1].rgb.shape[1] == 7 * store.dims.rgb + 1
-        assert source.dims.audio == sides[-1].audio.shape[1] == 7 * store.dims.audio + 1
+        for kind, width in store.dims.features.items():
+            found = sides[-1].features[kind].shape[1]
+            assert source.dims.features[kind] == found == 7 * width + 1
     plain, unit = sides
-    for part, scaled in ((plain.rgb, unit.rgb), (plain.audio, unit.audio)):
+    for part, scaled in ((plain.features[kind], unit.features[kind]) for kind in plain.features):
         width = (part.shape[1] - 1) // 7
         pieces = zip(part.split([5 * width, 1, width, width], 1),
                      scaled.split([5 * width, 1, width, width], 1), strict=True)  # fmt: skip
@@ -59,14 +59,16 @@ def test_statistics_are_side_by_side_and_normalised_each(store, splits):
             torch.testing.assert_close(after, before / norm * scale)
     for place, row in enumerate(rows):
         frames = dequantised(store, row)
-        rgb = frames[:, : store.dims.rgb]
+        rgb = frames[:, : store.dims.features["rgb"]]
         expected = np.concatenate([_slow_statistic(name, rgb) for name in names])
-        np.testing.assert_allclose(plain.rgb[place], expected, atol=2e-3)  # kept as float16
+        np.testing.assert_allclose(
+            plain.features["rgb"][place], expected, atol=2e-3
+        )  # kept as float16
 
 
 def test_batch_mates_do_not_change_statistics():
     frames = frames_of((30, 4)).on("cpu")
-    alone = Frames(frames.rgb[30:], frames.audio[30:], frames.lengths[1:])
+    alone = frames.map(lambda part: part[30:], frames.lengths[1:])
     together = summaries(frames, STATISTICS, frames.lengths)
-    for many, one in zip(together, summaries(alone, STATISTICS, alone.lengths), strict=True):
-        torch.testing.assert_close(many[1], one[0])
+    for kind, one in summaries(alone, STATISTICS, alone.lengths).items():
+        torch.testing.assert_close(together[kind][1], one[0])

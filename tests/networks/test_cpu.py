@@ -130,7 +130,8 @@ def test_training_takes_the_fast_layers(tmp_path, monkeypatch):
     monkeypatch.setattr(loop, "_train_epoch", lambda *_: 0.0)
     store = SimpleNamespace(dims=SimpleNamespace(classes=2), vertical_of=np.zeros(2, np.int16))
     source = SimpleNamespace(store=store)
-    loop.fit(network, source, np.arange(4), None, Training(epochs=1), tmp_path, "toy")
+    examples = loop.Examples(source, np.arange(4), None)
+    loop.fit(network, examples, Training(epochs=1), tmp_path, "toy")
     assert type(network) is FastLinear
 
 

@@ -9,6 +9,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from frame_world import LENGTHS, MASK, check, model_of, padded_batch, videos_of
+from kinds import named
 from torch import nn
 
 from first_level.config import ModelConfig, build
@@ -47,7 +48,7 @@ def test_rows_of_real_frames_and_back():
     x = torch.randn(4, 12, 3)
     rows = layers.real_rows(x, MASK)
     assert torch.equal(rows, torch.cat(videos_of(x)))
-    back = layers.padded(rows, MASK, fill=-1.0)
+    back = layers.pad(rows, MASK, fill=-1.0)
     assert torch.equal(back, torch.where(MASK[..., None], x, -1.0))
 
 
@@ -130,16 +131,19 @@ def test_frame_max_pools_the_activations_of_real_frames():
     batch = padded_batch()
     rgb, audio = (
         torch.stack([pooled(layer, video) for video in videos_of(x)])
-        for layer, x in ((model.rgb, batch.rgb), (model.audio, batch.audio))
+        for layer, x in (
+            (model.towers["rgb"], batch.features["rgb"]),
+            (model.towers["audio"], batch.features["audio"]),
+        )
     )
-    torch.testing.assert_close(model(batch), model.trunk(Batch(rgb, audio)))
+    torch.testing.assert_close(model(batch), model.trunk(Batch(named(rgb, audio))))
 
 
 def test_sorting_reads_each_class_scores_at_even_steps():
     model = model_of("frame_sorting", width=8, length=5, hidden=3)
 
     def of_video(rgb, audio):
-        scores = model.frame(Batch(rgb, audio)).detach().numpy()  # (T, C)
+        scores = model.frame(Batch(named(rgb, audio))).detach().numpy()  # (T, C)
         places = np.linspace(0, len(scores) - 1, 5)
         results = []
         for column in scores.T:
@@ -172,10 +176,16 @@ def test_convolutions_equal_torchs_on_each_video_alone(kernel):
         return x
 
     def of_video(rgb, audio):
-        parts = [passed(b, x.T[None]) for b, x in ((model.rgb, rgb), (model.audio, audio))]
+        parts = [passed(model.towers[n], x.T[None]) for n, x in named(rgb, audio).items()]
         return model.classifier(passed(model.both, torch.cat(parts, 1)).amax(2)[0])
 
-    assert [block.pool for block in (*model.rgb, *model.both)] == [True, True, True, True, False]
+    assert [block.pool for block in (*model.towers["rgb"], *model.both)] == [
+        True,
+        True,
+        True,
+        True,
+        False,
+    ]
     check(model, of_video)
 
 
@@ -184,7 +194,7 @@ def test_convolutions_equal_torchs_on_each_video_alone(kernel):
 
 def test_frame_logistic_is_the_mean_of_the_frames_probabilities():
     model, batch = model_of("frame_logistic"), padded_batch()
-    videos = videos_of(model.classifier(batch.features).sigmoid())
+    videos = videos_of(model.classifier(batch.joined).sigmoid())
     expected = torch.stack([video.mean(0) for video in videos])
     torch.testing.assert_close(model(batch).sigmoid(), expected)
 
@@ -217,7 +227,8 @@ def test_netvlad_and_nextvlad_equal_their_definition(groups, gating, experts):
     model = model_of("netvlad", clusters=4, hidden=8, **arguments)
 
     def of_video(rgb, audio):
-        parts = (_vlad(model.rgb, rgb, groups), _vlad(model.audio, audio, groups // 2))
+        towers = model.towers
+        parts = (_vlad(towers["rgb"], rgb, groups), _vlad(towers["audio"], audio, groups // 2))
         return torch.cat(parts)
 
     check(model, of_video)
@@ -227,7 +238,9 @@ def test_nextvlad_has_the_published_size():
     arguments = {"clusters": 128, "groups": 8, "hidden": 2048, "gating": 8}
     with torch.device("meta"):
         model = build(
-            ModelConfig(arch="netvlad", model=arguments), Dims(1024, 128, 3862, 300), "x.toml"
+            ModelConfig(arch="netvlad", model=arguments),
+            Dims({"rgb": 1024, "audio": 128}, 3862, 300),
+            "x.toml",
         )
     count = sum(parameter.numel() for parameter in model.parameters())
     assert round(count / 1e6) == 89
@@ -261,8 +274,8 @@ IDS = [f"{arch}-{'orderless' if same else 'ordered'}" for arch, _, same in CASES
 def test_the_order_of_frames_matters_where_it_should(arch, arguments, same):
     model, batch = model_of(arch, **arguments), padded_batch()
     back = torch.where(MASK, LENGTHS[:, None] - 1 - torch.arange(12), torch.arange(12))
-    turned = (part[torch.arange(4)[:, None], back] for part in (batch.rgb, batch.audio))
-    difference = (model(Batch(*turned, MASK)) - model(batch)).abs().amax(1)
+    turned = batch.map(lambda x: x[torch.arange(4)[:, None], back])
+    difference = (model(turned) - model(batch)).abs().amax(1)
     assert (difference < 1e-4).all() if same else (difference[LENGTHS > 1] > 1e-4).all()
 
 

@@ -4,11 +4,13 @@ A new file in first_level/models or a new TOML is tested without writing a test.
 """
 
 import inspect
+from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 from architectures import CASES, CONFIGS, DIMS, FRAME_CASES, TOY
+from kinds import FOUR, named, random_features
 
 from first_level.config import (
     ModelConfig,
@@ -46,7 +48,7 @@ def _toy(case: tuple[str, dict], dims: Dims = DIMS) -> torch.nn.Module:
     if hasattr(model, "remember"):
         twice = np.tile(np.arange(6), 2)  # without itself, a video still has its like
         once = _batch(model.level, dims=dims)
-        model.remember(Batch(once.rgb[twice], once.audio[twice]), _targets(dims.classes, twice))
+        model.remember(once.map(lambda x: x[twice]), _targets(dims.classes, twice))
     return model
 
 
@@ -59,10 +61,8 @@ def _batch(level: str, lengths=(12, 5, 1, 7, 3, 9), dims: Dims = DIMS, seed: int
     else:
         shape = (n, max(lengths))
         mask = torch.arange(max(lengths)) < torch.tensor(lengths)[:, None]
-    features = [torch.randn(*shape, width, generator=generator) for width in (dims.rgb, dims.audio)]
-    if mask is not None:
-        features = [part * mask[..., None] for part in features]
-    return Batch(*features, mask)
+    batch = Batch(random_features(dims, *shape, generator=generator), mask)
+    return batch if mask is None else batch.map(lambda x: x * mask[..., None])
 
 
 def _targets(outputs: int = 9, videos=range(6)):
@@ -122,9 +122,8 @@ def test_neither_padding_nor_batch_mates_change_a_prediction(case):
             keep = slice(row, row + 1)
             mask = None if batch.mask is None else batch.mask[keep]
             length = slice(None) if mask is None else slice(int(mask.sum()))
-            rgb, audio = (part[keep][:, length] if mask is not None else part[keep]
-                          for part in (batch.rgb, batch.audio))  # fmt: skip
-            alone = model(Batch(rgb, audio, None if mask is None else mask[:, length]))
+            own = batch.map(lambda x: x[keep] if mask is None else x[keep][:, length])  # noqa: B023
+            alone = model(replace(own, mask=None if mask is None else mask[:, length]))
             torch.testing.assert_close(alone[0], together[row], atol=1e-5, rtol=1e-4)
 
 
@@ -132,16 +131,16 @@ def test_neither_padding_nor_batch_mates_change_a_prediction(case):
 def test_what_is_in_the_padding_does_not_matter(case):
     model = _toy(case).eval()
     batch = _batch("frame")
-    rgb = torch.where(batch.mask[..., None], batch.rgb, 7.0)
-    audio = torch.where(batch.mask[..., None], batch.audio, -7.0)
+    rgb = torch.where(batch.mask[..., None], batch.features["rgb"], 7.0)
+    audio = torch.where(batch.mask[..., None], batch.features["audio"], -7.0)
     with torch.no_grad():
-        torch.testing.assert_close(model(Batch(rgb, audio, batch.mask)), model(batch))
+        torch.testing.assert_close(model(Batch(named(rgb, audio), batch.mask)), model(batch))
 
 
 @_over(CASES)
-@pytest.mark.parametrize(("rgb", "audio"), [(6, 0), (0, 3)])
-def test_a_single_modality_works_with_one_frame_and_with_360(case, rgb, audio):
-    dims = Dims(rgb, audio, 9, 360, 3)
+@pytest.mark.parametrize("features", [{"rgb": 6}, {"audio": 3}, {"title": 5}, FOUR], ids=" ".join)
+def test_any_kinds_of_features_work_with_one_frame_and_with_360(case, features):
+    dims = Dims(features, 9, 360, 3)
     model = _toy(case, dims).eval()
     for lengths in ((1, 1), (360, 1)):
         assert torch.isfinite(model(_batch(model.level, lengths, dims))).all()
@@ -151,9 +150,9 @@ def test_a_single_modality_works_with_one_frame_and_with_360(case, rgb, audio):
 def test_every_configuration_builds_at_full_size(path):
     config = read(path)
     check_arguments(config, path)
-    youtube_8m = Dims(1024, 128, 3862, 300, 25)
+    youtube_8m = Dims({"rgb": 1024, "audio": 128}, 3862, 300, 25)
     audio = path.parent.name in ("audioset", "frame", "inputs")
-    dims = Dims(0, 128, 527, 10) if audio else youtube_8m
+    dims = Dims({"audio": 128}, 527, 10) if audio else youtube_8m
     with torch.device("meta"):
         model = build(config, dims, path)
     assert sum(parameter.numel() for parameter in model.parameters()) > 0
@@ -162,7 +161,7 @@ def test_every_configuration_builds_at_full_size(path):
 
 def test_attention_net_equals_appending_to_every_frame():
     model, batch = _toy(("attention_net", {})).eval(), _batch("frame")
-    x = batch.features
+    x = batch.joined
     for value, score in zip(model.values, model.scores, strict=True):
         v = value(x).relu()
         weights = score(v).masked_fill(~batch.mask[..., None], -torch.inf).softmax(1)
@@ -174,22 +173,25 @@ def test_attention_net_equals_appending_to_every_frame():
 
 def test_the_power_of_vlad_bow_is_learnt_and_stays_positive():
     model, batch, targets = _toy(("vlad_bow", {})), _batch("frame"), _targets()
-    before = model.rgb.raw_power.item()
+    words = model.towers["rgb"]
+    before = words.raw_power.item()
     optimizer = torch.optim.SGD(model.parameters(), lr=5.0)
     for _ in range(5):
         optimizer.zero_grad()
         losses.bce(model(batch), targets).backward()
         optimizer.step()
-    assert model.rgb.raw_power.item() != before
-    assert torch.nn.functional.softplus(model.rgb.raw_power) > 0
+    assert words.raw_power.item() != before
+    assert torch.nn.functional.softplus(words.raw_power) > 0
 
 
 def test_a_model_that_does_not_fit_the_data_says_so():
     with pytest.raises(InputError, match="x.toml: lstm is a frame-level model and the data has no"):
-        build(ModelConfig(arch="lstm"), Dims(6, 3, 9, 0), "x.toml")
-    config = ModelConfig(arch="resnet", inputs=Inputs(modalities="rgb"))
-    with pytest.raises(InputError, match="x.toml: inputs.modalities = 'rgb' and the data has"):
-        build(config, Dims(0, 3, 9, 0), "x.toml")
+        build(ModelConfig(arch="lstm"), Dims({"rgb": 6, "audio": 3}, 9, 0), "x.toml")
+    config = ModelConfig(arch="resnet", inputs=Inputs(features=("rgb",)))
+    with pytest.raises(
+        InputError, match="inputs.features names 'rgb', which the data lacks; it has aud"
+    ):
+        build(config, Dims({"audio": 3}, 9, 0), "x.toml")
 
 
 def test_an_argument_of_another_type_says_so():

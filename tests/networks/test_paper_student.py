@@ -3,6 +3,7 @@
 import pytest
 import torch
 from distill_world import FULL, SCALE
+from kinds import FOUR, random_features
 from torch import nn
 
 from first_level.bundle.network import Member, build_member
@@ -11,8 +12,9 @@ from yt8m.inputs.batch import Batch, prepared
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.extractors import Extractor
 from yt8m.networks.student import Student, num_values
+from yt8m.networks.towers import Towers
 
-TOY = Dims(rgb=24, audio=8, classes=30, max_frames=0)
+TOY = Dims({"rgb": 24, "audio": 8}, classes=30, max_frames=0)
 
 
 def linear_shapes(model) -> list[tuple[int, int]]:
@@ -21,8 +23,7 @@ def linear_shapes(model) -> list[tuple[int, int]]:
 
 def batch_of(dims: Dims, size: int = 6) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    rgb, audio = (torch.randn(size, w, generator=generator) for w in (dims.rgb, dims.audio))
-    return prepared(Inputs(), rgb, audio)
+    return prepared(Inputs(), random_features(dims, size, generator=generator))
 
 
 def test_full_size_has_the_published_number_of_values():
@@ -52,7 +53,7 @@ def test_extractor_is_as_published(letter, shapes, activation):
     with torch.device("meta"):
         extractor = Extractor(letter, FULL, 1.0)
     assert linear_shapes(extractor) == shapes
-    modules = [m for m in extractor.modules() if type(m) not in (Extractor, nn.Sequential)]
+    modules = [m for m in extractor.modules() if type(m) not in (Extractor, Towers, nn.Sequential)]
     linears = [m for m in modules if isinstance(m, nn.Linear)]
     assert all(m.bias is None for m in linears)
     for kind in (nn.BatchNorm1d, activation):
@@ -65,18 +66,19 @@ def test_leaky_slope():
     assert [m.negative_slope for m in modules if isinstance(m, nn.LeakyReLU)] == [0.2] * 3
 
 
-@pytest.mark.parametrize("dims", [Dims(0, 8, 30, 0), Dims(24, 0, 30, 0), TOY])
-def test_absent_modalities(dims):
+@pytest.mark.parametrize("features", [{"audio": 8}, {"rgb": 24}, TOY.features, FOUR])
+def test_other_kinds_of_features(features):
+    dims = Dims(features, 30, 0)
     student = Student(dims, SCALE).eval()
     assert student(batch_of(dims)).shape == (6, 30)
-    if not dims.rgb:
+    if "rgb" not in features:
         assert linear_shapes(student.extractors["c"])[0][0] == 8
 
 
 def test_features_end_with_the_input():
     student = Student(TOY, SCALE).eval()
     batch = batch_of(TOY)
-    assert torch.equal(student.features(batch)[:, -32:], batch.features)
+    assert torch.equal(student.features(batch)[:, -32:], batch.joined)
 
 
 def test_frozen_extractors_ignore_training_mode_and_gradients():

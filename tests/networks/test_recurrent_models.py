@@ -154,8 +154,9 @@ def test_lstm_attention_equals_its_definition():
         weights = net.score(x)[:, 0].softmax(0)
         return sum(weight * frame for weight, frame in zip(weights, x, strict=True))
 
-    check(model, lambda rgb, audio: torch.cat([attended(model.rgb, rgb),
-                                                attended(model.audio, audio)]))  # fmt: skip
+    towers = model.towers
+    check(model, lambda rgb, audio: torch.cat([attended(towers["rgb"], rgb),
+                                                attended(towers["audio"], audio)]))  # fmt: skip
 
 
 # Mixture of experts

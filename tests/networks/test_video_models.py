@@ -6,16 +6,17 @@ tests/networks/test_models.py checks what holds for every architecture.
 import pytest
 import torch
 import torch.nn.functional as F
+from kinds import FOUR, named
 
 from first_level.config import ModelConfig, build
 from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.resnet import IdentityBlock
-from yt8m.training.loop import start_from_frequencies
+from yt8m.training.weights import start_from_frequencies
 
-DIMS = Dims(rgb=6, audio=3, classes=9, max_frames=0, verticals=3)
-YOUTUBE_8M = Dims(1024, 128, 3862, 0, 25)
+DIMS = Dims({"rgb": 6, "audio": 3}, classes=9, max_frames=0, verticals=3)
+YOUTUBE_8M = Dims({"rgb": 1024, "audio": 128}, 3862, 0, 25)
 
 
 def _model(arch: str, dims: Dims = DIMS, **arguments) -> torch.nn.Module:
@@ -25,7 +26,7 @@ def _model(arch: str, dims: Dims = DIMS, **arguments) -> torch.nn.Module:
 
 def _batch(videos: int = 5) -> Batch:
     torch.manual_seed(1)
-    return Batch(torch.randn(videos, 6), torch.randn(videos, 3))
+    return Batch(named(torch.randn(videos, 6), torch.randn(videos, 3)))
 
 
 def _millions(arch: str, **arguments) -> float:
@@ -46,15 +47,21 @@ def test_resnet_has_the_published_sizes(blocks, millions):
 
 def test_towers_share_twice_the_width_in_the_published_ratio():
     model = _model("resnet", YOUTUBE_8M, width=64, rgb_share=10 / 16, dropout=0.0).eval()
-    assert _widths(model.rgb) == [80, 80, 80]
-    assert _widths(model.audio) == [48, 48, 48]
+    assert _widths(model.towers["rgb"]) == [80, 80, 80]
+    assert _widths(model.towers["audio"]) == [48, 48, 48]
     assert _widths(model.concat) == [64, 128, 64]
 
 
-def test_one_modality_alone_has_the_whole_width():
-    model = _model("resnet", Dims(6, 0, 9, 0), width=8, rgb_share=0.25)
-    assert _widths(model.rgb)[0] == 8
-    assert model.audio is None
+def test_one_kind_alone_has_the_whole_width():
+    model = _model("resnet", Dims({"rgb": 6}, 9, 0), width=8, rgb_share=0.25)
+    assert _widths(model.towers["rgb"])[0] == 8
+    assert model.towers.names == ["rgb"]
+
+
+def test_other_kinds_have_towers_of_the_whole_width():
+    model = _model("resnet", Dims(FOUR, 9, 0), width=8, rgb_share=0.25)
+    assert [_widths(model.towers[name])[0] for name in FOUR] == [4, 12, 8, 8]
+    assert _widths(model.concat) == [8, 32, 8]
 
 
 def test_gating_weighs_each_logit_by_a_gate_that_sees_all():
@@ -140,12 +147,12 @@ def test_arguments_out_of_range_are_told(arch, arguments, text):
 @pytest.mark.parametrize("option", ["verticals", "hierarchy"])
 def test_verticals_need_a_vocabulary_that_has_some(option):
     with pytest.raises(InputError, match="x.toml: the data's vocabulary has no verticals"):
-        _model("resnet", Dims(6, 3, 9, 0), **{option: True})
+        _model("resnet", Dims({"rgb": 6, "audio": 3}, 9, 0), **{option: True})
 
 
 def test_the_gate_of_a_gated_mlp_weighs_each_unit():
     model, batch = _model("gated_mlp", width=4, layers=2), _batch()
-    x = model.deeper[0](model.hidden(batch.features))
+    x = model.deeper[0](model.hidden(batch.joined))
     for video in range(5):
         seen = model.gate.weight @ x[video] + model.gate.bias
         gated = torch.stack([x[video, i] * torch.sigmoid(seen[i]) for i in range(4)])
@@ -154,7 +161,7 @@ def test_the_gate_of_a_gated_mlp_weighs_each_unit():
 
 def test_five_heads_are_five_gates_whose_logits_add_up():
     model, batch = _model("gated_mlp", width=4, heads=5), _batch()
-    x = model.hidden(batch.features)
+    x = model.hidden(batch.joined)
     total = model.classifier.bias
     for head in range(5):
         part = slice(4 * head, 4 * head + 4)
@@ -165,7 +172,7 @@ def test_five_heads_are_five_gates_whose_logits_add_up():
 
 def test_sorted_gates_see_how_large_activations_are_and_not_whose():
     model, batch = _model("gated_mlp", width=4, sort=True), _batch()
-    x = model.hidden(batch.features)
+    x = model.hidden(batch.joined)
     for video in range(5):
         ranked = torch.tensor(sorted(x[video].tolist(), reverse=True))
         expected = model.classifier(x[video] * torch.sigmoid(model.gate(ranked)))
@@ -174,7 +181,7 @@ def test_sorted_gates_see_how_large_activations_are_and_not_whose():
 
 def test_residual_layers_add_to_what_they_are_given():
     model, batch = _model("gated_mlp", width=4, layers=3, residual=True).eval(), _batch()
-    x = model.hidden(batch.features)
+    x = model.hidden(batch.joined)
     for linear, norm, _ in model.deeper:
         x = x + F.relu(norm(linear(x)))
     torch.testing.assert_close(model(batch), model.classifier(x * model.gate(x).sigmoid()))
@@ -194,7 +201,7 @@ def test_an_hourglass_halves_and_doubles(halvings, bottleneck):
 
 def test_the_head_of_an_mlp_is_gating_then_a_mixture():
     model, batch = _model("mlp", widths=[8], gating=1, experts=2).eval(), _batch()
-    h = model.hidden(batch.features)
+    h = model.hidden(batch.joined)
     gated = h * model.gate.gate(h).sigmoid()
     gates = model.classifier.gates(gated).unflatten(1, (2, 9)).exp()
     experts = model.classifier.experts(gated).unflatten(1, (2, 9)).sigmoid()
@@ -208,7 +215,7 @@ def test_a_cyclic_network_applies_one_layer_again_and_again():
     assert weights == [name for name, p in once.named_parameters() if p.dim() == 2]
     batch = _batch()
     often.eval()
-    x = often.hidden(batch.features)
+    x = often.hidden(batch.joined)
     for step in range(6):
         x = often.norms[step](x @ often.again.weight.T + often.again.bias).relu()
     torch.testing.assert_close(often(batch), often.classifier(x))
@@ -221,7 +228,7 @@ def test_bilinear_equals_torchs():
         model.bias.normal_()
         slow.bias.copy_(model.bias)
         slow.weight.copy_(model.bilinear.weight.view(4, 8, 9).permute(1, 2, 0))  # (W, D, Z)
-    x = batch.features
+    x = batch.joined
     code = x @ model.code.weight.T + model.code.bias
     h = slow(x, code - torch.tanh(code)).relu()
     torch.testing.assert_close(model(batch), model.classifier(h))
@@ -232,7 +239,7 @@ def test_a_recurrent_mlp_reads_its_vector_step_by_step(cell):
     model, batch = _model("recurrent_mlp", width=8, layers=2, steps=4, cell=cell), _batch()
     state = None
     for _ in range(4):
-        out, state = model.recurrent(batch.features[None], state)
+        out, state = model.recurrent(batch.joined[None], state)
     torch.testing.assert_close(model(batch), model.classifier(out[0]))
 
 
@@ -240,7 +247,7 @@ def test_a_recurrent_mlp_reads_its_vector_step_by_step(cell):
 def test_moe_equals_its_definition(experts):
     """The benchmark paper's: exp(w_h x) / (1 + sum exp(w_h' x)) of each expert's probability."""
     model, batch = _model("moe", experts=experts), _batch()
-    x, classes = batch.features, 9
+    x, classes = batch.joined, 9
     for c in range(classes):
         rows = [expert * classes + c for expert in range(experts)]
         weights = [torch.exp(x @ model.gates.weight[r] + model.gates.bias[r]) for r in rows]

@@ -12,7 +12,7 @@ from tfrecord import TFRecordWriter
 from yt8m.base.cli import InputError
 from yt8m.records.description import parse_message
 from yt8m.records.fields import MessageRecord, Mistyped, WireRecord
-from yt8m.records.framing import messages
+from yt8m.records.messages import protobuf
 from yt8m.records.reader import dequantise, parse, stream, video_level
 from yt8m.records.wire import Unusual
 
@@ -167,9 +167,9 @@ def test_errors_of_a_record(payload, text):
 
 
 def test_a_frame_of_two_values_is_an_error():
-    twice = messages.FeatureList(feature=[feature([b"ab", b"cd"])])
-    lists = messages.FeatureLists(feature_list={"rgb": twice})
-    context = messages.Features(feature={"id": feature([b"x"])})
-    made = messages.SequenceExample(context=context, feature_lists=lists).SerializeToString()
+    twice = protobuf.FeatureList(feature=[feature([b"ab", b"cd"])])
+    lists = protobuf.FeatureLists(feature_list={"rgb": twice})
+    context = protobuf.Features(feature={"id": feature([b"x"])})
+    made = protobuf.SequenceExample(context=context, feature_lists=lists).SerializeToString()
     with pytest.raises(InputError, match="rgb: a frame is not one string"):
         parse(made, NAMES, "here")

@@ -21,9 +21,9 @@ def test_stream_checks_sizes_and_classes(tmp_path):
     with pytest.raises(InputError, match="b.tfrecord: record 1: has rgb 5 .* not 4 and 2"):
         list(stream([first, second], NAMES))
     with pytest.raises(InputError, match="a.tfrecord: record 0: has rgb 4 and audio 2 wide"):
-        list(stream([first], NAMES, Dims(1024, 128, 10, 0)))
+        list(stream([first], NAMES, Dims({"rgb": 1024, "audio": 128}, 10, 0)))
     with pytest.raises(InputError, match="a.tfrecord: record 0: label 9 is out of range; 0 to 8"):
-        list(stream([first], NAMES, Dims(4, 2, 9, 0)))
+        list(stream([first], NAMES, Dims({"rgb": 4, "audio": 2}, 9, 0)))
     rated = {f"segment_{n}": [10] for n in ("start_times", "end_times", "labels")}
     rated["segment_scores"] = np.ones(1, np.float32)
     write_records(first, [sequence(frames(), **rated)])
@@ -81,7 +81,7 @@ def outcome(read):
 def test_shards_read_as_protobuf_reads_them(tmp_path_factory, records, repeats):
     path = tmp_path_factory.mktemp("r") / "a.tfrecord"
     write_records(path, records * repeats)
-    dims = Dims(3, 2, 70000 if repeats == 1 else 60000, 0)
+    dims = Dims({"rgb": 3, "audio": 2}, 70000 if repeats == 1 else 60000, 0)
 
     def by_protobuf():
         for number, payload in enumerate(records * repeats):
@@ -107,7 +107,7 @@ def test_a_broken_feature_that_nobody_reads_is_an_error_as_in_protobuf(tmp_path,
     write_records(tmp_path / "a.tfrecord", records)
     number, text = (0, "has no id") if not named and broken else (broken, "is not an Example")
     with pytest.raises(InputError, match=f"record {number}: {text}"):
-        list(stream([tmp_path / "a.tfrecord"], NAMES, Dims(3, 2, 60000, 0)))
+        list(stream([tmp_path / "a.tfrecord"], NAMES, Dims({"rgb": 3, "audio": 2}, 60000, 0)))
 
 
 def test_records_of_a_known_layout_come_together(tmp_path):

@@ -12,7 +12,7 @@ from yt8m.records.labels import Labels
 from yt8m.records.reader import describe, find_shards, stream, video_level
 from yt8m.records.scenes import make_appearance, make_clips
 from yt8m.records.topics import clean_labels, draw_topics, make_world, noisy_labels
-from yt8m.records.writer import quantise
+from yt8m.records.video import quantise
 
 SMALL = {"videos": 90, "classes": 20, "rgb": 8, "audio": 4, "shards": 3, "max_frames": 20}
 
@@ -37,7 +37,7 @@ def test_all_kinds_hold_the_same_videos(written):
     for a, b in zip(video, frame, strict=True):
         assert a.labels.tolist() == b.labels.tolist()
         assert 1 <= b.num_frames <= 20
-        for mean, of_frames in zip((a.rgb, a.audio), video_level(b), strict=True):
+        for mean, of_frames in zip(a.features.values(), video_level(b).values(), strict=True):
             np.testing.assert_allclose(mean, of_frames, atol=1e-5)
     rated = videos_of(written / "segment")
     assert {v.id for v in rated} < {v.id for v in video}
@@ -143,7 +143,7 @@ def test_labels_can_be_learned_and_the_noise_cannot(tmp_path):
     assert truth["ids"].tolist() == [v.id for v in videos]
     clean = dense(Labels(truth["indptr"], truth["indices"]), 30)
     noisy = dense(Labels.from_lists([v.labels for v in videos]), 30)
-    features = np.stack([np.concatenate([v.rgb, v.audio]) for v in videos])
+    features = np.stack([np.concatenate(list(v.features.values())) for v in videos])
     features /= np.linalg.norm(features, axis=1, keepdims=True)
     similar = features @ features.T
     np.fill_diagonal(similar, -1)
@@ -170,8 +170,9 @@ def dense(labels: Labels, classes: int) -> np.ndarray:
         ({"rgb": -1}, "--rgb -1: 0 or more"),
         ({"max_frames": 361}, "--max-frames 361: 1 to 360"),
         ({"shards": 0}, "--shards 0: 1 to 9,999"),
-        ({"precision": 0}, "--precision 0: above 0 to 1"),
-        ({"recall": 1.1}, "--recall 1.1: above 0 to 1"),
+        ({"annotator": (0, 1)}, "--annotator 0 1: a precision and a recall, each above 0 to 1"),
+        ({"annotator": (0.5, 1.1)}, "--annotator 0.5 1.1: a precision and a recall, each above 0"),
+        ({"annotator": (0.5,)}, "--annotator 0.5: a precision and a recall, each above 0 to 1"),
         ({"noise": -1}, "--noise -1: 0 or more"),
     ],
 )

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from report import denoising, table
+from report.clean_labels import compare
 from yt8m.base.cli import InputError
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
@@ -32,7 +33,7 @@ def test_precision_is_compared_at_the_noisy_labels_recall():
     order = np.stack([rng.permutation(classes)[:8] for _ in range(videos)]).astype(np.uint16)
     logits = -np.sort(-rng.normal(size=order.shape), axis=1).astype(np.float16)
     ids = np.array([f"{i:02d}".encode() for i in range(videos)])
-    found = denoising.compare(
+    found = compare(
         Predictions(ids, order, logits), Labels.from_lists(noisy), Labels.from_lists(clean)
     )
     kept = sum(len(set(n) & set(c)) for n, c in zip(noisy, clean, strict=True))

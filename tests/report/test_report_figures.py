@@ -1,16 +1,18 @@
 """What the report computes, against direct definitions; how its drawings are scaled."""
 
 from types import SimpleNamespace
+from xml.etree import ElementTree
 
 import numpy as np
 import pytest
 
-from report import browser, overview, page
+from report import overview, page
 from report.figures import clean, confidence, ensemble
 from report.figures.errors import count
-from report.figures.svg import Axis, Plot, powers, round_numbers, shades
+from report.figures.svg import Axis, Plot, decades, powers, round_numbers, shades
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
+from yt8m.training import metrics
 
 
 def _case(seed, videos=60, classes=9, k=5):
@@ -55,7 +57,7 @@ def test_precision_recall_f1_and_groups():
 def test_mistakes_are_the_cross_entropy_of_a_video():
     top, logits, lists = _case(4)
     labels = Labels.from_lists(lists)
-    found = browser.mistakes_of(Predictions(np.arange(60), top, logits), labels)
+    found = metrics.cross_entropies(top, logits, labels)
     for row in range(60):
         z, expected = logits[row].astype(float), 0.0
         for c, value in zip(top[row], z, strict=True):
@@ -197,3 +199,14 @@ def test_small_figures_places_and_durations_are_readable():
 def test_embedded_json_cannot_end_its_script():
     text = page.embedded({"name": "</script><!--"})
     assert "<" not in text
+
+
+def test_names_at_the_ends_of_lines_are_apart_and_in_their_order():
+    plot = Plot(decades("x", [1, 30]), decades("y", [1, 90]), right=90)
+    plot.ends(30, [50, 49, 2], ["a<b", "second", "last"], ["s0", "s1", "s2"])
+    drawing = ElementTree.fromstring(str(plot.svg("ends", "text{fill:red}")))
+    ends = [part for part in drawing.iter() if (part.get("class") or "").startswith("end ")]
+    assert [part.text for part in ends] == ["a<b", "second", "last"]
+    heights = [float(part.get("y")) for part in ends]
+    assert min(np.diff(heights)) >= 14
+    assert plot.svg("inline").startswith("<svg viewBox"), "a page has the namespace and the style"

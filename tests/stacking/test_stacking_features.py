@@ -156,12 +156,14 @@ def test_label_features_by_definition(width, neighbours, monkeypatch):
             np.testing.assert_allclose(got[v, i], list(wanted.values()), rtol=1e-3, atol=1e-4)
 
 
-def test_context_has_only_the_modalities_there_are():
-    store = FakeStore(np.array([b"a", b"b"]), Labels.from_lists([[1], [2]]), (0, 3), frames=False)
+def test_context_has_the_norms_of_all_kinds_of_features():
+    labels = Labels.from_lists([[1], [2]])
+    store = FakeStore(np.array([b"a", b"b"]), labels, {"audio": 3, "title": 5}, frames=False)
     context = features.video_context(store, np.array([1, 0]))
-    assert list(context) == ["audio_norm"]
-    wanted = np.linalg.norm(store.audio.astype(np.float64), axis=1)[::-1]
-    np.testing.assert_allclose(context["audio_norm"], wanted, rtol=1e-3)
+    assert list(context) == ["audio_norm", "title_norm"]
+    for name, values in store.features.items():
+        wanted = np.linalg.norm(values.astype(np.float64), axis=1)[::-1]
+        np.testing.assert_allclose(context[f"{name}_norm"], wanted, rtol=1e-3)
 
 
 def test_context_of_a_real_store(store):

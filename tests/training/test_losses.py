@@ -11,7 +11,7 @@ from torch import Tensor
 from yt8m.inputs.batch import Batch, HardTargets, Targets
 from yt8m.records.labels import Labels
 from yt8m.training import losses
-from yt8m.training.mixup import mixed, mixup
+from yt8m.training.mixup import mix, mixup
 from yt8m.training.settings import Training
 
 
@@ -32,9 +32,9 @@ def _soft(targets: Targets, seed=3) -> Targets:
 def _mixed(targets: Targets) -> Targets:
     """Targets after mixup: two videos that share a label list its (row, class) twice."""
     videos = targets.shape[0]
-    batch = Batch(torch.zeros(videos, 1), torch.zeros(videos, 0))
+    batch = Batch({"rgb": torch.zeros(videos, 1)})
     share = torch.rand(videos, generator=torch.Generator().manual_seed(5))
-    return mixed(batch, targets, share, torch.arange(videos).roll(1))[1]
+    return mix(batch, targets, share, torch.arange(videos).roll(1))[1]
 
 
 KINDS = {"hard": lambda targets: targets, "soft": _soft, "mixed": _mixed}
@@ -202,15 +202,15 @@ def test_rare_classes_weigh_more_and_labels_two_on_average():
 
 def test_mixup_mixes_inputs_and_labels_with_one_share():
     _, targets = _case()
-    batch = Batch(torch.randn(7, 4), torch.randn(7, 2))
+    batch = Batch({"rgb": torch.randn(7, 4), "audio": torch.randn(7, 2)})
     share, other = torch.rand(7), torch.tensor([1, 2, 3, 4, 5, 6, 0])
-    batch_mixed, targets_mixed = mixed(batch, targets, share, other)
+    batch_mixed, targets_mixed = mix(batch, targets, share, other)
     for row in range(7):
         s, o = share[row], other[row]
         for name in ("rgb", "audio"):
-            x = getattr(batch, name)
+            x = batch.features[name]
             expected = s * x[row] + (1 - s) * x[o]
-            torch.testing.assert_close(getattr(batch_mixed, name)[row], expected)
+            torch.testing.assert_close(batch_mixed.features[name][row], expected)
         expected = s * targets.dense()[row] + (1 - s) * targets.dense()[o]
         torch.testing.assert_close(targets_mixed.dense()[row], expected)
 
@@ -219,18 +219,18 @@ def test_mixup_of_frames_keeps_the_longer_video_alone_where_the_other_has_ended(
     _, targets = _case(videos=2)
     mask = torch.tensor([[True, True, True], [True, False, False]])
     rgb = torch.randn(2, 3, 4) * mask[..., None]
-    batch = Batch(rgb, torch.zeros(2, 3, 0), mask)
-    out, _ = mixed(batch, targets, torch.tensor([0.3, 0.3]), torch.tensor([1, 0]))
-    torch.testing.assert_close(out.rgb[0, 0], 0.3 * rgb[0, 0] + 0.7 * rgb[1, 0])
-    torch.testing.assert_close(out.rgb[0, 1:], rgb[0, 1:])
-    torch.testing.assert_close(out.rgb[1, 1:], rgb[0, 1:])
+    batch = Batch({"rgb": rgb}, mask)
+    out, _ = mix(batch, targets, torch.tensor([0.3, 0.3]), torch.tensor([1, 0]))
+    torch.testing.assert_close(out.features["rgb"][0, 0], 0.3 * rgb[0, 0] + 0.7 * rgb[1, 0])
+    torch.testing.assert_close(out.features["rgb"][0, 1:], rgb[0, 1:])
+    torch.testing.assert_close(out.features["rgb"][1, 1:], rgb[0, 1:])
     assert out.mask.all()
 
 
 def test_mixup_shares_follow_the_beta_distribution():
     torch.manual_seed(0)
     videos, alpha = 4000, 0.4
-    batch = Batch(torch.eye(1).repeat(videos, 1), torch.zeros(videos, 0))
+    batch = Batch({"rgb": torch.eye(1).repeat(videos, 1)})
     labels = Labels.from_lists([[0]] * videos)
     _, out = mixup(batch, HardTargets(labels, 1)(np.arange(videos)), alpha)
     shares = out.values[:videos]

@@ -115,12 +115,12 @@ def test_flipping_drops_and_adds_at_its_rates():
     torch.manual_seed(0)
     drop = torch.tensor([0.1, 0.5, 0.0, 0, 0, 0, 0])
     add = torch.tensor([0.2, 0.0, 0.0, 0.05, 0.0, 0.01, 0.0])
-    dense = noise.flipped(targets, drop, add).dense()
+    dense = noise.flip_labels(targets, drop, add).dense()
     assert dense.max() == 1, "no label is there twice"
     expected = torch.tensor([0.9, 0.5, 1.0, 0.05, 0.0, 0.01, 0.0])
     torch.testing.assert_close(dense.mean(0), expected, atol=0.01, rtol=0)
     nothing = torch.zeros(CLASSES)
-    assert torch.equal(noise.flipped(targets, nothing, nothing).dense(), targets.dense())
+    assert torch.equal(noise.flip_labels(targets, nothing, nothing).dense(), targets.dense())
 
 
 def test_flipping_keeps_the_frequencies_when_as_many_are_added_as_dropped():

@@ -22,7 +22,7 @@ def _net(dropout: float = 0.5) -> torch.nn.Module:
             self.layers = torch.nn.Sequential(*layers)
 
         def forward(self, batch: Batch) -> torch.Tensor:
-            return self.layers(batch.features)
+            return self.layers(batch.joined)
 
     return Net()
 

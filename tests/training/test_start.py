@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from yt8m.training.loop import start_from_frequencies
+from yt8m.training.weights import start_from_frequencies
 
 
 class _Gated(torch.nn.Module):

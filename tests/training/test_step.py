@@ -16,7 +16,8 @@ def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
     torch.manual_seed(0)
     model = torch.nn.Sequential(torch.nn.Linear(3, 4), torch.nn.BatchNorm1d(4))
     settings = Training(ema=0.5, optimizer="adam", lr=0.1)
-    run = checkpoint.Run(model, torch.nn.Module(), settings, "cpu", Path("none"), "test", "")
+    objective, folder = torch.nn.Module(), Path("none")
+    run = checkpoint.TrainingRun(model, objective, settings, "cpu", folder, "test", "")
     keys = ("0.weight", "1.running_mean", "1.running_var")
     expected = {key: model.state_dict()[key].clone() for key in keys}
     for update in range(1, 9):
@@ -29,6 +30,12 @@ def test_ema_follows_its_recursion_in_weights_and_batch_statistics():
     for key in keys:
         torch.testing.assert_close(model.state_dict()[key], expected[key])
     assert model[1].num_batches_tracked == 8
+
+
+def test_determinism_fills_no_tensors():
+    device.use_deterministic_kernels()
+    assert torch.get_deterministic_debug_mode() == 1, "warn"
+    assert not torch.utils.deterministic.fill_uninitialized_memory
 
 
 def test_jobs_use_freed_memory_again_and_spend_no_time_on_denormal_numbers():

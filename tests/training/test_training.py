@@ -9,8 +9,9 @@ from yt8m.base.cli import InputError
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
 from yt8m.training import checkpoint, schedule
-from yt8m.training.loop import fit, load_weights, predict, save_weights
+from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.settings import Noise, Training
+from yt8m.training.weights import load_weights, save_weights
 
 MODEL = {"width": 16, "dropout": 0.1}
 SETTINGS = Training(epochs=6, batch_size=32, lr=2e-2, precision="float32")
@@ -24,9 +25,8 @@ def _model(store, arch="resnet", **arguments):
 def _fit(store, rows, folder, settings=SETTINGS, model=None, check=None, fingerprint=""):
     model = model or _model(store)
     targets = HardTargets(store.labels, store.dims.classes)
-    history = fit(
-        model, _source(store), rows, targets, settings, folder, "test", check, fingerprint
-    )
+    examples = Examples(_source(store), rows, targets, check)
+    history = fit(model, examples, settings, folder, "test", fingerprint)
     return model, history
 
 
@@ -92,11 +92,11 @@ def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monke
         if self.epoch == 2:
             raise Killed
 
-    save = checkpoint.Run._save
-    monkeypatch.setattr(checkpoint.Run, "_save", save_then_die)
+    save = checkpoint.TrainingRun._save
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", save_then_die)
     with pytest.raises(Killed):
         _fit(store, rows, tmp_path / "b", settings, check=check)
-    monkeypatch.setattr(checkpoint.Run, "_save", save)
+    monkeypatch.setattr(checkpoint.TrainingRun, "_save", save)
     resumed, again = _fit(store, rows, tmp_path / "b", settings, check=check)
     assert _bytes(resumed) == _bytes(whole)
     for key in ("loss", "lr", "gap"):
@@ -163,13 +163,13 @@ class _Extra(torch.nn.Module):
     def __init__(self, dims, penalty):
         super().__init__()
         self.verticals, self.weight_of_penalty = dims.verticals, penalty
-        self.classifier = torch.nn.Linear(dims.rgb + dims.audio, dims.classes)
-        self.above = torch.nn.Linear(dims.rgb + dims.audio, dims.verticals)
+        self.classifier = torch.nn.Linear(dims.width, dims.classes)
+        self.above = torch.nn.Linear(dims.width, dims.verticals)
 
     def forward(self, batch):
-        logits = self.classifier(batch.features)
+        logits = self.classifier(batch.joined)
         self.penalty = self.weight_of_penalty * self.above.weight.square().sum()
-        return torch.cat([logits, self.above(batch.features)], 1) if self.training else logits
+        return torch.cat([logits, self.above(batch.joined)], 1) if self.training else logits
 
 
 def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
@@ -185,7 +185,7 @@ def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
     assert models[1.0].above.weight.norm() < 0.5 * models[0.0].above.weight.norm()
     batch = _source(store).load(rows, "cpu")
     lists = np.split(store.labels.indices, store.labels.indptr[1:-1])
-    scores = models[0.0].above(batch.features)
+    scores = models[0.0].above(batch.joined)
     right = [
         int(scores[at].argmax()) in store.vertical_of[lists[row]] for at, row in enumerate(rows)
     ]

@@ -10,7 +10,7 @@ ROOT = Path(__file__).parents[2]
 ARCHS = sorted({path.stem for path in MODELS.glob("[a-z]*.py")} - {EXPORTED})
 PLANS = [ROOT / "first_level" / "configs", ROOT / "bench" / "experiments" / "zoo_configs"]
 CONFIGS = sorted(path for plans in PLANS for path in plans.glob("*/*.toml"))
-DIMS = Dims(rgb=6, audio=3, classes=9, max_frames=12, verticals=3)
+DIMS = Dims({"rgb": 6, "audio": 3}, classes=9, max_frames=12, verticals=3)
 # Toy sizes of arguments that set a size; everything else keeps its default.
 TOY = {"width": 8, "widths": [8], "hidden": 8, "words": 8}
 # Arguments to test beside those sizes, each like an architecture of its own; by default {} alone.

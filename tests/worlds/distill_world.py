@@ -6,7 +6,7 @@ from distill.config import DistillConfig
 from yt8m.data.predictions import Predictions
 from yt8m.data.store import Dims
 
-FULL = Dims(rgb=1024, audio=128, classes=3862, max_frames=0)
+FULL = Dims({"rgb": 1024, "audio": 128}, classes=3862, max_frames=0)
 SCALE = 1 / 64
 
 

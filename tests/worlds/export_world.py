@@ -3,7 +3,8 @@
 from distill.config import member_of
 from distill.export import write as export
 from first_level.bundle.network import build_network
-from yt8m.records.framing import messages, write_records
+from yt8m.records.framing import write_records
+from yt8m.records.messages import protobuf
 
 
 def random_network(kind, config, dims):
@@ -24,7 +25,7 @@ def run_export(root, data_set, out, **flags) -> None:
 def write_video_records(path, ids, rgb, audio, labels=None) -> None:
     payloads = []
     for row, video in enumerate(ids):
-        example = messages.Example()
+        example = protobuf.Example()
         feature = example.features.feature
         feature["id"].bytes_list.value.append(video.encode())
         feature["mean_rgb"].float_list.value.extend(rgb[row].tolist())

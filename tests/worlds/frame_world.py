@@ -1,13 +1,14 @@
 """What the tests of frame-level architectures share: a padded batch, models, loops over videos."""
 
 import torch
+from kinds import random_features
 from torch import nn
 
 from first_level.config import ModelConfig, build
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 
-DIMS = Dims(rgb=6, audio=4, classes=9, max_frames=12)
+DIMS = Dims({"rgb": 6, "audio": 4}, classes=9, max_frames=12)
 LENGTHS = torch.tensor([12, 5, 1, 8])
 MASK = torch.arange(12) < LENGTHS[:, None]
 
@@ -26,7 +27,7 @@ def model_of(arch: str, dims: Dims = DIMS, **arguments) -> nn.Module:
 def padded_batch() -> Batch:
     """Padding is not zero: a model must mask it by itself."""
     generator = torch.Generator().manual_seed(1)
-    return Batch(*(torch.randn(4, 12, width, generator=generator) for width in (6, 4)), MASK)
+    return Batch(random_features(DIMS, 4, 12, generator=generator), MASK)
 
 
 def videos_of(x: torch.Tensor) -> list[torch.Tensor]:
@@ -38,7 +39,7 @@ def check(model: nn.Module, of_video) -> None:
     """`of_video` maps a video's rgb (T, R) and audio (T, A) to what goes into `model.head`, or
     to the logits of a model without one."""
     batch = padded_batch()
-    pairs = zip(videos_of(batch.rgb), videos_of(batch.audio), strict=True)
+    pairs = zip(videos_of(batch.features["rgb"]), videos_of(batch.features["audio"]), strict=True)
     expected = torch.stack([of_video(rgb, audio) for rgb, audio in pairs])
     head = getattr(model, "head", nn.Identity())
     torch.testing.assert_close(model(batch), head(expected), atol=1e-5, rtol=1e-4)

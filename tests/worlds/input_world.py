@@ -13,11 +13,11 @@ LENGTHS = (7, 1, 12, 2, 5, 30)
 def frames_of(lengths=LENGTHS, rgb: int = 6, audio: int = 3, seed: int = 0) -> Frames:
     """Few different bytes, so that there are equal ones."""
     generator = torch.Generator().manual_seed(seed)
-    parts = (
-        torch.randint(100, 112, (sum(lengths), width), generator=generator, dtype=torch.uint8)
-        for width in (rgb, audio)
-    )
-    return Frames(*parts, torch.tensor(lengths))
+    features = {
+        name: torch.randint(100, 112, (sum(lengths), width), generator=generator, dtype=torch.uint8)
+        for name, width in (("rgb", rgb), ("audio", audio))
+    }
+    return Frames(features, torch.tensor(lengths))
 
 
 def videos_of(frames: Frames) -> list[np.ndarray]:
@@ -37,7 +37,6 @@ def loaded(source: Source, rows, training: bool = False, seed: int = 0):
 
 def dequantised(store, row: int) -> np.ndarray:
     """rgb and audio of a video's frames: float32 (T, R + A)."""
-    rgb, audio, _ = store.frames(np.array([row]))
-    return np.concatenate([rgb, audio], 1).astype(np.float32) * np.float32(SCALE) + np.float32(
-        SHIFT
-    )
+    features, _ = store.frames(np.array([row]))
+    joined = np.concatenate(list(features.values()), 1)
+    return joined.astype(np.float32) * np.float32(SCALE) + np.float32(SHIFT)

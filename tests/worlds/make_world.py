@@ -1,6 +1,7 @@
-"""A copy of the project with the real Makefile, and a Python that only writes files.
+"""A copy of the project with the real Makefile and planner, and a Python that only writes files.
 
-Configurations are resolved by the real verbs; every other verb notes its call and makes its output.
+Every verb that make calls notes its call and writes the outputs that jobs.json names, with a
+receipt; the planner, the live view and status are the real ones.
 """
 
 import os
@@ -9,65 +10,49 @@ import subprocess
 import sys
 from pathlib import Path
 
+from yt8m.records import synthetic
+
 ROOT = Path(__file__).parents[2]
 FAKE = """#!{python}
-import os, pathlib, sys, time
+import json, os, pathlib, sys, time
 module, arguments = sys.argv[2], sys.argv[3:]
-if module.endswith(".config") or module in ("jobs.status", "jobs.live"):
+if module in ("jobs.plan", "jobs.status", "jobs.live", "jobs.retrain"):
     os.execv("{python}", ["{python}", *sys.argv[1:]])
 with open("calls.txt", "a") as calls:
     calls.write(" ".join([module, *arguments]) + "\\n")
-plain = [a for a in arguments if not a.startswith("--")]
-outputs = {{
-    "folds.decode": lambda: plain[1] + "/manifest.json",
-    "folds.assign": lambda: plain[1],
-    "folds.unlabelled": lambda: plain[1] + "/unlabelled/manifest.json",
-    "first_level.train": lambda: plain[3] + "/predictions.safetensors",
-    "first_level.predict": lambda: plain[3] + "/unlabelled.safetensors",
-    "first_level.segments.train": lambda: plain[4] + "/predictions.safetensors",
-    "first_level.segments.submission": lambda: plain[-1],
-    "stacking.rows": lambda: plain[5] + "/rows.json",
-    "stacking.train": lambda: plain[2],
-    "stacking.predict": lambda: plain[3],
-    "stacking.unlabelled": lambda: plain[6],
-    "stacking.soft_labels": lambda: plain[3],
-    "stacking.report": lambda: plain[5],
-    "distill.train": lambda: plain[4] + "/weights.safetensors",
-    "distill.refit": lambda: plain[5] + "/weights.safetensors",
-    "distill.export.reranker": lambda: plain[5] + "/reranker.json",
-    "distill.export.write": lambda: plain[3] + "/model.json",
-    "distill.export.score": lambda: plain[3],
-    "report.summary": lambda: plain[1],
-    "report.page": lambda: plain[2],
-    "report.table": lambda: "printed",
-    "report.segments": lambda: "printed",
-    "report.stage": lambda: plain[2],
-}}
 if os.environ.get("FAIL") == module:
     sys.exit("error: " + module + ": it was to fail")
-if os.environ.get("LASTING") == module:
-    time.sleep(2)
-if os.environ.get("SLOW") == module:
-    print("[slow] begins", flush=True)
-    time.sleep(60)
-out = pathlib.Path(outputs[module]())
-out.parent.mkdir(parents=True, exist_ok=True)
-out.write_text("made\\n")
-if module == "distill.export.reranker":
-    out.with_name("reranker.onnx").write_text("made")
-    out.with_name("reranker.safetensors").write_text("made")
-if module == "distill.export.score":
-    out.with_name("evaluation_predictions.safetensors").write_text("made")
+sys.path.insert(0, os.getcwd())
+from yt8m.base.receipts import Recorder
+recorder = Recorder.of_command(module, arguments)
+if recorder is None:
+    print(module)
+    sys.exit()
+with recorder.recording():
+    if os.environ.get("LASTING") == module:
+        time.sleep(2)
+    if os.environ.get("SLOW") == module:
+        print("[slow] begins", flush=True)
+        time.sleep(60)
+    text = "made\\n"
+    if recorder.job["records"]:
+        from yt8m.records.content import content_of
+        described = [pathlib.Path(a) for a in arguments if a.endswith(".toml")]
+        found = content_of(pathlib.Path(arguments[0]), {{}}, *described)
+        text = json.dumps({{"content": found, "videos": 8}})
+    for output in map(pathlib.Path, recorder.job["outputs"]):
+        output.parent.mkdir(parents=True, exist_ok=True)
+        output.write_text(text)
 """
-PRINTED = ("report.table", "report.segments", "report.stage")
-PACKAGES = ("yt8m", "first_level", "stacking", "distill", "jobs", "report")
+PRINTED = ("report.table", "report.segments", "report.stage", "distill.predict")
+PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 RUN = Path("artifacts/tiny")
 
 
 def make_tree(tree):
-    """A copy of the project with a plan `tiny` of two models."""
+    """A copy of the project with a plan `tiny` of two models, and records."""
     for package in PACKAGES:
-        ignore = shutil.ignore_patterns("__pycache__")
+        ignore = shutil.ignore_patterns("__pycache__", "paper", "audioset", "best")
         shutil.copytree(ROOT / package, tree / package, ignore=ignore)
     shutil.copy(ROOT / "Makefile", tree)
     plan = tree / "first_level" / "configs" / "tiny"
@@ -77,21 +62,43 @@ def make_tree(tree):
     for stage in ("stacking", "distill"):
         (tree / stage / "configs" / "tiny.toml").write_text("# all defaults\n")
     (tree / "records").mkdir()
-    (tree / "records" / "a.tfrecord").write_text("x")
+    add_shard(tree / "records" / "a.tfrecord")
     (tree / "python").write_text(FAKE.format(python=sys.executable))
     (tree / "python").chmod(0o755)
     return tree
 
 
-def make(tree, *arguments, goal="all", fails=False, **environment):
-    """Calls that make made, as {(module, what it made)}."""
-    (tree / "calls.txt").unlink(missing_ok=True)
-    command = ["make", goal, "PYTHON=./python", "PLAN=tiny", "DATA=records", *arguments]
-    clean = {key: value for key, value in os.environ.items() if not key.startswith("MAKE")}
-    done = subprocess.run(
-        command, cwd=tree, capture_output=True, text=True, env=clean | environment, check=False
+def add_shard(path: Path, seed: int = 0) -> None:
+    """Writes a small shard of video-level records; its seed decides what it holds."""
+    made = path.parent / "made"
+    synthetic.main(made, videos=8, classes=5, rgb=4, audio=2, shards=1, seed=seed)
+    [shard] = (made / "video").iterdir()
+    shard.replace(path)
+    if not (path.parent / "dataset.toml").exists():
+        for name in ("dataset.toml", "vocabulary.csv"):
+            (made / name).replace(path.parent / name)
+    shutil.rmtree(made)
+
+
+def environment() -> dict[str, str]:
+    """That of a person's shell: not of a make that runs these tests."""
+    return {k: v for k, v in os.environ.items() if not k.startswith(("MAKE", "MFLAGS", "YT8M"))}
+
+
+def run_make(tree, *arguments, **more) -> subprocess.CompletedProcess:
+    """Calls make for the plan `tiny` with the fake Python."""
+    command = ["make", "PYTHON=./python", "PLAN=tiny", *arguments]
+    return subprocess.run(
+        command, cwd=tree, capture_output=True, text=True, env=environment() | more, check=False
     )
-    assert (done.returncode != 0) == fails, done.stderr
+
+
+def make(tree, *arguments, goal="all", fails=False, data="records", **more):
+    """The calls that make made, sorted; its records are `data`, or what it remembers."""
+    (tree / "calls.txt").unlink(missing_ok=True)
+    given = [f"DATA={data}"] if data else []
+    done = run_make(tree, goal, *given, *arguments, **more)
+    assert (done.returncode != 0) == fails, done.stderr + done.stdout
     if not (tree / "calls.txt").exists():
         return []
     lines = (tree / "calls.txt").read_text().splitlines()

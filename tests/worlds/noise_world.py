@@ -25,7 +25,9 @@ def some_targets(videos=VIDEOS, seed=0) -> HardTargets:
 def objective_of(targets=None, verticals=0, vertical_of=None, **training) -> Objective:
     targets = targets or some_targets()
     vertical_of = np.full(CLASSES, -1) if vertical_of is None else vertical_of
-    store = SimpleNamespace(dims=Dims(4, 2, CLASSES, 0, verticals), vertical_of=vertical_of)
+    store = SimpleNamespace(
+        dims=Dims({"rgb": 4, "audio": 2}, CLASSES, 0, verticals), vertical_of=vertical_of
+    )
     rows = np.arange(len(targets.labels))
     return Objective(Training(**training), store, rows, targets, verticals)
 

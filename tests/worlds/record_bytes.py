@@ -3,7 +3,7 @@
 import numpy as np
 
 from yt8m.records.description import Description
-from yt8m.records.framing import messages
+from yt8m.records.messages import protobuf
 
 NAMES = Description(classes=10)
 AUDIO_SET = Description(rgb_frames=(), audio_frames=("audio_embedding",), classes=527)
@@ -12,17 +12,17 @@ AUDIO_SET = Description(rgb_frames=(), audio_frames=("audio_embedding",), classe
 def feature(values):
     """A Feature of the kind of `values`: list of bytes, list of int, or float array."""
     if isinstance(values, np.ndarray):
-        return messages.Feature(float_list=messages.FloatList(value=values))
+        return protobuf.Feature(float_list=protobuf.FloatList(value=values))
     if values and isinstance(values[0], bytes):
-        return messages.Feature(bytes_list=messages.BytesList(value=values))
-    return messages.Feature(int64_list=messages.Int64List(value=values))
+        return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
+    return protobuf.Feature(int64_list=protobuf.Int64List(value=values))
 
 
 def example(**features) -> bytes:
     """A serialised Example; the id is "vid" unless given."""
     features = {"id": [b"vid"], **features}
     made = {name: feature(values) for name, values in features.items() if values is not None}
-    return messages.Example(features=messages.Features(feature=made)).SerializeToString()
+    return protobuf.Example(features=protobuf.Features(feature=made)).SerializeToString()
 
 
 def sequence(lists: dict, **features) -> bytes:
@@ -30,12 +30,12 @@ def sequence(lists: dict, **features) -> bytes:
     features = {"id": [b"vid"], **features}
     made = {name: feature(values) for name, values in features.items() if values is not None}
     frames = {
-        name: messages.FeatureList(feature=[feature([bytes(row)]) for row in rows])
+        name: protobuf.FeatureList(feature=[feature([bytes(row)]) for row in rows])
         for name, rows in lists.items()
     }
-    return messages.SequenceExample(
-        context=messages.Features(feature=made),
-        feature_lists=messages.FeatureLists(feature_list=frames),
+    return protobuf.SequenceExample(
+        context=protobuf.Features(feature=made),
+        feature_lists=protobuf.FeatureLists(feature_list=frames),
     ).SerializeToString()
 
 

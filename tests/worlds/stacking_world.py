@@ -23,15 +23,18 @@ QUICK = {
 class FakeStore:
     """What the stage uses of a store, in memory."""
 
-    def __init__(self, ids, labels, dims=(4, 3), frames=True):
+    def __init__(self, ids, labels, widths=None, frames=True):
         self.ids, self.labels, self.has_frames = ids, labels, frames
-        self.dims = SimpleNamespace(rgb=dims[0], audio=dims[1], classes=CLASSES)
+        self.dims = SimpleNamespace(classes=CLASSES)
         rng = np.random.default_rng(5)
-        self.rgb, self.audio = (rng.normal(size=(len(ids), d)).astype(np.float16) for d in dims)
+        self.features = {
+            name: rng.normal(size=(len(ids), width)).astype(np.float16)
+            for name, width in (widths or {"rgb": 4, "audio": 3}).items()
+        }
         self.num_frames = rng.integers(1, 300, len(ids)).astype(np.int32)
 
     def video(self, rows):
-        return self.rgb[rows], self.audio[rows]
+        return {name: values[rows] for name, values in self.features.items()}
 
 
 class StackingWorld:

@@ -57,8 +57,10 @@ def parser_of(main) -> argparse.ArgumentParser:
             continue
         if kind is bool:
             options = {"action": argparse.BooleanOptionalAction}
-        flag = "--" + name.replace("_", "-")
-        parser.add_argument(flag, default=parameter.default, help="default: %(default)s", **options)
+        flag, default = "--" + name.replace("_", "-"), parameter.default
+        if many and not default:
+            options["action"], default = "extend", []  # the option may be repeated
+        parser.add_argument(flag, default=default, help="default: %(default)s", **options)
     return parser
 
 

@@ -14,6 +14,7 @@ from yt8m.base.cli import InputError
 from yt8m.data.splits import find_rows
 
 BLOCK = 1 << 14  # videos copied at a time
+TOP_K = 20  # predictions of a video that count: for GAP@20, and in the challenge's files
 
 
 @dataclass(frozen=True)

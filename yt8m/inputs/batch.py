@@ -1,9 +1,10 @@
 """From store rows to what a model takes: batches of features, sparse targets.
 
-Letters: B batch, T frames (padded), R rgb, A audio, C classes. A modality that the data lacks has
-width 0, so that models need no second code path for it.
+B batch, T frames (padded), W width of a kind of features, C classes. A kind that a model does not
+use is absent.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Protocol
 
@@ -12,7 +13,7 @@ import torch
 from torch import Tensor
 
 from yt8m.data.splits import seed_of
-from yt8m.data.store import Dims, Store
+from yt8m.data.store import Dims, Videos
 from yt8m.inputs.clusters import Clusters
 from yt8m.inputs.dynamics import moving
 from yt8m.inputs.frames import Frames, StoredFrames
@@ -27,29 +28,40 @@ TOGETHER, NEIGHBOURS = 1 << 15, 1 << 10  # videos: `shuffled`
 
 @dataclass(frozen=True)
 class Batch:
-    """Features of B videos.
+    """Features of B videos, by kind.
 
-    Video level: rgb (B, R), audio (B, A), mask None. Frame level: rgb (B, T, R), audio (B, T, A),
-    mask (B, T), true where a frame is real; padding is zero.
+    Video level: (B, W) each, mask None. Frame level: (B, T, W) each, mask (B, T), true where a
+    frame is real; padding is zero.
     """
 
-    rgb: Tensor
-    audio: Tensor
+    features: dict[str, Tensor]
     mask: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self.rgb)
+        return len(self._first)
 
     @property
-    def features(self) -> Tensor:
-        """rgb and audio side by side: (B, R + A) or (B, T, R + A)."""
-        return torch.cat([self.rgb, self.audio], dim=-1)
+    def joined(self) -> Tensor:
+        """All kinds side by side: (B, sum of W) or (B, T, sum of W)."""
+        return torch.cat(list(self.features.values()), dim=-1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return self._first.device
+
+    @property
+    def _first(self) -> Tensor:
+        return next(iter(self.features.values()))
+
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
+        """`function` of each kind's features, under the same mask."""
+        return replace(self, features={name: function(x) for name, x in self.features.items()})
 
     def to(self, device: torch.device) -> "Batch":
         """A copy on `device`."""
         mask = None if self.mask is None else self.mask.to(device, non_blocking=True)
-        rgb = self.rgb.to(device, non_blocking=True)
-        return replace(self, rgb=rgb, audio=self.audio.to(device, non_blocking=True), mask=mask)
+        return replace(self.map(lambda x: x.to(device, non_blocking=True)), mask=mask)
 
 
 @dataclass(frozen=True)
@@ -100,13 +112,13 @@ class HardTargets:
 class Made:
     """What is computed once for a data set and then read; see derived.py. None: not needed.
 
-    statistics: of rgb and audio, float16 (N, columns) each; scaling: of rgb and of audio.
+    statistics: float16 (N, columns) of each kind of features; scaling: of each kind.
     """
 
     frames: StoredFrames | None = None
     clusters: Clusters | None = None
-    statistics: tuple[np.ndarray, np.ndarray] | None = None
-    scaling: tuple[Scaling, Scaling] | None = None
+    statistics: dict[str, np.ndarray] | None = None
+    scaling: dict[str, Scaling] | None = None
 
 
 @dataclass(frozen=True)
@@ -117,44 +129,42 @@ class Source:
     than Source(store, level, inputs).
     """
 
-    store: Store
+    store: Videos
     level: Level
     inputs: Inputs
     made: Made = Made()
 
     @property
     def dims(self) -> Dims:
-        """Sizes of what `load` gives; a modality that is not used has width 0."""
-        return self.inputs.dims(self.store.dims)
+        """Sizes of what `load` gives."""
+        return self.inputs.dims(self.store.dims, self.level)
 
     def load(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Batch:
         """Features of store rows as the inputs' settings say, on `device`.
 
         training: whether they may differ from call to call (torch's global random state).
         """
-        rgb, audio, lengths = self.raw(rows, device, training)
-        rgb, audio = normalised(self.inputs, rgb, audio, self.made.scaling)
-        if lengths is None:
-            return Batch(rgb, audio)
-        return Batch(*Frames(rgb, audio, lengths).padded())
+        features, lengths = self.raw(rows, device, training)
+        features = normalised(self.inputs, features, self.made.scaling)
+        return Batch(features) if lengths is None else Batch(*Frames(features, lengths).padded())
 
     def raw(
         self, rows: np.ndarray, device: torch.device, training: bool = False
-    ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """What `load` normalises: (B, columns) of rgb and of audio, None; or stacked frames of both
-        and how many each video has (B,)."""
+    ) -> tuple[dict[str, Tensor], Tensor | None]:
+        """What `load` normalises: (B, columns) of each kind, None; or stacked frames (S, W) of each
+        kind and how many each video has (B,)."""
         if self.level == "frame":
             frames = self.sampled(rows, device, training)
-            return frames.rgb, frames.audio, frames.lengths
+            return frames.features, frames.lengths
         if self.made.statistics is not None:
-            parts = (torch.from_numpy(part[rows]) for part in self.made.statistics)
+            arrays = {name: part[rows] for name, part in self.made.statistics.items()}
         elif self.inputs.frame_settings():
             seconds = torch.from_numpy(self.store.num_frames[rows])
             frames = self.sampled(rows, device, training)
-            parts = summaries(frames, self.inputs.statistics, seconds)
+            return summaries(frames, self.inputs.statistics, seconds), None
         else:
-            parts = (torch.from_numpy(part) for part in self.store.video(rows))
-        return *(part.to(device) for part in parts), None
+            arrays = self.store.video(rows, self.inputs.kinds(self.store.dims, self.level))
+        return {name: torch.from_numpy(part).to(device) for name, part in arrays.items()}, None
 
     def sampled(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Frames:
         """The frames that a model sees, before they are normalised."""
@@ -170,31 +180,33 @@ class Source:
         return moving(Frames.read(self.store, rows, self.inputs), self.inputs.dynamics, device)
 
 
-def prepared(inputs: Inputs, rgb: Tensor, audio: Tensor, mask: Tensor | None = None) -> Batch:
-    """A batch as models take it, of raw features (B, R), (B, A) or (B, T, R), (B, T, A)."""
-    return Batch(*normalised(inputs, rgb, audio), mask)
+def prepared(inputs: Inputs, features: dict[str, Tensor], mask: Tensor | None = None) -> Batch:
+    """A batch as models take it, of raw features (B, W) or (B, T, W) by kind."""
+    return Batch(normalised(inputs, features), mask)
 
 
 def normalised(
-    inputs: Inputs, rgb: Tensor, audio: Tensor, scaling: tuple[Scaling, Scaling] | None = None
-) -> tuple[Tensor, Tensor]:
-    """Features (..., columns) of the modalities in use, normalised; then the share of the columns.
+    inputs: Inputs, features: dict[str, Tensor], scaling: dict[str, Scaling] | None = None
+) -> dict[str, Tensor]:
+    """Features (..., columns) of the kinds in use, normalised; then the share of the columns.
 
-    scaling: what "standard" and "whiten" were fitted to.
+    scaling: what "standard" and "whiten" were fitted to, by kind.
     """
-    rgb = (rgb[..., :0] if inputs.modalities == "audio" else rgb).float()
-    audio = (audio[..., :0] if inputs.modalities == "rgb" else audio).float()
-    if inputs.normalise == "l2":
-        rgb, audio = _l2_blocks(inputs, rgb), _l2_blocks(inputs, audio)
-    elif inputs.normalise != "none":
-        assert scaling is not None, f"normalise = {inputs.normalise!r} needs derived.source_of"
-        rgb, audio = scaling[0](rgb), scaling[1](audio)
-    return _share(inputs, rgb, "rgb"), _share(inputs, audio, "audio")
+    found = {}
+    for name in filter(inputs.takes, features):
+        values = features[name].float()
+        if inputs.normalise == "l2":
+            values = _l2_blocks(inputs, values)
+        elif inputs.normalise != "none":
+            assert scaling is not None, f"normalise = {inputs.normalise!r} needs derived.source_of"
+            values = scaling[name](values)
+        found[name] = _share(inputs, values, name)
+    return found
 
 
 def _l2_blocks(inputs: Inputs, features: Tensor) -> Tensor:
     """`l2_scaled` of each statistic; the length, one column, stays as it is."""
-    if inputs.statistics == ("mean",) or not features.shape[-1]:
+    if inputs.statistics == ("mean",):
         return l2_scaled(features)
     parts = features.split(widths(inputs.statistics, features.shape[-1]), -1)
     named = zip(inputs.statistics, parts, strict=True)

@@ -1,7 +1,7 @@
 """Global centroids of frames, and each frame's nearest (main paper, section 2; table 1, row 15).
 
-A frame is rgb and audio side by side, so that a centroid is one frame of both; distances are
-Euclidean, between dequantised features. K centroids, S stacked frames, D = R + A features.
+A frame is all its kinds of features side by side, so that a centroid is a whole frame; distances
+are Euclidean, between dequantised features. K centroids, S stacked frames, D widths of all kinds.
 """
 
 from collections.abc import Iterable
@@ -23,12 +23,12 @@ BLOCK = 1 << 24  # distances that are in memory at a time
 class Clusters:
     """centroids (K, D) and the nearest one of all of a store's frames: uint16, video by video.
 
-    width: of rgb.
+    widths: of each kind of features.
     """
 
     centroids: Tensor
     nearest: np.ndarray
-    width: int
+    widths: dict[str, int]
     runs: Runs
 
     def frames(self, rows: np.ndarray, device: torch.device) -> Frames:
@@ -39,7 +39,8 @@ class Clusters:
         index = first_of_each(nearest + video * len(self.centroids))
         counts = torch.bincount(video[index], minlength=len(lengths))
         values = self.centroids.to(device)[nearest[index].to(device)]
-        return Frames(values[:, : self.width], values[:, self.width :], counts)
+        parts = values.split(list(self.widths.values()), 1)
+        return Frames(dict(zip(self.widths, parts, strict=True)), counts)
 
 
 def first_of_each(values: Tensor) -> Tensor:

@@ -9,26 +9,27 @@ job that needs it makes it again.
 
 frames (dynamics = "pcp"), clusters (sampling = "centroids"), statistics (of video-level models
 whose sampling is not random) and scaling (normalise = "standard" and "whiten").
-N videos, S frames of all of them, R rgb, A audio, D = R + A, K centroids.
+N videos, S frames of all of them, W width of a kind of features, K centroids.
 """
 
 import hashlib
 import json
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
 import torch
+from torch import Tensor
 
 from yt8m.base import device as devices
 from yt8m.base.arrays import create, open_array
 from yt8m.base.cli import log
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.data.splits import Splits
-from yt8m.data.store import DERIVED, MANIFEST, Store
-from yt8m.inputs.batch import Source, normalised
+from yt8m.data.store import DERIVED, MANIFEST, Videos
+from yt8m.inputs.batch import Source
 from yt8m.inputs.clusters import Clusters, fit_centroids, nearest
 from yt8m.inputs.frames import Runs, StoredFrames
 from yt8m.inputs.sampling import RANDOM, strided
@@ -41,11 +42,11 @@ BLOCK = 64  # videos in memory at a time
 CLUSTER_FRAMES, FRAMES_PER_CLUSTER = 30, 100
 FITTED_VIDEOS: dict[Level, int] = {"video": 100_000, "frame": 10_000}
 # Settings that decide what comes out of each step.
-MOVING = ("modalities", "skip_frames", "dynamics")
+MOVING = ("skip_frames", "dynamics")
 SAMPLED = (*MOVING, "sampling", "max_frames", "scene_threshold", "clusters", "statistics")
 
 
-def source_of(store: Store, level: Level, inputs: Inputs, splits: Splits) -> Source:
+def source_of(store: Videos, level: Level, inputs: Inputs, splits: Splits) -> Source:
     """A Source for any inputs; computes what it needs and nobody has computed before."""
     source = Source(store, level, inputs)
     takes_frames = level == "frame" or bool(inputs.frame_settings())
@@ -63,7 +64,7 @@ def source_of(store: Store, level: Level, inputs: Inputs, splits: Splits) -> Sou
     return source
 
 
-def made_once(store: Store, what: str, depends_on: list, make: Callable[[Path], None]) -> Path:
+def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path], None]) -> Path:
     """The folder that `make` filled once for this store and these JSON values."""
     key = fingerprint(store.folder / MANIFEST, json.dumps([VERSION, depends_on], sort_keys=True))
     folder = store.folder / DERIVED / f"{what}-{key}"
@@ -84,19 +85,16 @@ def made_once(store: Store, what: str, depends_on: list, make: Callable[[Path], 
 
 def _frames(source: Source) -> StoredFrames:
     """Frames after the dynamics."""
-    runs = Runs.of(source.store, source.inputs)
-
-    widths = source.inputs.widths(source.store.dims)
+    runs, widths = Runs.of(source.store, source.inputs), _widths(source)
 
     def make(folder: Path) -> None:
-        rgb = create(folder / "rgb.npy", "f2", (runs.total, widths[0]))
-        audio = create(folder / "audio.npy", "f2", (runs.total, widths[1]))
+        arrays = _create(folder, runs.total, widths)
         for rows in _blocks(np.arange(len(source.store)), BLOCK // 4):  # pcp needs much memory
             frames, places = source.moving(rows, devices.pick()), runs.find(rows)[0]
-            rgb[places], audio[places] = frames.rgb.cpu().numpy(), frames.audio.cpu().numpy()
+            _fill(arrays, places, frames.features)
 
     folder = made_once(source.store, "frames", [_settings(source, MOVING)], make)
-    return StoredFrames(open_array(folder / "rgb.npy"), open_array(folder / "audio.npy"), runs)
+    return StoredFrames(_open(folder, widths), runs)
 
 
 def _clusters(source: Source, training: np.ndarray) -> Clusters:
@@ -120,50 +118,68 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
     depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]
     folder = made_once(store, "clusters", depends_on, make)
     centroids = _tensor(np.load(folder / "centroids.npy"), device)
-    width, _ = source.inputs.widths(store.dims)
-    return Clusters(centroids, open_array(folder / "nearest.npy")[:, 0], width, runs)
+    nearest_ones = open_array(folder / "nearest.npy")[:, 0]
+    return Clusters(centroids, nearest_ones, _widths(source), runs)
 
 
-def _statistics(source: Source, training: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+def _statistics(source: Source, training: np.ndarray) -> dict[str, np.ndarray]:
     """Statistics of all videos, before they are normalised."""
     store, whole = source.store, source.inputs.model_copy(update={"feature_share": 1.0})
-    dims = whole.dims(store.dims)
+    columns = whole.dims(store.dims, "video").features
 
     def make(folder: Path) -> None:
-        rgb = create(folder / "rgb.npy", "f2", (len(store), dims.rgb))
-        audio = create(folder / "audio.npy", "f2", (len(store), dims.audio))
+        arrays = _create(folder, len(store), columns)
         for rows in _blocks(np.arange(len(store))):
-            parts = source.raw(rows, devices.pick())
-            rgb[rows], audio[rows] = (part.cpu().numpy() for part in parts[:2])
+            _fill(arrays, rows, source.raw(rows, devices.pick())[0])
 
     depends_on = [_settings(source, SAMPLED), _centroids_hash(source, training)]
     folder = made_once(store, "statistics", depends_on, make)
-    return open_array(folder / "rgb.npy"), open_array(folder / "audio.npy")
+    return _open(folder, columns)
 
 
-def _scaling(source: Source, training: np.ndarray) -> tuple[Scaling, Scaling]:
+def _scaling(source: Source, training: np.ndarray) -> dict[str, Scaling]:
     """Fitted on what a model sees when it predicts."""
     inputs, device = source.inputs, devices.pick()
     sample = _spread(training, FITTED_VIDEOS[source.level])
-    bare = inputs.model_copy(update={"normalise": "none", "feature_share": 1.0})
+    names = inputs.kinds(source.store.dims, source.level)
 
     def make(folder: Path) -> None:
-        moments = {name: Moments(inputs.normalise) for name in ("rgb", "audio")}
+        moments = {name: Moments(inputs.normalise) for name in names}
         for rows in _blocks(sample):
-            parts = normalised(bare, *source.raw(rows, device)[:2])
-            for one, part in zip(moments.values(), parts, strict=True):
-                one.add(part)
+            for name, part in source.raw(rows, device)[0].items():
+                moments[name].add(part.float())
         for name, one in moments.items():
             one.scaling().write(folder, name)
 
     settings = _settings(source, (*SAMPLED, "normalise"))
     depends_on = [source.level, settings, _hash(sample), _centroids_hash(source, training)]
     folder = made_once(source.store, "scaling", depends_on, make)
-    return Scaling.read(folder, "rgb", device), Scaling.read(folder, "audio", device)
+    return {name: Scaling.read(folder, name, device) for name in names}
 
 
 def _settings(source: Source, names: tuple[str, ...]) -> dict:
-    return source.inputs.model_dump(mode="json", include=set(names))
+    kinds = source.inputs.kinds(source.store.dims, source.level)
+    return source.inputs.model_dump(mode="json", include=set(names)) | {"features": kinds}
+
+
+def _widths(source: Source) -> dict[str, int]:
+    """Of the kinds of features that a frame of the source has."""
+    dims = source.store.dims
+    return {name: dims.features[name] for name in source.inputs.kinds(dims, "frame")}
+
+
+def _create(folder: Path, rows: int, widths: dict[str, int]) -> dict[str, np.ndarray]:
+    """An array (rows, W) to fill for each kind of features."""
+    return {n: create(folder / f"{n}.npy", "f2", (rows, width)) for n, width in widths.items()}
+
+
+def _fill(arrays: dict[str, np.ndarray], rows: np.ndarray, features: dict[str, Tensor]) -> None:
+    for name, part in features.items():
+        arrays[name][rows] = part.cpu().numpy()
+
+
+def _open(folder: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
+    return {name: open_array(folder / f"{name}.npy") for name in names}
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:
@@ -187,5 +203,5 @@ def _blocks(rows: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
         yield rows[start : start + size]
 
 
-def _tensor(array: np.ndarray, device: torch.device) -> torch.Tensor:
+def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
     return torch.from_numpy(array).to(device)

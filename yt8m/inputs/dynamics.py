@@ -5,7 +5,7 @@ high_pass  the db3 wavelet's high-pass filter along time
 pcp        the sparse part S of frames = L + S, L of low rank: Principal Component Pursuit
 
 The paper found none of the three above a GAP of 0.5; they are here to be measured.
-B videos, S stacked frames, T frames of the longest (padded), D features of a modality.
+B videos, S stacked frames, T frames of the longest (padded), D width of a kind of features.
 """
 
 from typing import Literal
@@ -57,7 +57,7 @@ def high_pass(frames: Frames) -> Frames:
     sources = []
     for k in range(len(DB3)):
         at = (place + 2 - k) % (2 * n)  # a video and its mirror image, again and again
-        sources.append((first + torch.minimum(at, 2 * n - 1 - at)).to(frames.rgb.device))
+        sources.append((first + torch.minimum(at, 2 * n - 1 - at)).to(frames.device))
 
     def filtered(part: Tensor) -> Tensor:
         out = torch.zeros_like(part)
@@ -69,11 +69,13 @@ def high_pass(frames: Frames) -> Frames:
 
 
 def pcp(frames: Frames) -> Frames:
-    """The sparse part of each video's frames, of rgb and of audio by itself."""
-    rgb, audio, mask = frames.padded()
+    """The sparse part of each video's frames, of each kind by itself."""
+    features, mask = frames.padded()
     lengths = mask.sum(1)
-    parts = (sparse_part(part.double(), lengths)[mask].float() for part in (rgb, audio))
-    return Frames(*parts, frames.lengths)
+    sparse = {
+        name: sparse_part(part.double(), lengths)[mask].float() for name, part in features.items()
+    }
+    return Frames(sparse, frames.lengths)
 
 
 def sparse_part(frames: Tensor, lengths: Tensor) -> Tensor:

@@ -1,70 +1,79 @@
 """Frames of several videos, stacked one after the other, and where each video's begin.
 
-Letters: B videos, S frames of all of them, T frames of the longest, D features of a modality.
+B videos, S frames of all of them, T frames of the longest, W width of a kind of features.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from yt8m.data.store import Store
+from yt8m.data.store import Videos
 from yt8m.inputs.settings import Inputs
+from yt8m.records.video import LOWEST, QUANTUM
 
-SCALE, SHIFT = 4 / 255, 4 / 512 - 2  # of stored bytes (records.dequantise)
+SCALE, SHIFT = float(QUANTUM), float(LOWEST)  # of stored bytes, as records.video.dequantise
 
 
 @dataclass(frozen=True)
 class Frames:
-    """rgb (S, R) and audio (S, A), uint8 as stored or float; lengths int64 (B,), on the CPU."""
+    """features: (S, W) of each kind, uint8 as stored or float; lengths: int64 (B,), on the CPU."""
 
-    rgb: Tensor
-    audio: Tensor
+    features: dict[str, Tensor]
     lengths: Tensor
 
     @classmethod
-    def read(cls, store: Store, rows: np.ndarray, inputs: Inputs) -> "Frames":
+    def read(cls, store: Videos, rows: np.ndarray, inputs: Inputs) -> "Frames":
         """The bytes of store rows without the frames that `skip_frames` leaves out."""
-        rows = np.asarray(rows)
+        rows, names = np.asarray(rows), inputs.kinds(store.dims, "frame")
         if inputs.skip_frames:
             counts = kept_of(store.num_frames[rows], inputs)
-            rgb, audio = store.spans(rows, store.num_frames[rows] - counts, counts)
+            features = store.spans(rows, store.num_frames[rows] - counts, counts, names)
         else:
-            rgb, audio, counts = store.frames(rows)
-        rgb = rgb[:, :0] if inputs.modalities == "audio" else rgb
-        audio = audio[:, :0] if inputs.modalities == "rgb" else audio
-        lengths = torch.from_numpy(counts.astype(np.int64))
-        return cls(torch.from_numpy(rgb), torch.from_numpy(audio), lengths)
+            features, counts = store.frames(rows, names)
+        tensors = {name: torch.from_numpy(part) for name, part in features.items()}
+        return cls(tensors, torch.from_numpy(counts.astype(np.int64)))
+
+    def __len__(self) -> int:
+        """S."""
+        return int(self.lengths.sum())
 
     @property
     def joined(self) -> Tensor:
-        """rgb and audio side by side: (S, R + A)."""
-        return torch.cat([self.rgb, self.audio], 1)
+        """All kinds side by side: (S, sum of W)."""
+        return torch.cat(list(self.features.values()), 1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return next(iter(self.features.values())).device
 
     def on(self, device: torch.device) -> "Frames":
         """Dequantised float32, on `device`."""
-        return Frames(*(_dequantised(p.to(device)) for p in (self.rgb, self.audio)), self.lengths)
+        return self.map(lambda part: _dequantised(part.to(device)))
 
     def take(self, index: Tensor, lengths: Tensor) -> "Frames":
         """The frames `index` (S',) of the stack, now `lengths` of each video."""
-        index = index.to(self.rgb.device)
-        return Frames(self.rgb.index_select(0, index), self.audio.index_select(0, index), lengths)
+        index = index.to(self.device)
+        return self.map(lambda part: part.index_select(0, index), lengths)
 
-    def map(self, function) -> "Frames":
-        """`function` of each modality's (S, D)."""
-        return Frames(function(self.rgb), function(self.audio), self.lengths)
+    def map(self, function: Callable[[Tensor], Tensor], lengths: Tensor | None = None) -> "Frames":
+        """`function` of each kind's (S, W). lengths: of the results, where they differ."""
+        features = {name: function(part) for name, part in self.features.items()}
+        return Frames(features, self.lengths if lengths is None else lengths)
 
-    def padded(self) -> tuple[Tensor, Tensor, Tensor]:
-        """rgb (B, T, R), audio (B, T, A), zero where the mask (B, T) is false."""
-        longest = int(self.lengths.max())
-        mask = torch.arange(longest) < self.lengths[:, None]
-        place = mask.view(-1).nonzero()[:, 0].to(self.rgb.device)
-        parts = []
-        for part in (self.rgb, self.audio):
+    def padded(self) -> tuple[dict[str, Tensor], Tensor]:
+        """(B, T, W) of each kind, zero where the mask (B, T) is false."""
+        mask = torch.arange(int(self.lengths.max())) < self.lengths[:, None]
+        place = mask.view(-1).nonzero()[:, 0].to(self.device)
+
+        def spread(part: Tensor) -> Tensor:
             out = part.new_zeros(mask.numel(), part.shape[1]).index_copy_(0, place, part)
-            parts.append(out.view(*mask.shape, part.shape[1]))
-        return *parts, mask.to(self.rgb.device)
+            return out.view(*mask.shape, part.shape[1])
+
+        return self.map(spread).features, mask.to(self.device)
 
 
 @dataclass(frozen=True)
@@ -75,7 +84,7 @@ class Runs:
     lengths: np.ndarray
 
     @classmethod
-    def of(cls, store: Store, inputs: Inputs) -> "Runs":
+    def of(cls, store: Videos, inputs: Inputs) -> "Runs":
         """The frames that `skip_frames` leaves, of one video after the other."""
         lengths = kept_of(store.num_frames, inputs).astype(np.int64)
         return cls(lengths.cumsum() - lengths, lengths)
@@ -94,15 +103,15 @@ class Runs:
 
 @dataclass(frozen=True)
 class StoredFrames:
-    """Frames of a whole store after their dynamics: float16 (S, R) and (S, A)."""
+    """Frames of a whole store after their dynamics: float16 (S, W) of each kind."""
 
-    rgb: np.ndarray
-    audio: np.ndarray
+    features: dict[str, np.ndarray]
     runs: Runs
 
     def read(self, rows: np.ndarray) -> Frames:
         places, lengths = self.runs.find(rows)
-        return Frames(*(torch.from_numpy(part[places]) for part in (self.rgb, self.audio)), lengths)
+        features = {name: torch.from_numpy(part[places]) for name, part in self.features.items()}
+        return Frames(features, lengths)
 
 
 def kept_of(num_frames: np.ndarray, inputs: Inputs) -> np.ndarray:

@@ -89,7 +89,7 @@ CHOICES = {f.__name__: f for f in (stride, first, subsequence, random_stride, ra
 def scenes(frames: Frames, threshold: float) -> tuple[Tensor, Tensor]:
     """The middle frame of each scene: (index, scenes of each video).
 
-    A scene begins where 1 - cos(frame, the one before) > threshold, rgb and audio side by side.
+    A scene begins where 1 - cos(frame, the one before) > threshold, all features side by side.
     """
     unit = torch.nn.functional.normalize(frames.joined, dim=1)
     begins = torch.ones(len(unit), dtype=torch.bool)
@@ -117,17 +117,16 @@ def _subset_mean(frames: Frames, most: int, device: torch.device, training: bool
         return _means(frames.on(device), frames.lengths, one)
     frames = frames.take(*_without_replacement(frames.lengths, most)).on(device)
     # Exponential numbers over their sum are uniform on the simplex.
-    weights = -torch.log1p(-torch.rand(len(frames.rgb), 1, dtype=torch.float64)) + 1e-12
+    weights = -torch.log1p(-torch.rand(len(frames), 1, dtype=torch.float64)) + 1e-12
     total = sums(weights, frames.lengths).repeat_interleave(frames.lengths, 0)
     shares = (weights / total).float().to(device)
-    mean = frames.map(lambda part: sums(part * shares, frames.lengths))
-    return Frames(mean.rgb, mean.audio, one)
+    return frames.map(lambda part: sums(part * shares, frames.lengths), one)
 
 
 def _means(frames: Frames, counts: Tensor, lengths: Tensor) -> Frames:
     """Means of `counts` neighbouring frames each; of every video there are then `lengths`."""
-    scale = counts.to(frames.rgb.device)[:, None]
-    return Frames(sums(frames.rgb, counts) / scale, sums(frames.audio, counts) / scale, lengths)
+    scale = counts.to(frames.device)[:, None]
+    return frames.map(lambda part: sums(part, counts) / scale, lengths)
 
 
 def _spread(lengths: Tensor, most: int, phase: Tensor) -> tuple[Tensor, Tensor]:

@@ -1,10 +1,10 @@
 """Normalisations that are fitted on training videos: "standard" and "whiten".
 
 standard  (x - mean) / standard deviation, of each column
-whiten    PCA whitening of each modality, then unit norm times the square root of the width
+whiten    PCA whitening of each kind of features, then unit norm times the square root of the width
           (benchmark paper, section 4.2.2)
 
-Both see what the model sees: frames, or all statistics of a modality together. D columns.
+Both see what the model sees: frames, or all statistics of a kind together. D columns.
 """
 
 from dataclasses import dataclass
@@ -24,7 +24,7 @@ WHITEN_FLOOR, STANDARD_FLOOR = 1e-2, 1e-6
 
 @dataclass(frozen=True)
 class Scaling:
-    """How one modality is normalised: mean (D,), factor (D,) or, whitening, (D, D)."""
+    """How one kind of features is normalised: mean (D,), factor (D,) or, whitening, (D, D)."""
 
     mean: Tensor
     factor: Tensor
@@ -84,14 +84,10 @@ class Moments:
 
 def _inverse_root(variances: Tensor, floor: float) -> Tensor:
     """1 / standard deviation, of variances of at least `floor` of the largest."""
-    if not len(variances):
-        return variances
     return variances.clamp(min=max(float(variances.max()) * floor, 1e-12)).rsqrt()
 
 
 def l2_scaled(features: Tensor) -> Tensor:
     """Unit L2 norm over the last dimension, times the square root of its width."""
-    if not features.shape[-1]:
-        return features
     norm = features.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     return features * (features.shape[-1] ** 0.5 / norm)

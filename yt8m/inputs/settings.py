@@ -34,7 +34,9 @@ class Inputs(Config):
     data's own video-level features.
     """
 
-    modalities: Literal["both", "rgb", "audio"] = "both"
+    # Kinds of features, such as ["rgb"]; all that the data has, where it says nothing. What takes
+    # frames (a frame-level model, statistics of frames) sees the kinds that have frames.
+    features: Annotated[tuple[str, ...] | None, Field(strict=False, min_length=1)] = None
     skip_frames: int = Field(0, ge=0)  # first frames left out; the last frame always stays
     dynamics: Literal["none", "centred", "high_pass", "pcp"] = "none"  # see yt8m/inputs/dynamics.py
     sampling: Sampling = "stride"  # see yt8m/inputs/sampling.py
@@ -43,11 +45,11 @@ class Inputs(Config):
     clusters: int = Field(10_000, ge=2, le=65_536)  # centroids, for sampling = "centroids"
     # Of a video-level model, side by side: the published MS input is ["mean", "std"].
     statistics: Annotated[tuple[Statistic, ...], Field(strict=False, min_length=1)] = ("mean",)
-    # Row norms vary sixfold in YouTube-8M; "l2" gives each modality (of each frame, or statistic)
-    # unit norm, times the square root of its width, so that elements stay near unit size.
+    # Row norms vary sixfold in YouTube-8M; "l2" gives each kind of features (of each frame, or
+    # statistic) unit norm, times the square root of its width: elements stay near unit size.
     # "standard" and "whiten" are fitted on the videos outside the holdout: see scaling.py.
     normalise: Literal["none", "l2", "standard", "whiten"] = "l2"
-    feature_share: float = Field(1.0, gt=0, le=1)  # of each modality's dimensions, drawn once
+    feature_share: float = Field(1.0, gt=0, le=1)  # of each kind's dimensions, drawn once
     feature_seed: int = 0
 
     @model_validator(mode="after")
@@ -58,27 +60,34 @@ class Inputs(Config):
             raise ValueError('statistics: "subset_mean" gives one frame; only ["mean"] fits it')
         return self
 
-    def dims(self, dims: Dims) -> Dims:
-        """What a model sees of a store's dims: an unused modality has width 0."""
-        rgb, audio = (self._columns(width) for width in self.widths(dims))
+    def dims(self, dims: Dims, level: Level) -> Dims:
+        """What a model of this level sees of a store's dims."""
+        names = self.kinds(dims, level)
+        features = {name: self._columns(dims.features[name]) for name in names}
         frames = min(max(dims.max_frames - self.skip_frames, 1), dims.max_frames, self.max_frames)
         if self.sampling == "subset_mean":
             frames = min(frames, 1)
-        return replace(dims, rgb=rgb, audio=audio, max_frames=frames)
+        frameless = tuple(name for name in dims.frameless if name in features)
+        return replace(dims, features=features, max_frames=frames, frameless=frameless)
 
-    def widths(self, dims: Dims) -> tuple[int, int]:
-        """Features of a frame, of rgb and of audio; 0 of an unused one."""
-        rgb = 0 if self.modalities == "audio" else dims.rgb
-        return rgb, 0 if self.modalities == "rgb" else dims.audio
+    def kinds(self, dims: Dims, level: Level) -> list[str]:
+        """The kinds of features that a model of this level sees, in the data set's order."""
+        of_frames = level == "frame" or self.frame_settings()
+        absent = dims.frameless if of_frames else ()
+        return [name for name in dims.features if name not in absent and self.takes(name)]
+
+    def takes(self, name: str) -> bool:
+        """Whether a kind of features is chosen."""
+        return self.features is None or name in self.features
 
     def _columns(self, width: int) -> int:
-        """What a model sees of a modality of this width."""
+        """What a model sees of a kind of this width."""
         blocks = sum(BLOCKS.get(name, 1) for name in self.statistics if name != "length")
-        return self.share_of(blocks * width + ("length" in self.statistics and width > 0))
+        return self.share_of(blocks * width + ("length" in self.statistics))
 
     def share_of(self, columns: int) -> int:
-        """How many of a modality's columns `feature_share` keeps; one at least."""
-        return max(round(self.feature_share * columns), min(columns, 1))
+        """How many of a kind's columns `feature_share` keeps; one at least."""
+        return max(round(self.feature_share * columns), 1)
 
     def frame_settings(self) -> list[str]:
         """Settings, as a TOML says them, for which a video-level model needs frames."""
@@ -89,6 +98,14 @@ class Inputs(Config):
 
     def check(self, level: Level, dims: Dims, where) -> None:
         """InputError when a model of this level, or data of these dims, cannot have them."""
+        known = self.model_copy(update={"features": None}).kinds(dims, level)
+        for name in self.features or ():
+            if name not in known:
+                lacks = "has no frames of" if name in dims.features else "lacks"
+                raise InputError(
+                    f"{where}: inputs.features names {name!r}, which the data {lacks}; "
+                    f"it has {', '.join(known) or 'none'}"
+                )
         if level == "frame" and self.statistics != ("mean",):
             raise InputError(
                 f"{where}: inputs.statistics are for video-level models and this one takes frames; "

@@ -4,9 +4,9 @@ mean, std (over n), min, max; median (of an even number: the mean of the two in 
 the five largest of each dimension, the largest first (of fewer frames, the smallest again and
 again); mode: the most frequent byte, ties to the smallest (what are no bytes, such as means, goes
 to the nearest one first); length: one column, log(n) / log(360), n the video's number of frames in
-the data whatever was skipped or sampled. So a modality of width D has 5 D columns for top5, 1 for
-length and D for each of the others; one that is absent has none.
-B videos, T frames of the longest, D features of a modality.
+the data whatever was skipped or sampled. So a kind of width D has 5 D columns for top5, 1 for
+length and D for each of the others.
+B videos, T frames of the longest, D width of a kind of features.
 """
 
 import math
@@ -22,15 +22,15 @@ from yt8m.inputs.settings import BLOCKS
 SORTED = ("median", "top5")
 
 
-def summaries(frames: Frames, names: Sequence[str], seconds: Tensor) -> tuple[Tensor, Tensor]:
-    """(B, columns) of rgb and of audio. seconds: (B,), each video's number of frames."""
-    rgb, audio, mask = frames.padded()
+def summaries(frames: Frames, names: Sequence[str], seconds: Tensor) -> dict[str, Tensor]:
+    """(B, columns) of each kind. seconds: (B,), each video's number of frames."""
+    features, mask = frames.padded()
     seconds = seconds.to(mask.device)
-    return tuple(_summary(part, mask, names, seconds) for part in (rgb, audio))
+    return {kind: _summary(part, mask, names, seconds) for kind, part in features.items()}
 
 
 def widths(names: Sequence[str], columns: int) -> list[int]:
-    """The width of each statistic among `columns` of a modality."""
+    """The width of each statistic among `columns` of a kind."""
     blocks = [0 if name == "length" else BLOCKS.get(name, 1) for name in names]
     width = (columns - ("length" in names)) // max(1, sum(blocks))
     return [1 if name == "length" else b * width for name, b in zip(names, blocks, strict=True)]
@@ -38,8 +38,6 @@ def widths(names: Sequence[str], columns: int) -> list[int]:
 
 def _summary(values: Tensor, mask: Tensor, names: Sequence[str], seconds: Tensor) -> Tensor:
     """values (B, T, D), zero where mask (B, T) is false -> (B, columns)."""
-    if not values.shape[2]:
-        return values[:, 0]
     count = mask.sum(1)[:, None]  # (B, 1)
     outside = ~mask[..., None]
     ordered = None

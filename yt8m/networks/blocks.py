@@ -1,7 +1,8 @@
-"""Blocks that several frame-level architectures use; padding never gets through any of them.
+"""Blocks that several frame-level architectures use. None lets padding change a real frame.
 
-B videos, T frames (padded), N real frames of all videos together, D / W widths, C classes,
-S directions; mask (B, T) is true where a frame is real, and a video's frames come first.
+mask (B, T) is true where a frame is real; a video's real frames come first.
+Letters: B videos, T frames (padded), N real frames of all videos, D and W widths, C classes,
+S directions.
 """
 
 from itertools import pairwise
@@ -20,9 +21,9 @@ def real_rows(x: Tensor, mask: Tensor) -> Tensor:
     return x.flatten(0, 1).index_select(0, mask.flatten().nonzero()[:, 0])
 
 
-def padded(rows: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
+def pad(rows: Tensor, mask: Tensor, fill: float = 0.0) -> Tensor:
     """The inverse of `real_rows`: (N, D) -> (B, T, D), `fill` in the padding."""
-    if torch.compiler.is_exporting():  # there are rows of padding then
+    if torch.compiler.is_exporting():  # then rows of padding are among them
         return rows.unflatten(0, mask.shape).masked_fill(~mask[..., None], fill)
     out = rows.new_full((*mask.shape, rows.shape[1]), fill)
     out[mask] = rows
@@ -45,16 +46,16 @@ def masked_softmax(scores: Tensor, mask: Tensor) -> Tensor:
 
 
 def ramp(x: Tensor, mask: Tensor) -> Tensor:
-    """(B, T, D) -> (B, D): the mean of real frames, frame i of n weighing i / n."""
+    """(B, T, D) -> (B, D): the mean of real frames; frame i of n has the weight i / n."""
     weights = torch.arange(1, mask.shape[1] + 1, device=x.device) * mask  # (B, T)
     return torch.einsum("bt,btd->bd", (weights / weights.sum(1, keepdim=True)).to(x.dtype), x)
 
 
 class MaskedBatchNorm(nn.BatchNorm1d):
-    """Batch normalisation of (B, T, D) with the statistics of real frames; padding becomes 0."""
+    """BatchNorm of (B, T, D) with the statistics of real frames; padding becomes 0."""
 
     def forward(self, x: Tensor, mask: Tensor) -> Tensor:
-        return padded(super().forward(real_rows(x, mask)), mask)
+        return pad(super().forward(real_rows(x, mask)), mask)
 
 
 def dense(sizes: list[int], dropout: float, batch_norm: bool = False) -> list[nn.Module]:
@@ -81,10 +82,10 @@ class ContextGating(nn.Module):
 
 
 class MixtureOfExperts(nn.Module):
-    """Experts per class, and a dummy expert that says "absent" (benchmark paper, 4.3.3).
+    """E experts per class, and a dummy expert that says "absent" (benchmark paper, 4.3.3).
 
-    p(c) = sum_e softmax(gates)_ce sigmoid(experts)_ce over E experts; the dummy gate's logit is 0,
-    its share adds nothing. As logits, computed in log space: (B, W) -> (B, C).
+    p(c) = sum_e softmax(gates)_ce sigmoid(experts)_ce. The dummy's gate has the logit 0; its share
+    adds nothing to p. The result is logits, computed in log space: (B, W) -> (B, C).
     """
 
     def __init__(self, width: int, classes: int, experts: int, dropout: float = 0.0):
@@ -106,20 +107,22 @@ class MixtureOfExperts(nn.Module):
 
 
 def classifier(width: int, classes: int, experts: int) -> nn.Module:
-    """(B, W) -> logits (B, C): linear or, with experts, a mixture of so many per class."""
+    """(B, W) -> logits (B, C): a linear layer, or a mixture of experts if `experts` is not 0."""
     if experts:
         return MixtureOfExperts(width, classes, experts)
     return nn.Linear(width, classes)
 
 
 class Recurrent(nn.Module):
-    """One recurrent layer: (B, T, D) -> outputs (B, T, S W), 0 in the padding, and each video's
-    own last state: (B, S W), h of a GRU; (B, 2 S W), h and c of an LSTM.
+    """One recurrent layer: (B, T, D) -> outputs (B, T, S W), 0 in the padding, and last states.
 
-    The net runs over the padding too. On a CPU (one thread, W 256, float32 and bf16) that is 1.0 to
-    2.6 times as fast as packed sequences with 120 frames, 0.7 (one bf16 LSTM layer) to 1.9 times
-    with 60, both three quarters real, and 0.9 to 1.2 with 10. One more input says where padding is.
-    Its weights are constants that shut the gates, so that the state stays what it was.
+    The states are those at each video's own last frame: h of a GRU, (B, S W); h and c of an LSTM,
+    (B, 2 S W).
+
+    The net runs over the padding too. One more input says where padding is. Its weights are
+    constants that shut the gates, so that padding keeps the state. On a CPU (one thread, W 256,
+    float32 and bf16) this is 1.0 to 2.6 times as fast as packed sequences with 120 frames, 0.7 (one
+    bf16 LSTM layer) to 1.9 times with 60, both three quarters real, and 0.9 to 1.2 with 10.
     """
 
     # Times the width, in PyTorch's order of gates. LSTM: input, forget, cell, output; GRU: reset,
@@ -144,29 +147,33 @@ class Recurrent(nn.Module):
         backwards = torch.where(mask, ends - forwards, forwards)
         outputs, states = [], []
         for net, order in zip(self.nets, (None, backwards), strict=False):
-            out, state = self._run(net, steps if order is None else _reordered(steps, order))
-            h = _reordered(out, ends)[:, 0] if isinstance(net, nn.LSTM) else state[0]
+            out, state = self._run(net, steps if order is None else _reorder(steps, order))
+            h = _reorder(out, ends)[:, 0] if isinstance(net, nn.LSTM) else state[0]
             states += [h, state[1][0]] if isinstance(net, nn.LSTM) else [h]
-            outputs.append(out if order is None else _reordered(out, order))
+            outputs.append(out if order is None else _reorder(out, order))
         return torch.cat(outputs, 2) * mask[..., None], torch.cat(states, 1)
 
     def _hold(self, net: nn.Module) -> Tensor:
-        """The last column of its weights. No buffer: an export holds parameters and statistics."""
+        """The constant last column of the net's weights, (gates x W,).
+
+        It is no buffer, since an export holds only parameters and batch statistics.
+        """
         hold = torch.tensor(self.HOLD[self.cell], device=net.weight_ih_l0.device)
         return hold.repeat_interleave(net.hidden_size)
 
     def _run(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:
-        """What `net` gives for (B, T, D + 1). In a graph it is one node: torch.export would write
-        out each step, of a fixed number of them."""
+        """Runs `net` on (B, T, D + 1).
+
+        In an ONNX graph it is one node: torch.export would write out a fixed number of steps.
+        """
         if torch.onnx.is_in_onnx_export():
             return self._node(net, steps)
-        with torch.no_grad():  # weight decay would wear the constants away
+        with torch.no_grad():  # weight decay has shrunk the constants
             net.weight_ih_l0[:, -1] = self._hold(net)
         return net(steps)
 
     def _node(self, net: nn.Module, steps: Tensor) -> tuple[Tensor, tuple[Tensor, ...] | Tensor]:
-        """`net` as ONNX has it: time comes first, gates are in another order, an axis is for the
-        direction."""
+        """`net` as an ONNX node: time first, another order of gates, an axis for the direction."""
         lstm = isinstance(net, nn.LSTM)
         inputs = torch.cat([net.weight_ih_l0[:, :-1], self._hold(net)[:, None]], 1)
         order = (0, 3, 1, 2) if lstm else (1, 0, 2)
@@ -186,7 +193,7 @@ class Recurrent(nn.Module):
         return out[:, 0].transpose(0, 1), tuple(states) if lstm else states[0]
 
 
-def _reordered(x: Tensor, order: Tensor) -> Tensor:
+def _reorder(x: Tensor, order: Tensor) -> Tensor:
     """(B, T, D), frame numbers (B, t) -> (B, t, D)."""
     first = torch.arange(x.shape[0], device=x.device)[:, None] * x.shape[1]
     rows = x.flatten(0, 1).index_select(0, (first + order).flatten())

@@ -1,8 +1,9 @@
 """ResNetLike: towers of identity blocks for rgb and audio, then for both (main paper, figure 3).
 
-A first-level model, what several frame-level models put behind their pooling, and a student; the
-variants of its published configurations are arguments, off by default.
-(B, R), (B, A) -> (B, C), and in training (B, C + V) with verticals. W: width, V: verticals.
+It is a first-level model, a student, and the part behind the pooling of several frame-level models.
+The variants of its published configurations are arguments, off by default. Any other kind of
+features has a tower of its own, of width W.
+(B, D) of each kind -> (B, C), and in training (B, C + V) with verticals. W: width, V: verticals.
 """
 
 import torch
@@ -11,10 +12,11 @@ from torch import Tensor, nn
 from yt8m.base.config import Count, Size
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
+from yt8m.networks.towers import Towers
 
 
 class GaussianNoise(nn.Module):
-    """Adds Gaussian noise of a standard deviation, in training only."""
+    """Adds Gaussian noise with a standard deviation, in training only."""
 
     def __init__(self, deviation: float):
         super().__init__()
@@ -25,7 +27,7 @@ class GaussianNoise(nn.Module):
 
 
 def fc(inputs: int, outputs: int, dropout: float, noise: float = 0.0) -> nn.Sequential:
-    """Linear, BatchNorm, noise if any (in units of what BatchNorm gives), LeakyReLU, Dropout."""
+    """Linear, BatchNorm (whose outputs have deviation 1), noise if any, LeakyReLU, Dropout."""
     return nn.Sequential(
         nn.Linear(inputs, outputs),
         nn.BatchNorm1d(outputs),
@@ -48,13 +50,13 @@ class IdentityBlock(nn.Module):
 
 
 class ResNetLike(nn.Module):
-    """A video-level batch -> logits (B, C). A modality of width 0 has no tower.
+    """A video-level batch -> logits (B, C).
 
-    rgb_share: of 2W, the width of the rgb tower; audio has the rest (published: 10/16); one
-    modality alone always has W. noise: deviation, in the identity blocks (published: 1 to 3; taken
-    to be added before the activation). gating: logits * sigmoid(BatchNorm(Linear(logits))).
-    verticals: their V logits as further outputs. hierarchy: the same, and the classes are given
-    [features; verticals' scores]. ValueError for what is out of range, or without verticals.
+    rgb_share: the rgb tower's share of the width 2 W; audio has the rest (published: 10/16). Alone,
+    either has W. noise: its deviation, in the identity blocks before the activation (published: 1
+    to 3, and not where). gating: logits * sigmoid(BatchNorm(Linear(logits))). verticals: V more
+    outputs, the logits of the verticals. hierarchy: the same, and the classifier sees [features;
+    the verticals' scores]. ValueError for values out of range, or when the data has no verticals.
     """
 
     def __init__(
@@ -72,20 +74,21 @@ class ResNetLike(nn.Module):
     ):
         super().__init__()
         _check(dims, rgb_share, noise, verticals or hierarchy)
-        rgb, audio = round(2 * width * rgb_share), 2 * width - round(2 * width * rgb_share)
-        if not (dims.rgb and dims.audio):
-            rgb, audio = width * bool(dims.rgb), width * bool(dims.audio)
+        sizes = dict.fromkeys(dims.features, width)
+        if {"rgb", "audio"} <= sizes.keys():
+            sizes["rgb"] = round(2 * width * rgb_share)
+            sizes["audio"] = 2 * width - sizes["rgb"]
 
-        def tower(inputs: int, size: int) -> nn.Module:
+        def tower(name: str, inputs: int) -> nn.Module:
+            size = sizes[name]
             blocks = [IdentityBlock(size, size, dropout, noise) for _ in range(tower_blocks)]
             return nn.Sequential(fc(inputs, size, dropout), *blocks)
 
-        self.rgb = tower(dims.rgb, rgb) if dims.rgb else None
-        self.audio = tower(dims.audio, audio) if dims.audio else None
-        both = rgb + audio
+        self.towers = Towers(dims, tower)
+        together = sum(sizes.values())
         self.concat = nn.Sequential(
-            *(IdentityBlock(both, width, dropout, noise) for _ in range(concat_blocks)),
-            fc(both, width, dropout),
+            *(IdentityBlock(together, width, dropout, noise) for _ in range(concat_blocks)),
+            fc(together, width, dropout),
         )
         self.hierarchy = hierarchy
         self.verticals = dims.verticals if verticals or hierarchy else 0
@@ -95,9 +98,7 @@ class ResNetLike(nn.Module):
         self.classifier = nn.Linear(width + self.verticals * hierarchy, dims.classes)
 
     def forward(self, batch: Batch) -> Tensor:
-        towers = [(self.rgb, batch.rgb), (self.audio, batch.audio)]
-        parts = [tower(x) for tower, x in towers if tower is not None]
-        x = self.concat(torch.cat(parts, dim=1))  # (B, W)
+        x = self.concat(torch.cat(list(self.towers(batch).values()), dim=1))  # (B, W)
         above = self.vertical_head(x) if self.verticals else None  # (B, V)
         if self.hierarchy:
             x = torch.cat([x, above.sigmoid().to(x.dtype)], dim=1)
@@ -108,10 +109,10 @@ class ResNetLike(nn.Module):
 
 
 def _open_gate(classes: int) -> nn.Module:
-    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905), which starts open.
+    """Linear(C -> C) and BatchNorm (as in Miech et al., arXiv 1706.06905); it starts open.
 
     Without BatchNorm one step of Adam moves a gate by C times the learning rate times the mean
-    logit, -8: on 28,792 videos GAP was 0.37 after two epochs, against 0.55 (and 0.53 ungated).
+    logit, -8. On 28,792 videos GAP was then 0.37 after two epochs, 0.55 with it, 0.53 ungated.
     """
     norm = nn.BatchNorm1d(classes)
     nn.init.constant_(norm.bias, 3.0)  # sigmoid(3) = 0.95

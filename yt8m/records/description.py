@@ -6,15 +6,17 @@ data; the number of classes from the description, else from the vocabulary file 
 else from the built-in description.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, read_toml
-from yt8m.records.framing import messages, read_records
+from yt8m.records.framing import read_records
+from yt8m.records.messages import Record
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 BUILT_IN = Path(__file__).with_name("datasets")
@@ -22,10 +24,39 @@ PATTERNS = ("*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz")
 KINDS = ("video", "frame")
 RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
+KindName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
+# A kind's arrays are <name>.npy and <name>_frames.npy, beside a store's own arrays.
+RESERVED = ("ids", "labels", "labelled", "indptr", "indices", "lengths", "segments", "num_frames")
+
+
+@dataclass(slots=True)  # not frozen: made for every record, in a third of the time
+class FeatureKind:
+    """Where records hold a kind of features.
+
+    names: accepted ones of its video-level values, the first that a record has counts; frames: of
+    its frames; optional: whether a record may lack it, whose values are then zeros.
+    """
+
+    names: tuple[str, ...]
+    frames: tuple[str, ...]
+    optional: bool = False
+
+
+class FeatureTable(Config):
+    """A table [features.<kind>] of a description: see FeatureKind. names: by default the kind's
+    name and mean_<kind>, or what the keys `rgb` and `audio` say."""
+
+    names: Names | None = None
+    frames: Names | None = None
+    optional: bool = False
 
 
 class Description(Config):
-    """Names of features (each a list of accepted ones) and the size of the label space."""
+    """Names of features (each a list of accepted ones) and the size of the label space.
+
+    rgb, audio, rgb_frames, audio_frames: the kinds of features that YouTube-8M has; features: more
+    kinds, by name.
+    """
 
     name: str = "custom"
     ids: Names = ("id", "video_id")
@@ -34,6 +65,7 @@ class Description(Config):
     audio: Names = ("mean_audio",)
     rgb_frames: Names = ("rgb",)
     audio_frames: Names = ("audio",)
+    features: dict[KindName, FeatureTable] = {}
     segment_start_times: Names = ("segment_start_times",)
     segment_end_times: Names = ("segment_end_times",)
     segment_labels: Names = ("segment_labels",)
@@ -42,22 +74,68 @@ class Description(Config):
     vocabulary: str | None = None  # file name, looked for beside the records and one folder up
     max_frames: int = Field(360, ge=1)
 
+    @field_validator("features")
+    @classmethod
+    def _not_reserved(cls, features: dict) -> dict:
+        for name in features:
+            if name in RESERVED or name.startswith("segment_") or name.endswith("_frames"):
+                raise ValueError(f"a kind of features cannot be called {name}; choose another name")
+        return features
+
+    @property
+    def kinds(self) -> dict[str, FeatureKind]:
+        """All kinds of features that records may have, by name: rgb and audio, then the others."""
+        found = {
+            "rgb": FeatureKind(self.rgb, self.rgb_frames),
+            "audio": FeatureKind(self.audio, self.audio_frames),
+        }
+        for kind, table in self.features.items():
+            usual = found.get(kind) or FeatureKind((kind, f"mean_{kind}"), ())
+            found[kind] = FeatureKind(
+                usual.names if table.names is None else table.names,
+                usual.frames if table.frames is None else table.frames,
+                table.optional,
+            )
+        return {name: kind for name, kind in found.items() if kind.names or kind.frames}
+
     def matches(self, names: set[str]) -> bool:
         """Whether a record with these features has any that this description knows."""
-        known = (*self.rgb, *self.audio, *self.rgb_frames, *self.audio_frames)
+        known = {name for kind in self.kinds.values() for name in (*kind.names, *kind.frames)}
         return not names.isdisjoint(known)
 
 
 @dataclass(frozen=True)
 class Dims:
-    """Sizes of a data set; width 0 = that modality is absent; max_frames 0 = no frames;
-    verticals: the groups that its classes fall into, 0 = unknown."""
+    """Sizes of a data set, or of the part of it that a model sees.
 
-    rgb: int
-    audio: int
+    features: the width of each kind of features by its name, in the data set's order (rgb before
+    audio). max_frames: 0 without frames. verticals: the groups of the classes, 0 if unknown.
+    frameless: kinds with video-level values only, in a data set where others have frames.
+    """
+
+    features: Mapping[str, int]
     classes: int
     max_frames: int
     verticals: int = 0
+    frameless: tuple[str, ...] = ()
+
+    @property
+    def width(self) -> int:
+        """Of all kinds side by side."""
+        return sum(self.features.values())
+
+    @property
+    def sizes(self) -> str:
+        """The kinds and their widths, for people: "rgb 1024, audio 128"."""
+        return ", ".join(f"{name} {width}" for name, width in self.features.items())
+
+    @property
+    def rgb(self) -> int:
+        return self.features.get("rgb", 0)
+
+    @property
+    def audio(self) -> int:
+        return self.features.get("audio", 0)
 
 
 def find_shards(data: Path) -> dict[str, list[Path]]:
@@ -95,19 +173,11 @@ def _shards_in(folder: Path) -> list[Path]:
 
 def kind_of(shard: Path) -> str:
     """ "frame" if the first record has frame features, else "video"."""
-    return "frame" if _first_record(shard).feature_lists.feature_list else "video"
+    return "frame" if first_record(shard).lists else "video"
 
 
-def _first_record(shard: Path):
-    return parse_message(next(read_records(shard)), f"{shard}: record 0")
-
-
-def parse_message(payload, where: str):
-    """A SequenceExample from an Example too: its `features` are read as `context` (field 1)."""
-    try:
-        return messages.SequenceExample.FromString(payload)
-    except Exception as error:  # protobuf's DecodeError differs between its implementations
-        raise InputError(f"{where}: is not an Example or SequenceExample ({error})") from error
+def first_record(shard: Path) -> Record:
+    return Record(next(read_records(shard)), f"{shard}: record 0")
 
 
 def describe(
@@ -118,14 +188,12 @@ def describe(
     data, shards: as for and from `find_shards`; file: an explicit description (TOML).
     """
     first = next(iter(shards.values()))[0]
-    message = _first_record(first)
-    names = {*message.context.feature, *message.feature_lists.feature_list}
+    names = first_record(first).names
     folders = _beside(Path(data), first)
     beside = next((f / "dataset.toml" for f in folders if (f / "dataset.toml").is_file()), None)
     source = file or beside
-    given = read_toml(source, Description) if source else None
     built_in = _built_in(names)
-    description = given or built_in
+    description = read_toml(source, Description) if source else built_in
     if description is None or not description.matches(names):
         raise InputError(
             f"{first}: no known feature among {', '.join(sorted(names)) or 'none'}; name them "

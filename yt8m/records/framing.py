@@ -9,15 +9,12 @@ import contextlib
 import functools
 import gzip
 import hashlib
-import importlib.util
 import os
 import struct
-import sys
 import threading
 import zlib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
-from types import ModuleType
 
 from crc32c import crc32c
 
@@ -30,25 +27,6 @@ HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 LENGTH_BYTES = 8
 ASK = "download the file again or leave it out"
-
-
-def _load_messages() -> ModuleType:
-    """`tfrecord.example_pb2` without `tfrecord/__init__.py`, which imports all of torch.
-
-    Decoding workers need no torch: this saves each of them over a second and 200 MB.
-    """
-    name = "tfrecord.example_pb2"
-    if name in sys.modules:
-        return sys.modules[name]
-    package = importlib.util.find_spec("tfrecord")
-    path = Path(package.submodule_search_locations[0]) / "example_pb2.py"
-    spec = importlib.util.spec_from_file_location("yt8m_example_pb2", path)
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-messages = _load_messages()
 
 
 def masked_crc(data) -> int:

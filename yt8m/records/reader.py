@@ -1,115 +1,107 @@
 """Records to videos: shards read in order, checked, few videos in memory at a time."""
 
-from collections.abc import Iterable, Iterator
-from itertools import islice
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from yt8m.base.cli import InputError
 from yt8m.records.description import Description, Dims, describe, find_shards
-from yt8m.records.framing import read_records, write_records
-from yt8m.records.layouts import Columns, Layouts, Run
+from yt8m.records.framing import read_records
+from yt8m.records.layouts import Layouts
+from yt8m.records.messages import Record
 from yt8m.records.video import (
     MAX_CLASS,
     Video,
     check,
     dequantise,
-    frame_level,
     parse,
+    read_video,
     video_level,
     widths,
 )
 
 __all__ = [
-    "Columns",
     "Description",
     "Dims",
     "Reader",
     "Video",
     "dequantise",
     "describe",
+    "dims_of",
     "find_shards",
-    "frame_level",
     "parse",
-    "read_records",
     "stream",
     "video_level",
-    "widths",
-    "write_records",
 ]
 
 
 class Reader:
-    """Records of one description and one size.
+    """Records of one description and of the sizes `dims`, which it insists on."""
 
-    dims: the sizes to insist on; None = those of the first record and `description.classes`.
-    """
-
-    def __init__(self, description: Description, dims: Dims | None = None):
+    def __init__(self, description: Description, dims: Dims):
         self.description, self.dims = description, dims
-        self.layouts = Layouts(description)
-        self.run: Run | None = None
+        self.layouts = Layouts(description, dims.classes)
 
-    def runs(self, path: Path) -> Iterator[Columns | Video]:
-        """The records of a shard in order, those alike and video-level together.
+    def videos(self, shard: Path, digest=None) -> Iterator[Video]:
+        """The records of a shard in order. digest: as for `read_records`.
 
         InputError names file and record: other sizes, a label out of range, or what `parse` finds.
         """
-        number, find = 0, self.layouts.find
-        try:
-            for number, payload in enumerate(read_records(path)):
-                found = find(payload)
-                if found is None:
-                    yield from self._together(path, number)
-                    yield self._one(payload, f"{path}: record {number}")
-                    continue
-                if self.run.add(*found):
-                    yield from self._together(path, number + 1)
-        except InputError:  # of the file, behind the records that were read
-            yield from self._together(path, number + 1)
-            raise
-        yield from self._together(path, number + 1)
+        for number, payload in enumerate(read_records(shard, digest)):
+            video = self.layouts.read(payload)
+            if video is None:
+                video = self._judge(payload, f"{shard}: record {number}")
+            elif len(video.features) < len(self.dims.features):
+                check(video, self.dims, self.description, f"{shard}: record {number}")
+            yield video
 
-    def _together(self, path: Path, end: int) -> Iterator[Columns | Video]:
-        """The run that ends before record `end`; read again, one by one, if a value is wrong."""
-        if not self.run:
-            return
-        found, begin = self.run.columns(), end - len(self.run)
-        self.run.clear()
-        if found is not None:
-            yield found
-            return
-        for number, payload in enumerate(islice(read_records(path), begin, end), begin):
-            yield self._one(payload, f"{path}: record {number}")
-
-    def _one(self, payload: memoryview, where: str) -> Video:
-        video = parse(payload, self.description, where)
-        if self.dims is None:
-            classes = self.description.classes or MAX_CLASS + 1
-            self.dims = Dims(*widths(video, where), classes, 0)
-        if self.run is None:
-            self.run = Run(self.dims)
-        check(video, self.dims, where)
-        self.layouts.learn(payload)
+    def _judge(self, payload: memoryview, where: str) -> Video:
+        record = Record(payload, where)
+        video = read_video(record, self.description)
+        check(video, self.dims, self.description, where)
+        if not record.lists:
+            self.layouts.learn(payload, record.context)
         return video
 
 
 def stream(
-    paths: Iterable[Path], description: Description, dims: Dims | None = None
+    shards: Iterable[Path], description: Description, dims: Dims | None = None
 ) -> Iterator[Video]:
-    """The videos of many shards in order, few at a time in memory. As Reader.runs."""
-    reader = Reader(description, dims)
-    for path in paths:
-        for run in reader.runs(path):
-            if isinstance(run, Video):
-                yield run
-            else:
-                yield from _videos(run)
+    """The videos of many shards in order, few at a time in memory. As Reader.videos.
+
+    dims: the sizes to insist on, by default `dims_of` the shards.
+    """
+    shards = list(shards)
+    reader = Reader(description, dims or dims_of(shards, description))
+    for shard in shards:
+        yield from reader.videos(shard)
 
 
-def _videos(run: Columns) -> Iterator[Video]:
-    bounds = run.labels.indptr.tolist()
-    for i, identity in enumerate(run.ids):
-        labels = run.labels.indices[bounds[i] : bounds[i + 1]] if run.labelled[i] else None
-        rgb = run.rgb[i].copy() if run.rgb.shape[1] else None
-        audio = run.audio[i].copy() if run.audio.shape[1] else None
-        yield Video(identity, labels, rgb, audio, None, None, None)
+def dims_of(
+    shards: Iterable[Path], description: Description, known: Mapping[str, int] | None = None
+) -> Dims:
+    """The sizes that all records of a data set must have: those of the first one and, for optional
+    kinds of features that it lacks, of the first one that has them; max_frames 0.
+
+    known: widths of optional kinds, which nothing then looks for.
+    """
+    optional = {name for name, kind in description.kinds.items() if kind.optional}
+    known = {name: width for name, width in (known or {}).items() if name in optional}
+    features: dict[str, int] = {}
+    framed: set[str] = set()
+    for where, video in _parsed(shards, description):
+        found = widths(video, where)
+        for kind in found if not features else (optional & found.keys()) - features.keys():
+            features[kind] = found[kind]
+            framed |= {kind} & video.frames.keys()
+        if optional <= features.keys() | known.keys():
+            break
+    features = known | features
+    ordered = {kind: features[kind] for kind in description.kinds if kind in features}
+    frameless = tuple(kind for kind in ordered if framed and kind not in framed)
+    return Dims(ordered, description.classes or MAX_CLASS + 1, 0, frameless=frameless)
+
+
+def _parsed(shards: Iterable[Path], description: Description) -> Iterator[tuple[str, Video]]:
+    for shard in shards:
+        for number, payload in enumerate(read_records(shard)):
+            where = f"{shard}: record {number}"
+            yield where, parse(payload, description, where)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yt8m.records.topics import LATENT, World
-from yt8m.records.writer import quantise
+from yt8m.records.video import quantise
 
 MODES = 3
 MOST_SCENES = 5
@@ -85,7 +85,7 @@ def make_clips(
     return Clips(frames["rgb"], frames["audio"], lengths, on[owner, scene_of])
 
 
-def joined(pieces: list[Clips]) -> Clips:
+def concatenate(pieces: list[Clips]) -> Clips:
     """The videos of all pieces, in order."""
     names = ("rgb", "audio", "lengths", "shown")
     return Clips(*(np.concatenate([getattr(piece, name) for piece in pieces]) for name in names))

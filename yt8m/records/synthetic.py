@@ -19,10 +19,10 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
 from yt8m.records.framing import write_records
 from yt8m.records.labels import Labels
-from yt8m.records.scenes import Clips, joined, make_appearance, make_clips
+from yt8m.records.messages import example, floats, integers, sequence, strings
+from yt8m.records.scenes import Clips, concatenate, make_appearance, make_clips
 from yt8m.records.topics import World, clean_labels, draw_topics, make_world, noisy_labels
 from yt8m.records.video import LOWEST, QUANTUM
-from yt8m.records.writer import example, floats, integers, sequence, strings
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEGMENT_SECONDS = 5
@@ -42,30 +42,30 @@ def main(
     segments: bool = False,
     max_frames: int = 30,
     shards: int = 8,
-    precision: float = 0.79,
-    recall: float = 0.6,
+    annotator: list[float] = (0.79, 0.6),
     noise: float = 1.0,
     seed: int = 0,
 ) -> None:
     """Writes a synthetic data set into the folder OUT.
 
     --rgb, --audio: widths; --frames, --segments: those kinds of records too; --max-frames: of the
-    longest video; --precision, --recall: of the noisy labels; --noise: of features, 0 = none.
+    longest video; --annotator: precision and recall of the noisy labels; --noise: of features.
     """
-    _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, noise)
+    _check(videos, classes, rgb, audio, max_frames, shards, annotator, noise)
     rng = np.random.default_rng([seed, 0])
     world = make_world(classes, rng)
     appearance = make_appearance(world, rgb, audio, rng)
     topics = draw_topics(world, videos, rng)
     clean = clean_labels(world, topics)
-    noisy = noisy_labels(world, clean, precision, recall, rng)
+    noisy = noisy_labels(world, clean, *annotator, rng)
     ids = make_ids(videos, seed)
     kinds = ["video", *(["frame"] if frames else []), *(["segment"] if segments else [])]
     _remove_old(out, kinds, shards)
     for shard, rows in enumerate(np.array_split(np.arange(videos), shards)):
         shard_rng = np.random.default_rng([seed, 1 + shard])
         pieces = np.split(topics[rows], range(CHUNK, len(rows), CHUNK))
-        clips = joined([make_clips(appearance, p, max_frames, noise, shard_rng) for p in pieces])
+        made = [make_clips(appearance, p, max_frames, noise, shard_rng) for p in pieces]
+        clips = concatenate(made)
         shown_as = np.stack([topics[rows], world.vertical[topics[rows]]])
         records = Records(ids[rows], noisy.take(rows), shown_as, clips, rgb > 0, audio > 0)
         name = f"synthetic-{shard:04d}-of-{shards:04d}.tfrecord"
@@ -82,21 +82,24 @@ def main(
             "# Written by yt8m/records/synthetic.py; feature names are YouTube-8M's.\n"
             f'name = "synthetic"\nclasses = {classes}\nvocabulary = "vocabulary.csv"\n'
         )
-    log(f"{out}: {videos:,} videos ({', '.join(kinds)}), {classes:,} classes, {told(clean, noisy)}")
+    kinds = f"{videos:,} videos ({', '.join(kinds)}), {classes:,} classes"
+    log(f"{out}: {kinds}, {label_noise(clean, noisy)}")
 
 
-def told(clean: Labels, noisy: Labels) -> str:
+def label_noise(clean: Labels, noisy: Labels) -> str:
     """How noisy the labels came out."""
     right = clean.rows() * 65536 + clean.indices
-    said = noisy.rows() * 65536 + noisy.indices
-    both = len(np.intersect1d(right, said))
+    found = noisy.rows() * 65536 + noisy.indices
+    both = len(np.intersect1d(right, found))
     return (
         f"{len(right) / len(clean):.2f} clean labels a video; noisy labels: precision "
-        f"{both / max(len(said), 1):.3f}, recall {both / len(right):.3f}"
+        f"{both / max(len(found), 1):.3f}, recall {both / len(right):.3f}"
     )
 
 
-def _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, noise) -> None:
+def _check(videos, classes, rgb, audio, max_frames, shards, annotator, noise) -> None:
+    rates = " ".join(map(str, annotator))
+    fit = len(annotator) == 2 and all(0 < rate <= 1 for rate in annotator)
     wrong = {
         f"--videos {videos}: {shards} (one a shard) to 14,000,000": not shards <= videos <= 14e6,
         f"--classes {classes}: 3 to 65,535": not 3 <= classes <= 65535,
@@ -104,8 +107,7 @@ def _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, n
         f"--audio {audio}: 0 or more, and 1 or more without rgb": audio < (rgb < 1),
         f"--max-frames {max_frames}: 1 to 360": not 1 <= max_frames <= 360,
         f"--shards {shards}: 1 to 9,999": not 1 <= shards <= 9999,
-        f"--precision {precision}: above 0 to 1": not 0 < precision <= 1,
-        f"--recall {recall}: above 0 to 1": not 0 < recall <= 1,
+        f"--annotator {rates}: a precision and a recall, each above 0 to 1": not fit,
         f"--noise {noise}: 0 or more": not 0 <= noise < 1e6,
     }
     for text, is_wrong in wrong.items():
@@ -114,7 +116,7 @@ def _check(videos, classes, rgb, audio, max_frames, shards, precision, recall, n
 
 
 def _remove_old(out: Path, kinds: list[str], shards: int) -> None:
-    """Removes shards of an earlier run with other options: their ids would be there twice."""
+    """Removes shards of an earlier run with other options: their ids would appear twice."""
     for kind in ("video", "frame", "segment"):
         for old in sorted((out / kind).glob("synthetic-*-of-*.tfrecord")):
             if kind not in kinds or not old.name.endswith(f"-of-{shards:04d}.tfrecord"):

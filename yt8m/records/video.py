@@ -2,44 +2,43 @@
 
 ../papers/record-format.txt: video-level (mean_rgb, mean_audio), frame-level (rgb, audio: uint8 a
 frame) and segment-rated records, under the names that a Description accepts.
-R rgb, A audio, T frames, S rated segments.
+T frames, W width of a kind of features, S rated segments.
 """
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.description import Description, Dims, parse_message
-from yt8m.records.fields import MessageRecord, Mistyped, WireRecord, first
-from yt8m.records.wire import Unusual
+from yt8m.records.description import Description, Dims
+from yt8m.records.messages import Record
 
+# Frames of YouTube-8M are quantised to 255 steps from -2 to 2; those of every kind are stored so.
 QUANTUM = np.float32(4 / 255)
 LOWEST = np.float32(4 / 512 - 2)
+NOTHING = 127  # the frame value next to 0
 MAX_CLASS = 65535  # classes are stored as uint16
 
 
 @dataclass(slots=True)
 class Video:
-    """One record. None where it has no such field.
+    """One record. None, or not in the dicts, where it has no such field.
 
-    labels: uint16, sorted, each once; rgb, audio: float32 (R,), (A,); rgb_frames, audio_frames:
-    uint8 (T, R), (T, A); segments: start, end int32, label uint16, score float32, each (S,).
+    labels: uint16, sorted, each once; features: by kind, float32 (W,); frames: by kind, uint8
+    (T, W); segments: start, end int32, label uint16, score float32, each (S,).
     """
 
     id: bytes
-    labels: np.ndarray | None
-    rgb: np.ndarray | None
-    audio: np.ndarray | None
-    rgb_frames: np.ndarray | None
-    audio_frames: np.ndarray | None
-    segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None
+    labels: np.ndarray | None = None
+    features: dict[str, np.ndarray] = field(default_factory=dict)
+    frames: dict[str, np.ndarray] = field(default_factory=dict)
+    segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
 
     @property
     def num_frames(self) -> int:
         """T; 0 without frames."""
-        frames = self.rgb_frames if self.rgb_frames is not None else self.audio_frames
-        return 0 if frames is None else len(frames)
+        return len(next(iter(self.frames.values()), ()))
 
 
 def dequantise(quantised: np.ndarray) -> np.ndarray:
@@ -47,25 +46,18 @@ def dequantise(quantised: np.ndarray) -> np.ndarray:
     return quantised.astype(np.float32) * QUANTUM + LOWEST
 
 
-def video_level(video: Video) -> tuple[np.ndarray, np.ndarray]:
-    """(rgb float32 (R,), audio float32 (A,)); the mean of the dequantised frames when only those
-    are there; width 0 where a modality is absent."""
-    return _mean(video.rgb, video.rgb_frames), _mean(video.audio, video.audio_frames)
+def quantise(values: np.ndarray) -> np.ndarray:
+    """float32 -> uint8: the official dequantisation in reverse; beyond [-2, 2] is clipped."""
+    return np.clip(np.rint((values - LOWEST) / QUANTUM), 0, 255).astype(np.uint8)
 
 
-def frame_level(video: Video) -> tuple[np.ndarray, np.ndarray]:
-    """(rgb uint8 (T, R), audio uint8 (T, A)) of a video that has frames; width 0 where a modality
-    is absent."""
-    nothing = np.zeros((video.num_frames, 0), np.uint8)
-    parts = (video.rgb_frames, video.audio_frames)
-    return tuple(nothing if part is None else part for part in parts)
+def video_level(video: Video) -> dict[str, np.ndarray]:
+    """float32 (W,) of each kind; the mean of the dequantised frames where it has only those."""
+    means = {kind: _mean(f) for kind, f in video.frames.items() if kind not in video.features}
+    return video.features | means
 
 
-def _mean(values: np.ndarray | None, frames: np.ndarray | None) -> np.ndarray:
-    if values is not None:
-        return values
-    if frames is None:
-        return np.zeros(0, np.float32)
+def _mean(frames: np.ndarray) -> np.ndarray:
     total = np.zeros(frames.shape[1], np.float32)
     for start in range(0, len(frames), 257):  # 257 * 255 fits uint16, three times faster to sum
         total += np.add.reduce(frames[start : start + 257], axis=0, dtype=np.uint16)
@@ -74,57 +66,58 @@ def _mean(values: np.ndarray | None, frames: np.ndarray | None) -> np.ndarray:
 
 def parse(payload, description: Description, where: str) -> Video:
     """One payload of `read_records` to a Video. `where` begins the text of an InputError."""
-    try:
-        record = WireRecord(memoryview(payload))
-        video = _video(record, description, where)
-        record.check_unread()
-        return video
-    except (Unusual, InputError):  # what is wrong, protobuf says: a record may be wrong in two ways
-        record = MessageRecord(parse_message(payload, where))
-    try:
-        return _video(record, description, where)
-    except Mistyped as error:
-        raise InputError(f"{where}: {error}") from error
+    return read_video(Record(payload, where), description)
 
 
-def _video(record, description: Description, where: str) -> Video:
-    rgb = first(record.floats, description.rgb)
-    audio = first(record.floats, description.audio)
-    rgb_frames = audio_frames = segments = None
+def read_video(record: Record, description: Description) -> Video:
+    """A record to a Video."""
+    features, frames, segments = {}, {}, None
+    for name, kind in description.kinds.items():
+        features[name] = _first(record.floats, kind.names)
+        frames[name] = _first(record.frames, kind.frames) if record.lists else None
     if record.lists:
-        rgb_frames = first(record.frames, description.rgb_frames)
-        audio_frames = first(record.frames, description.audio_frames)
-        segments = _segments(record, description, where)
-    identity = _id(record, description, where)
-    labels = _labels(record, description, where)
-    video = Video(identity, labels, rgb, audio, rgb_frames, audio_frames, segments)
-    arrays = [a for a in (rgb, audio, rgb_frames, audio_frames) if a is not None]
+        segments = _segments(record, description)
+    identity, labels = _id(record, description), _labels(record, description)
+    video = Video(identity, labels, _present(features), _present(frames), segments)
+    arrays = [*video.features.values(), *video.frames.values()]
     if not arrays:
         names = ", ".join(sorted(record.names)) or "none"
-        raise InputError(f"{where}: has none of the described features; it has {names}")
-    if not all(a.size for a in arrays):
-        raise InputError(f"{where}: a feature is there but has no values")
-    if record.lists:
-        _check_frames(video, description.max_frames, where)
+        raise InputError(f"{record.where}: has none of the described features; it has {names}")
+    if not all(array.size for array in arrays):
+        raise InputError(f"{record.where}: has a feature without values")
+    _check_frames(video, description.max_frames, record.where)
     return video
 
 
-def _id(record, description: Description, where: str) -> bytes:
-    values = first(record.strings, description.ids) or ()
+def _first(read, names: tuple[str, ...]):
+    """What `read` finds under the first accepted name that a record has; None without any."""
+    for name in names:
+        found = read(name)
+        if found is not None:
+            return found
+    return None
+
+
+def _present(arrays: dict) -> dict[str, np.ndarray]:
+    return {name: array for name, array in arrays.items() if array is not None}
+
+
+def _id(record: Record, description: Description) -> bytes:
+    values = _first(record.strings, description.ids) or ()
     # numpy's S arrays drop trailing zeros: dropped here too, so that both name the same video.
     identity = values[0].rstrip(b"\0") if len(values) == 1 else b""
     if not identity:
         names = " or ".join(description.ids)
-        raise InputError(f"{where}: has no id; one string under {names} is needed")
+        raise InputError(f"{record.where}: has no id; one string under {names} is needed")
     return identity
 
 
-def _labels(record, description: Description, where: str) -> np.ndarray | None:
-    values = first(record.integers, description.labels)
+def _labels(record: Record, description: Description) -> np.ndarray | None:
+    values = _first(record.integers, description.labels)
     if values is None:
         return None
     classes = sorted(set(values))
-    _check_classes(classes, MAX_CLASS + 1, where)
+    _check_classes(classes, MAX_CLASS + 1, record.where)
     return np.array(classes, np.uint16)
 
 
@@ -139,61 +132,65 @@ def _check_classes(classes: list[int], limit: int, where: str) -> None:
 
 
 def _check_frames(video: Video, allowed: int, where: str) -> None:
-    lengths = {len(f) for f in (video.rgb_frames, video.audio_frames) if f is not None}
+    lengths = {len(frames) for frames in video.frames.values()}
     if len(lengths) > 1:
-        raise InputError(f"{where}: rgb and audio differ in frames ({sorted(lengths)})")
-    if lengths and max(lengths) > allowed:
+        kinds = " and ".join(video.frames)
+        raise InputError(f"{where}: {kinds} differ in frames ({sorted(lengths)})")
+    if video.num_frames > allowed:
         raise InputError(
-            f"{where}: has {max(lengths)} frames; 1 to {allowed} are allowed "
+            f"{where}: has {video.num_frames} frames; 1 to {allowed} are allowed "
             "(`max_frames` in dataset.toml)"
         )
 
 
-def _segments(record, description: Description, where: str):
-    starts = first(record.integers, description.segment_start_times)
+def _segments(record: Record, description: Description):
+    starts = _first(record.integers, description.segment_start_times)
     if starts is None:
         return None
-    ends = first(record.integers, description.segment_end_times)
-    classes = first(record.integers, description.segment_labels)
-    scores = first(record.floats, description.segment_scores)
+    ends = _first(record.integers, description.segment_end_times)
+    classes = _first(record.integers, description.segment_labels)
+    scores = _first(record.floats, description.segment_scores)
     columns = [[] if column is None else column for column in (starts, ends, classes, scores)]
     if any(len(column) != len(starts) for column in columns):
         raise InputError(
-            f"{where}: segment start times, end times, labels and scores number "
+            f"{record.where}: segment start times, end times, labels and scores number "
             f"{', '.join(str(len(column)) for column in columns)}; they must agree"
         )
-    _check_classes(sorted(columns[2]), MAX_CLASS + 1, where)
-    kinds = (np.int32, np.int32, np.uint16, np.float32)
-    return tuple(np.array(column, kind) for column, kind in zip(columns, kinds, strict=True))
+    _check_classes(sorted(columns[2]), MAX_CLASS + 1, record.where)
+    types = (np.int32, np.int32, np.uint16, np.float32)
+    return tuple(np.array(column, kind) for column, kind in zip(columns, types, strict=True))
 
 
-def widths(video: Video, where: str) -> tuple[int, int]:
-    """(R, A) of a video. InputError if its means and its frames disagree."""
-    rgb = _width(video.rgb, video.rgb_frames, where)
-    return rgb, _width(video.audio, video.audio_frames, where)
+def widths(video: Video, where: str) -> dict[str, int]:
+    """W of each kind that a video has. InputError if its means and its frames disagree."""
+    found = {kind: len(values) for kind, values in video.features.items()}
+    for kind, frames in video.frames.items():
+        width = frames.shape[1]
+        if found.setdefault(kind, width) != width:
+            raise InputError(
+                f"{where}: means and frames differ in width ({found[kind]}, {width} of {kind})"
+            )
+    return found
 
 
-def _width(mean: np.ndarray | None, frames: np.ndarray | None, where: str) -> int:
-    if mean is None or frames is None:
-        known = mean if frames is None else frames
-        return 0 if known is None else known.shape[-1]
-    if len(mean) != frames.shape[1]:
-        raise InputError(
-            f"{where}: means and frames differ in width ({len(mean)}, {frames.shape[1]})"
-        )
-    return len(mean)
-
-
-def check(video: Video, dims: Dims, where: str) -> None:
-    """InputError for other widths, or a class that is not below `dims.classes`."""
-    found = widths(video, where)
-    if found != (dims.rgb, dims.audio):
-        raise InputError(
-            f"{where}: has rgb {found[0]} and audio {found[1]} wide, not {dims.rgb} and "
-            f"{dims.audio}; is it of another data set?"
-        )
+def check(video: Video, dims: Dims, description: Description, where: str) -> None:
+    """Fills in zeros for optional kinds of features that a video lacks; InputError for other
+    widths, or a class that is not below `dims.classes`."""
+    found, kinds = widths(video, where), description.kinds
+    lacking = [kind for kind in dims.features if kind not in found and kinds[kind].optional]
+    if found != {kind: width for kind, width in dims.features.items() if kind not in lacking}:
+        sizes = Dims(found, 0, 0).sizes
+        raise InputError(f"{where}: has {sizes} wide, not {dims.sizes}; is it of another data set?")
+    _fill(video, {kind: dims.features[kind] for kind in lacking}, dims.frameless)
     labels = video.labels
     if labels is not None and len(labels) and labels[-1] >= dims.classes:
         _check_classes(labels.tolist(), dims.classes, where)
     if video.segments is not None and len(video.segments[2]):
         _check_classes(np.sort(video.segments[2]).tolist(), dims.classes, where)
+
+
+def _fill(video: Video, lacking: Mapping[str, int], frameless) -> None:
+    for kind, width in lacking.items():
+        video.features[kind] = np.zeros(width, np.float32)
+        if video.frames and kind not in frameless:
+            video.frames[kind] = np.full((video.num_frames, width), NOTHING, np.uint8)

@@ -1,33 +1,23 @@
-"""Pieces of protobuf's wire format, as Examples and SequenceExamples use it.
+"""Pieces of protobuf's wire format, and the frames of a record without protobuf.
 
 https://protobuf.dev/programming-guides/encoding; T frames, W bytes of one.
 """
 
-import functools
+from collections.abc import Iterator
 
 import numpy as np
 
-FLOAT = np.dtype("<f4")
-BYTES_TAG, FLOAT_TAG, INTEGER_TAG = 0x0A, 0x12, 0x1A  # Feature.kind: fields 1, 2, 3
-KEY_TAG, VALUE_TAG, LIST_TAG = 0x0A, 0x12, 0x0A
+MESSAGE = 0x0A  # tag of field 1, a string or message: Example.features, a key, a list's values, ...
+VALUE = 0x12  # tag of field 2: the value of a map's entry, SequenceExample.feature_lists
+LEVELS = 3  # of messages around a frame: FeatureList.feature > Feature.bytes_list > BytesList.value
 
 
 class Unusual(Exception):
     """A layout that only protobuf should judge."""
 
 
-@functools.lru_cache(maxsize=1024)
-def feature_header(kind: int, size: int) -> bytes:
-    """The first bytes of a Feature of `size` bytes: its kind and, unless empty, the one field of
-    its list, which fills it. Sizes that cannot be (two bytes of header short) give no match."""
-    if size == 2:
-        return bytes((kind, 0))
-    inner = next(n for n in range(size, -1, -1) if 1 + len(varint(n)) + n <= size)
-    value = next((n for n in range(inner, -1, -1) if 1 + len(varint(n)) + n <= inner), 0)
-    return bytes((kind,)) + varint(inner) + bytes((LIST_TAG,)) + varint(value)
-
-
 def varint(value: int) -> bytes:
+    """A whole number as the wire format writes it."""
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -36,53 +26,74 @@ def varint(value: int) -> bytes:
     return bytes(out)
 
 
-def integers(values: bytes) -> list[int]:
-    """Packed varints. Unusual for negative ones, or when the last is cut."""
-    found, value, shift = [], 0, 0
-    for byte in values:
-        if byte < 128:
-            found.append(value | byte << shift)
-            value = shift = 0
-        else:
-            value |= (byte & 127) << shift
-            shift += 7
-    if shift or max(found, default=0) >> 63:
-        raise Unusual
-    return found
+def field(tag: int, content: bytes) -> bytes:
+    """A string or message as a field of another message."""
+    return bytes((tag,)) + varint(len(content)) + content
 
 
-def varints(lists: list[bytes]) -> tuple[np.ndarray | None, np.ndarray]:
-    """Packed varints of several lists: all values int64, and how many each list has.
+def split(payload: memoryview) -> tuple[memoryview, dict[str, np.ndarray]]:
+    """A frame-level record as (its serialised context, frames by name: uint8 (T, W), views).
 
-    None for the values when a list ends within one, or one is longer than three bytes.
+    Unusual unless it is a context, then lists of frames that each have one header throughout, hence
+    one width. All else, the record may be wrong too, is for protobuf.
     """
-    data = np.frombuffer(b"".join(lists), np.uint8)
-    sizes = np.array([len(packed) for packed in lists], np.int64)
-    last = np.flatnonzero(data < 128)  # byte of each value
-    bounds = np.cumsum(sizes)
-    ends = np.searchsorted(last, bounds)  # values before the end of each list
-    counts = np.diff(ends, prepend=0)
-    begins = np.concatenate([[0], last[:-1] + 1]) if len(last) else last
-    longest = int((last - begins).max(initial=0))
-    nonempty = bounds[sizes > 0] - 1
-    if longest > 2 or (data[nonempty] > 127).any():
-        return None, counts
-    values = np.zeros(len(last), np.int64)
-    for place in range(longest + 1):
-        there = begins + place <= last
-        part = data[np.minimum(begins + place, last)] & 127
-        values += np.where(there, part.astype(np.int64) << 7 * place, 0)
-    return values, counts
+    try:
+        context, lists = _two(payload, 0, len(payload), MESSAGE, VALUE)
+        frames = {}
+        for tag, start, end in _fields(payload, *lists):
+            key, value = _two(payload, start, end, MESSAGE, VALUE)
+            name = str(payload[slice(*key)], "utf-8")
+            if tag != MESSAGE or name in frames:
+                raise Unusual
+            frames[name] = _frames(payload, *value)
+    except (IndexError, UnicodeDecodeError) as error:
+        raise Unusual from error
+    return payload[slice(*context)], frames
 
 
-def same_header(data, start: int, end: int, stride: int, header: bytes) -> np.ndarray | None:
-    """uint8 (T, W), a view of the rows in data[start:end] behind their headers; None unless every
-    row has this header."""
+def _frames(data: memoryview, start: int, end: int) -> np.ndarray:
+    """The rows of a FeatureList. The first row's header spans it exactly, so equal headers in all
+    rows prove that every row is one string of that width."""
     if start == end:
         return np.zeros((0, 0), np.uint8)
-    shape = ((end - start) // stride,)
-    begins = np.ndarray(shape, f"V{len(header)}", data, start, (stride,))
-    if begins.tobytes() != header * shape[0]:  # four times as fast as comparing arrays
-        return None
-    rows = np.frombuffer(data, np.uint8, end - start, start).reshape(-1, stride)
+    at, ends = start, []
+    for _ in range(LEVELS):
+        tag, at, stop = next(_fields(data, at, end))
+        ends.append(stop)
+        if tag != MESSAGE or stop != ends[0]:
+            raise Unusual
+    header, stride = bytes(data[start:at]), ends[0] - start
+    count, rest = divmod(end - start, stride)
+    if rest or at == ends[0]:
+        raise Unusual
+    begins = np.ndarray((count,), f"V{len(header)}", data, start, (stride,))
+    if begins.tobytes() != header * count:  # four times as fast as comparing arrays
+        raise Unusual
+    rows = np.frombuffer(data, np.uint8, end - start, start).reshape(count, stride)
     return rows[:, len(header) :]
+
+
+def _two(data: memoryview, start: int, end: int, *tags: int) -> tuple[tuple[int, int], ...]:
+    """(start, end) of the fields in a span, which must have these tags."""
+    found = list(_fields(data, start, end))
+    if tuple(tag for tag, *_ in found) != tags:
+        raise Unusual
+    return tuple((begin, stop) for _, begin, stop in found)
+
+
+def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
+    """(tag byte, start, end) of the fields in a span; Unusual for other than strings and messages,
+    IndexError when the data ends."""
+    while start < end:
+        tag, size, shift = data[start], 0, 0
+        while True:
+            start += 1
+            byte = data[start]
+            size |= (byte & 127) << shift
+            shift += 7
+            if byte < 128:
+                break
+        begin, start = start + 1, start + 1 + size
+        if tag & 7 != 2 or start > end:
+            raise Unusual
+        yield tag, begin, start

@@ -1,7 +1,7 @@
 """Adam and AdamW by torch's fused kernels, without torch.optim.Optimizer.
 
-That class imports torch._dynamo when it is made, 0.9 seconds, of which a job that trains a small
-network for two would spend a third. The numbers are the same.
+torch.optim.Optimizer imports torch._dynamo. Gain: 0.9 seconds a job, a third of one that trains a
+small network for two seconds. The updates are the same bits as torch's.
 """
 
 import torch
@@ -10,7 +10,7 @@ from torch.optim.adam import adam
 
 
 class Adam:
-    """What the training loop uses of a torch.optim.Adam(groups, lr, fused=True)."""
+    """The part of torch.optim.Adam(groups, lr, fused=True) that training uses."""
 
     def __init__(self, groups: list[dict], lr: float, decoupled: bool):
         """groups: dicts of "params" and "weight_decay"; decoupled: AdamW's weight decay."""
@@ -22,16 +22,17 @@ class Adam:
     def step(self) -> None:
         """Updates every parameter that has a gradient."""
         for group, states in zip(self.param_groups, self.states, strict=True):
-            given = zip(group["params"], states, strict=True)
-            there = [(p, state) for p, state in given if p.grad is not None]
-            if not there:
+            pairs = zip(group["params"], states, strict=True)
+            pairs = [(p, state) for p, state in pairs if p.grad is not None]
+            if not pairs:
                 continue
             adam(
-                [p for p, _ in there],
-                [p.grad for p, _ in there],
-                *([getattr(state, name) for _, state in there] for name in ("mean", "square")),
+                [p for p, _ in pairs],
+                [p.grad for p, _ in pairs],
+                [state.mean for _, state in pairs],
+                [state.square for _, state in pairs],
                 [],
-                [state.steps for _, state in there],
+                [state.steps for _, state in pairs],
                 fused=True,
                 decoupled_weight_decay=self.decoupled,
                 amsgrad=False,
@@ -54,15 +55,15 @@ class Adam:
         return [[vars(state) for state in states] for states in self.states]
 
     def load_state_dict(self, saved: list[list[dict[str, Tensor]]]) -> None:
-        """Goes on from what `state_dict` gave for the same parameters."""
-        for states, given in zip(self.states, saved, strict=True):
-            for state, values in zip(states, given, strict=True):
+        """Copies what `state_dict` returned for the same parameters."""
+        for states, group in zip(self.states, saved, strict=True):
+            for state, values in zip(states, group, strict=True):
                 for name, value in values.items():
                     getattr(state, name).copy_(value)
 
 
 class _State:
-    """Of one parameter: means of its gradients and of their squares, and how many there were."""
+    """Of one parameter: running means of gradients and of their squares; the number of steps."""
 
     def __init__(self, parameter: nn.Parameter):
         self.mean, self.square = (torch.zeros_like(parameter.detach()) for _ in range(2))

@@ -1,7 +1,7 @@
-"""A training run in progress: what changes from step to step, kept so that a kill loses little.
+"""A training run: everything that changes from step to step, and its checkpoint.
 
-At most one checkpoint every CHECKPOINT_SECONDS, after an epoch. The average of the weights (EMA)
-and the best epoch's weights (early stopping) are part of it.
+A checkpoint is written after an epoch, at most one every CHECKPOINT_SECONDS. It includes the
+average of the weights (EMA) and the best epoch's weights (early stopping).
 """
 
 import copy
@@ -18,13 +18,14 @@ from yt8m.base.files import writing
 from yt8m.training.adam import Adam
 
 CHECKPOINT_SECONDS = 20.0
-FORMAT = 2  # of checkpoint.pt; one of another format is not gone on from
+FORMAT = 2  # of checkpoint.pt; checkpoints of another format are ignored
 
 
 class TrainingRun:
-    """One model, its optimiser, averages and history; resumes itself from `folder`.
+    """One model with its optimiser, average and history; resumes from a checkpoint in `folder`.
 
-    objective: with the parameters that are trained beside the model; settings: training.Training.
+    objective: its parameters are trained with the model's; settings: a Training; fingerprint: a
+    checkpoint with another one is ignored.
     """
 
     def __init__(
@@ -53,12 +54,12 @@ class TrainingRun:
         self._resume()
 
     def parameters(self) -> list[nn.Parameter]:
-        """All that is trained."""
+        """Those of the model and of the objective."""
         return [*self.model.parameters(), *self.objective.parameters()]
 
     @property
     def gaps(self) -> list[float]:
-        """The watched videos' GAP after each epoch; 0 where it was not known."""
+        """The watched videos' GAP after each epoch; 0 if no videos are watched."""
         return [line.get("gap", 0.0) for line in self.history]
 
     def set_lr(self, lr: float) -> None:
@@ -67,7 +68,10 @@ class TrainingRun:
             group["lr"] = lr
 
     def step(self) -> None:
-        """An optimiser step, and the average's, whose decay grows so that it forgets the start."""
+        """Takes an optimiser step and updates the average of the weights.
+
+        The average's decay grows from 0.18 to settings.ema, so that it forgets the first weights.
+        """
         self.optimizer.step()
         self.updates += 1
         if self.averaged is None:
@@ -88,11 +92,11 @@ class TrainingRun:
             )
 
     def best_weights(self) -> nn.Module:
-        """The model that would be kept if training ended now."""
+        """The model to keep if training ended now."""
         return self.model if self.averaged is None else self.averaged
 
     def stale(self) -> bool:
-        """Whether `patience` epochs have gone by without a better GAP."""
+        """Whether the last `patience` epochs brought no better GAP."""
         patience, gaps = self.settings.patience, self.gaps
         return bool(patience and gaps) and len(gaps) - 1 - int(np.argmax(gaps)) >= patience
 
@@ -107,7 +111,7 @@ class TrainingRun:
             self.saved = time.monotonic()
 
     def finish(self) -> None:
-        """Leaves the weights to keep in the model, and no checkpoint."""
+        """Puts the weights to keep into the model, in evaluation mode."""
         if self.best is not None:
             self.model.load_state_dict(self.best)
         elif self.averaged is not None:
@@ -129,7 +133,7 @@ class TrainingRun:
             return
         state = torch.load(self.path, map_location=self.device, weights_only=True)
         if state["fingerprint"] != self.fingerprint:
-            return  # of other data or another configuration: start again
+            return  # from other data or settings: start anew
         self.model.load_state_dict(state["model"])
         self.objective.load_state_dict(state["objective"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -137,7 +141,7 @@ class TrainingRun:
             self.averaged.load_state_dict(state["averaged"])
         for name in ("epoch", "updates", "history", "best"):
             setattr(self, name, state[name])
-        log(f"[{self.name}] goes on after epoch {self.epoch}")
+        log(f"[{self.name}] resuming after epoch {self.epoch}")
 
 
 def _state(model: nn.Module) -> list[Tensor]:

@@ -1,25 +1,24 @@
-"""The one training loop, and prediction; used by first_level and distill.
+"""The one training loop, and prediction; first_level and distill use both.
 
-`fit` goes on from the checkpoint of a killed run (checkpoint.py). Every epoch draws its random
-numbers from (seed, epoch), so a resumed run equals an undisturbed one.
+`fit` resumes a killed run from its checkpoint (checkpoint.py). Every epoch draws its random numbers
+from (seed, epoch), so a resumed run equals one that nothing interrupted.
 """
 
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from yt8m.base import device as devices
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import Precision
-from yt8m.base.files import writing
 from yt8m.base.run_log import write_log
-from yt8m.data.predictions import Predictions, to_fill, top_k
+from yt8m.data.predictions import TOP_K, Predictions, to_fill, top_k
 from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import Batch, Source, Targets, TargetSource, batch_rows
 from yt8m.networks.cpu import use_fast_layers
@@ -31,76 +30,111 @@ from yt8m.training.objective import Objective
 from yt8m.training.schedule import batches_of, lr_factor, steps_of, videos_of
 from yt8m.training.settings import Training
 
+PREDICTED = 512  # videos of a batch of predictions
+
+
+@dataclass(frozen=True)
+class Examples:
+    """What a network learns from.
+
+    rows: store rows of the training videos. teach: changes the targets of each batch. watched: rows
+    whose GAP@20 is logged after each epoch. Early stopping and the plateau schedule
+    (settings.needs_inner) look at it; then the network must not predict these videos later.
+    """
+
+    source: Source
+    rows: np.ndarray
+    targets: TargetSource
+    watched: np.ndarray | None = None
+    teach: Callable[[Batch, Targets], Targets] | None = None
+
+    @property
+    def watches(self) -> bool:
+        """Whether there are watched videos."""
+        return self.watched is not None and len(self.watched) > 0
+
 
 def fit(
     model: nn.Module,
-    source: Source,
-    rows: np.ndarray,
-    targets: TargetSource,
+    examples: Examples,
     settings: Training,
     folder: Path,
     name: str,
-    check_rows: np.ndarray | None = None,
     fingerprint: str = "",
-    teach: Callable[[Batch, Targets], Targets] | None = None,
 ) -> list[dict]:
-    """Trains `model` (Batch -> logits (B, C)) in place on store rows; returns a line an epoch.
+    """Trains `model` (Batch -> logits (B, C)) in place; returns a line of figures for each epoch.
 
-    FOLDER/log.jsonl holds the same lines while it goes on (yt8m/base/run_log.py).
+    FOLDER/log.jsonl gets the same lines, epoch by epoch (yt8m/base/run_log.py). name: of the job,
+    for messages. fingerprint: of everything that decides the weights; a checkpoint with another
+    fingerprint is ignored.
 
-    A model may have `verticals`, a number V > 0: while it trains its logits are (B, C + V), the
-    last those of the verticals; `penalty`, a scalar of each forward pass, added to the loss; and
-    `remember(batch, targets)`, called first with up to `model.videos` of the videos.
-    check_rows: videos whose GAP@20 is logged each epoch. If settings.needs_inner they decide, so
-    they must be videos that the model never predicts; otherwise they are only watched.
-    fingerprint: of all that went in; a checkpoint with another one is not gone on from.
-    InputError when the loss is not finite, or the settings ask for what is not there.
+    A model may have `verticals`, a number V > 0: its logits in training are then (B, C + V), those
+    of the verticals last. It may have `penalty`, a scalar that each forward pass sets and that is
+    added to the loss. It may have `remember(batch, targets)`, which is called before training with
+    up to `model.videos` of the videos.
+
+    InputError when the loss is not finite, or when the settings need videos or dropout that are
+    missing.
     """
     if settings.noise.test_passes:
         dropouts(model, f"[{name}]")
-    if settings.needs_inner and not (check_rows is not None and len(check_rows)):
+    if settings.needs_inner and not examples.watches:
         raise InputError(
             f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
             "raise training.inner or give more records"
         )
-    if hasattr(model, "remember"):
-        kept = rows[:: -(-len(rows) // model.videos)]
-        model.remember(source.load(kept, torch.device("cpu")), targets(kept))
-    device = devices.pick()
-    torch.set_deterministic_debug_mode("warn")  # use_deterministic_algorithms imports for a second
-    verticals = getattr(model, "verticals", 0)
-    objective = Objective(settings, source.store, rows, targets, verticals).to(device)
-    use_fast_layers(model.to(device))
-    run = TrainingRun(model, objective, settings, device, folder, name, fingerprint)
-    total = _Clock(settings.epochs - run.epoch, videos_of(rows, settings))
-    _note(run)
+    _remember(model, examples)
+    run = _start(model, examples, settings, folder, name, fingerprint)
+    clock = _Clock(settings.epochs - run.epoch, videos_of(examples.rows, settings))
+    _write_log(run)
     while run.epoch < settings.epochs and not run.stale():
-        epoch = run.epoch
-        loss = _train_epoch(run, source, rows, targets, teach)
-        line = {"epoch": epoch + 1, "loss": loss, "lr": run.lr}
-        if check_rows is not None and len(check_rows):
-            best, precision = run.best_weights(), settings.precision
-            watched = predict(best, source, check_rows, 20, precision=precision)
-            labels = source.store.labels.take(check_rows)
-            line["gap"] = metrics.gap(watched.classes, watched.logits, labels)
-        line |= total.tick() | devices.peak_memory(device)
+        line = {"epoch": run.epoch + 1, "loss": _train_epoch(run, examples), "lr": run.lr}
+        if examples.watches:
+            line["gap"] = _watched_gap(run, examples)
+        line |= clock.tick() | devices.peak_memory(run.device)
         run.end_epoch(line)
-        _note(run)
+        _write_log(run)
         if devices.rank() == 0:
             log(_epoch_line(name, line, settings.epochs))
     run.finish()
     return run.history
 
 
-def _note(run: TrainingRun) -> None:
-    """Writes what there is of the run; the first process alone does."""
+def _remember(model: nn.Module, examples: Examples) -> None:
+    """Shows the videos that it keeps to a model that keeps some."""
+    if hasattr(model, "remember"):
+        rows = examples.rows[:: -(-len(examples.rows) // model.videos)]
+        model.remember(examples.source.load(rows, torch.device("cpu")), examples.targets(rows))
+
+
+def _start(
+    model: nn.Module, examples: Examples, settings: Training, folder: Path, name: str, made_from
+) -> TrainingRun:
+    """Puts the model on the device; returns a run, resumed if it has a checkpoint."""
+    device = devices.pick()
+    devices.use_deterministic_kernels()
+    verticals, store = getattr(model, "verticals", 0), examples.source.store
+    objective = Objective(settings, store, examples.rows, examples.targets, verticals).to(device)
+    use_fast_layers(model.to(device))
+    return TrainingRun(model, objective, settings, device, folder, name, made_from)
+
+
+def _watched_gap(run: TrainingRun, examples: Examples) -> float:
+    """GAP@20 of the watched videos."""
+    source, rows, precision = examples.source, examples.watched, run.settings.precision
+    found = predict(run.best_weights(), source, rows, TOP_K, precision=precision)
+    return metrics.gap(found.classes, found.logits, source.store.labels.take(rows))
+
+
+def _write_log(run: TrainingRun) -> None:
+    """Writes the run's history; only the first process does."""
     if devices.rank() == 0:
         write_log(run.path.parent, run.name, run.settings.epochs, run.history)
 
 
-def _train_epoch(run: TrainingRun, source: Source, rows, targets: TargetSource, teach) -> float:
-    """The epoch that the run has come to; returns the mean loss."""
-    settings, device, objective = run.settings, run.device, run.objective
+def _train_epoch(run: TrainingRun, examples: Examples) -> float:
+    """Trains one epoch, the next one of the run; returns the mean loss."""
+    settings, device, objective, rows = run.settings, run.device, run.objective, examples.rows
     torch.manual_seed(seed_of(settings.seed, "epoch", run.epoch))
     steps = steps_of(rows, settings)
     mine = slice(devices.rank(), None, devices.world_size())
@@ -110,12 +144,12 @@ def _train_epoch(run: TrainingRun, source: Source, rows, targets: TargetSource, 
         step = run.epoch * steps + number
         run.set_lr(settings.lr * lr_factor(step / (steps * settings.epochs), settings, run.gaps))
         chosen = chosen[mine]
-        batch = source.load(chosen, device, training=True)
-        wanted = objective.labels(targets(chosen)).to(device)
+        batch = examples.source.load(chosen, device, training=True)
+        wanted = objective.labels(examples.targets(chosen)).to(device)
         if settings.mixup:
             batch, wanted = mixup(batch, wanted, settings.mixup)
-        if teach is not None:
-            wanted = teach(batch, wanted)
+        if examples.teach is not None:
+            wanted = examples.teach(batch, wanted)
         with devices.autocast(device, settings.precision):
             logits = run.trained(batch)
         loss = objective(logits, wanted) + getattr(run.model, "penalty", 0.0)
@@ -131,7 +165,7 @@ def _train_epoch(run: TrainingRun, source: Source, rows, targets: TargetSource, 
 
 
 class _Clock:
-    """Examples per second, and what is left, from the epochs of this process."""
+    """Examples per second and seconds left, judged by the epochs of this process."""
 
     def __init__(self, epochs: int, examples: int):
         self.epochs, self.examples = epochs, examples
@@ -150,15 +184,15 @@ def logits_of(
     model: nn.Module,
     source: Source,
     rows: np.ndarray,
-    batch_size: int = 512,
     precision: Precision = "auto",
     passes: int = 0,
     seed: int = 0,
 ) -> Iterator[tuple[np.ndarray, Tensor]]:
     """Yields (rows, logits (B, C) float32 on the model's device), in the order of `rows`.
 
-    passes: if not 0, the mean probability of so many with dropout on and all else as in evaluation
-    (main paper, section 3), drawn from `seed`. InputError when the model has no dropout.
+    passes: 0, or how many passes with dropout on are averaged, as probabilities (main paper,
+    section 3). Their random numbers come from `seed`; everything else is as in evaluation.
+    InputError when the model has no dropout.
     """
     device = next(model.parameters()).device
     model.eval()
@@ -166,7 +200,7 @@ def logits_of(
         use_fast_layers(model)
         for part in dropouts(model, "predict"):
             part.training = True
-    for number, chosen in enumerate(batch_rows(rows, batch_size) if len(rows) else []):
+    for number, chosen in enumerate(batch_rows(rows, PREDICTED) if len(rows) else []):
         batch = source.load(chosen, device)
         if passes:
             torch.manual_seed(seed_of(seed, "passes", number))
@@ -182,73 +216,20 @@ def predict(
     source: Source,
     rows: np.ndarray,
     k: int,
-    batch_size: int = 512,
     passes: int = 0,
     seed: int = 0,
     precision: Precision = "auto",
     folder: Path | None = None,
 ) -> Predictions:
-    """The K best classes of store rows, by a model in evaluation mode; passes: see logits_of.
+    """The K best classes of store rows; passes, seed: as for `logits_of`.
 
-    folder: where they are kept until they are let go of; in memory, if None.
+    folder: the arrays are in a file there, which disappears with them; None: in memory.
     """
-    kept, start = to_fill(source.store.ids[rows], min(k, source.store.dims.classes), folder), 0
-    for some, logits in logits_of(model, source, rows, batch_size, precision, passes, seed):
-        place = slice(start, start := start + len(some))
-        kept.classes[place], kept.logits[place] = top_k(logits, kept.classes.shape[1])
-    return kept
-
-
-def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
-    """Lets the classifier begin at the log-odds of each class among the training videos.
-
-    counts: int64 (C,). With thousands of rare classes a start at even odds costs some epochs. Its
-    bias is set or, where it has none, its weights are shifted, taking inputs to be ReLU of
-    BatchNorm, of mean 0.4. A model without a classifier is left as it is.
-    """
-    head = _classifier(model, len(counts))
-    if head is None:
-        return
-    share = (counts + 0.5) / (videos + 1)
-    odds = torch.from_numpy(np.log(share / (1 - share))).float()
-    with torch.no_grad():
-        if head.bias is not None:
-            head.bias.copy_(odds)
-        else:
-            head.weight += (odds / (0.4 * head.in_features))[:, None]
-
-
-def _classifier(model: nn.Module, classes: int) -> nn.Linear | None:
-    """The last Linear with C outputs: of those called `classifier`, or else of those whose inputs
-    are not the C logits themselves (context gating).
-    """
-    heads = [(name, part) for name, part in model.named_modules() if isinstance(part, nn.Linear)]
-    heads = [(name, part) for name, part in heads if part.out_features == classes]
-    named = [part for name, part in heads if name.split(".")[-1] == "classifier"]
-    others = [part for _, part in heads if part.in_features != classes]
-    return next(reversed(named or others or [None]))
-
-
-def save_weights(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Writes the model's state as safetensors, atomically."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with writing(path) as temporary:
-        save_file(state, temporary, metadata)
-
-
-def load_weights(model: nn.Module, path: Path) -> None:
-    """Reads what `save_weights` wrote; InputError when it does not fit the model."""
-    try:
-        model.load_state_dict(load_file(path))
-    except (RuntimeError, OSError, ValueError) as error:
-        text = str(error).splitlines()[0]
-        raise InputError(f"{path}: not this model's weights ({text}); delete it") from error
-
-
-def size_of(model: nn.Module) -> tuple[int, float]:
-    """(number of parameters, MB in float32 with the batch statistics)."""
-    parameters = sum(p.numel() for p in model.parameters())
-    return parameters, sum(t.numel() * t.element_size() for t in model.state_dict().values()) / 1e6
+    found, start = to_fill(source.store.ids[rows], min(k, source.store.dims.classes), folder), 0
+    for part, logits in logits_of(model, source, rows, precision, passes, seed):
+        place = slice(start, start := start + len(part))
+        found.classes[place], found.logits[place] = top_k(logits, found.classes.shape[1])
+    return found
 
 
 def _epoch_line(name: str, line: dict, epochs: int) -> str:

@@ -1,9 +1,10 @@
 """Losses of logits (B, C) against sparse targets -> scalar; a configuration names one.
 
-Of each label by itself (summed over classes, mean over the batch), or of pairs of a positive and a
-negative. Targets may be hard, soft or mixed: a label's loss is 1 - t times that of an absent one
-plus t times that of a present one; in a pair a positive counts by its target, and negatives are the
-classes whose target is 0. J negatives, I positives of a batch.
+Some judge each label alone: the sum over classes, the mean over the batch. Others judge pairs of a
+positive and a negative. Targets may be hard or soft. A target t costs t times what a present label
+costs, plus 1 - t times what an absent one costs. In pairs, negatives are the classes with target 0,
+and a positive counts by its target.
+Letters: B batch, C classes, I positives and J negatives of a batch.
 """
 
 import torch
@@ -16,8 +17,8 @@ from yt8m.inputs.batch import Targets
 def bce(logits: Tensor, targets: Targets) -> Tensor:
     """Binary cross-entropy (systems of the papers).
 
-    No dense targets: softplus(x) over everything, minus x where the target is. That is exact for
-    soft and mixed targets too, since BCE is linear in them.
+    It needs no dense targets: softplus(x) over all classes, minus t x where there is a target. BCE
+    is linear in its target, so that is exact for soft targets too.
     """
     logits = logits.float()
     positive = (logits[targets.rows, targets.classes] * targets.values).sum()
@@ -25,19 +26,18 @@ def bce(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def rated_bce(logits: Tensor, targets: Targets) -> Tensor:
-    """BCE of the listed (video, class) pairs alone, zeros among them: of others nothing is known.
+    """BCE of the listed (video, class) pairs alone; their values may be 0.
 
-    For rated segments, where raters were asked about a class or two.
+    For rated segments: raters were asked about one or two classes, and nothing else is known.
     """
     scores = logits[targets.rows, targets.classes].float()
     return F.binary_cross_entropy_with_logits(scores, targets.values, reduction="sum") / len(logits)
 
 
 def balanced_bce(logits: Tensor, targets: Targets, weights: Tensor) -> Tensor:
-    """BCE in which a missed label costs its class's weight (C,) (LSTM-MoE paper, 5: it hurt).
+    """BCE in which a missed label costs its class's weight, (C,) (LSTM-MoE paper, 5: it hurt).
 
-    Published: an additional cost inverse to the number of the class's training labels; see
-    `balancing_weights`.
+    The paper adds a cost inverse to the number of the class's training labels: `balancing_weights`.
     """
     logits = logits.float()
     scores = logits[targets.rows, targets.classes]
@@ -46,16 +46,16 @@ def balanced_bce(logits: Tensor, targets: Targets, weights: Tensor) -> Tensor:
 
 
 def balancing_weights(counts: Tensor) -> Tensor:
-    """1 + a cost inverse to counts (C,), of mean 1 over all labels; no count is below 1."""
+    """1 + a cost inverse to counts (C,), of mean 1 over all labels; counts are at least 1."""
     return 1 + counts.sum() / ((counts > 0).sum() * counts.clamp_min(1))
 
 
 def rank_weighted_bce(logits: Tensor, targets: Targets) -> Tensor:
     """BCE weighted by rank violations: 1 + log of their number (main paper, "Loss function").
 
-    A positive violates the order with every negative of the batch above it, a negative with every
-    positive below it. The weights are constants. Published with the bare number, whose largest
-    label outweighs the rest of the batch; the logarithm is this project's choice.
+    A positive violates the order with every negative of the batch above it; a negative with every
+    positive below it. The weights have no gradient. The paper weights by the bare number, but then
+    the worst label outweighs the rest of the batch. The logarithm is this project's choice.
     """
     logits = logits.float()
     weights = 1 + rank_violations(logits.detach(), targets).clamp_min_(1).log_()  # (B, C)
@@ -65,9 +65,9 @@ def rank_weighted_bce(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def rank_violations(logits: Tensor, targets: Targets) -> Tensor:
-    """How many of the other kind of the batch are on the wrong side of each logit: (B, C)."""
+    """How many of the batch's labels of the other kind are on a logit's wrong side: (B, C)."""
     positive = torch.zeros_like(logits, dtype=torch.bool)  # dense, as the result is
-    targets = _positive(targets)
+    targets = _positives(targets)
     positive[targets.rows, targets.classes] = True
     scores = logits[positive].sort().values  # (I,)
     below = torch.searchsorted(scores, logits)  # positives strictly below: (B, C)
@@ -79,14 +79,14 @@ def rank_violations(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def mse(logits: Tensor, targets: Targets) -> Tensor:
-    """Squared error of probabilities. Dense, as a target given in two parts is squared as one."""
+    """Squared error of probabilities. Dense: the parts of a target are added, then squared."""
     return (logits.float().sigmoid() - targets.dense()).square().sum() / len(logits)
 
 
 def hinge(logits: Tensor, targets: Targets) -> Tensor:
     """max(0, 1 - y x) with y = +1 for a present label, -1 for an absent one (benchmark paper, 4.3).
 
-    The margin is 1. A soft target mixes the two.
+    A soft target mixes the two.
     """
     logits = logits.float()
     scores = logits[targets.rows, targets.classes]
@@ -116,9 +116,9 @@ def bce_soft_ranking(logits: Tensor, targets: Targets) -> Tensor:
 
 
 def sigmoid_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
-    """Mean of log(1 + sigmoid(n_j - p_i)), pairs as in `soft_ranking_batch`: a pair costs < log 2.
+    """Mean of log(1 + sigmoid(n_j - p_i)), as in the paper's code; pairs of `soft_ranking_batch`.
 
-    As published with the paper.
+    A pair costs less than log 2.
     """
     worst = _worst_of_all(logits.float(), targets, negatives)
     return _over_pairs(logits.float(), targets, worst, 0.0, _log_sigmoid)
@@ -133,10 +133,10 @@ def hinge_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tens
 def lsep(logits: Tensor, targets: Targets) -> Tensor:
     """Log-sum-exp pairwise loss, mean over the batch (Li et al. 2017, equation 4).
 
-    log(1 + sum over pairs of exp(n_j - p_i)) of each video: the sum of pairs is a product of two
-    sums, so that it costs no more than BCE.
+    Each video costs log(1 + sum over pairs of exp(n_j - p_i)). The sum over pairs is a product of
+    two sums, so it takes no more time than BCE.
     """
-    logits, targets = logits.float(), _positive(targets)
+    logits, targets = logits.float(), _positives(targets)
     rows, scores = targets.rows, logits[targets.rows, targets.classes]
     outside = torch.ones_like(logits, dtype=torch.bool)  # a dense mask: C - 3 of C are negatives
     outside[rows, targets.classes] = False
@@ -150,8 +150,8 @@ def lsep(logits: Tensor, targets: Targets) -> Tensor:
     return F.softplus(negatives + positives).mean()
 
 
-def _positive(targets: Targets) -> Targets:
-    """Without the entries of value 0."""
+def _positives(targets: Targets) -> Targets:
+    """The targets above 0."""
     kept = targets.values > 0
     return Targets(targets.rows[kept], targets.classes[kept], targets.values[kept], targets.shape)
 
@@ -171,14 +171,14 @@ def _worst_of_all(logits: Tensor, targets: Targets, most: int) -> Tensor:
 
 
 def _without_positives(logits: Tensor, targets: Targets) -> Tensor:
-    targets, hidden = _positive(targets), logits.detach().clone()
+    targets, hidden = _positives(targets), logits.detach().clone()
     hidden[targets.rows, targets.classes] = -torch.inf
     return hidden
 
 
 def _over_pairs(logits: Tensor, targets: Targets, worst: Tensor, margin: float, cost) -> Tensor:
     """sum_i t_i mean_j cost(n_j - p_i + margin) / sum_i t_i; 0 without pairs."""
-    targets = _positive(targets)
+    targets = _positives(targets)
     scores = logits[targets.rows, targets.classes]  # (I,)
     if not len(scores) or not len(worst):
         return logits.sum() * 0
@@ -203,10 +203,10 @@ def _log_sigmoid(gaps: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class _PairLoss(torch.autograd.Function):
-    """sum_i w_i mean_j cost(n_j - p_i), with its gradient computed on the way.
+    """sum_i w_i mean_j cost(n_j - p_i); computes its gradient in the forward pass.
 
-    A batch of 512 has some 20 million pairs: blocks of positives keep them from all being in
-    memory, and autograd from keeping each of them.
+    A batch of 512 has about 20 million pairs. Blocks of positives keep them out of memory, and out
+    of autograd's graph.
     """
 
     BLOCK = 128

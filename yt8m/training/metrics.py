@@ -1,8 +1,8 @@
-"""GAP@20, mAP, Hit@k and PERR over top-k lists, MAP@K over rated segments: the only copy.
+"""GAP@20, mAP, Hit@k, PERR and cross-entropy of top-k lists; MAP@K of rated segments.
 
-classes (N, k) integers and scores (N, k) floats in any order within a row; `labels` is aligned by
-row. Ties are broken by order: row first, then the list's own order (stable sort), so two runs
-agree. Definitions: the YouTube-8M benchmark paper (section 5), and for GAP the challenge's rules
+classes: integers (N, k); scores: floats (N, k), in any order within a row; labels: aligned by row.
+Ties keep their order (stable sort): rows first, then places in the row. So two runs agree. The
+YouTube-8M benchmark paper (section 5) has the definitions, and for GAP the rules of the challenge
 (main paper, section 2).
 """
 
@@ -10,30 +10,43 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from yt8m.data.predictions import TOP_K
 from yt8m.records.labels import BLOCK, Labels
 
 TOGETHER = 1 << 18  # predictions that are sorted by class at a time
 
-# The place of each float16, by its bits: the largest first, equal ones together, nan last.
+# The place of each float16 in descending order, by its bits: equal ones share one, nan is last.
 PLACES = np.unique(-np.arange(1 << 16, dtype=np.uint16).view(np.float16), return_inverse=True)[1]
 PLACES = PLACES.astype(np.uint16)
 
 
-def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = 20) -> float:
+def gap(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = TOP_K) -> float:
     """Global average precision of every video's k best predictions, sorted together.
 
-    The recall's denominator is the number of all labels, also of those outside the top k.
-    Nan when no video has a label. With float16 scores, which predictions have, no memory grows with
-    the videos.
+    The denominator of recall is the number of all labels, those outside the top k too. Nan when no
+    video has a label. Predictions have float16 scores; with those, no memory grows with the videos.
     """
     if not len(labels.indices):
         return float("nan")
     if scores.dtype == np.float16:
         return _precisions_by_counting(classes, scores, labels, k) / len(labels.indices)
-    classes, scores = _sorted(classes, scores, k)
-    order = np.argsort(-scores.ravel(), kind="stable")
-    ranks = np.flatnonzero(labels.contains(classes).ravel()[order]) + 1
-    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / len(labels.indices))
+    _, hits = ranked_hits(classes, scores, labels, k)
+    return average_precision(hits, len(labels.indices))
+
+
+def ranked_hits(
+    classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int = TOP_K
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best predictions of all videos, best first: (row of each, whether it is right)."""
+    classes, scores = _best(classes, scores, k)
+    order = np.argsort(-scores.ravel().astype(np.float64), kind="stable")
+    return order // classes.shape[1], labels.contains(classes).ravel()[order]
+
+
+def average_precision(hits: np.ndarray, positives: int) -> float:
+    """The sum of the precisions at each hit of a list, best first, divided by all positives."""
+    ranks = np.flatnonzero(hits) + 1
+    return float((np.arange(1, len(ranks) + 1) / ranks).sum() / positives)
 
 
 def mean_average_precision(
@@ -41,8 +54,8 @@ def mean_average_precision(
 ) -> tuple[float, int]:
     """(mean over the classes with a positive of their average precision, number of such classes).
 
-    A video whose list lacks the class counts as not retrieved. Classes without positives are left
-    out, since counting them as zero makes subsets incomparable.
+    A video whose list lacks a class is not retrieved for it. Classes without positives are left
+    out: if they counted as zero, subsets could not be compared.
     """
     hits = labels.contains(classes).ravel().astype(np.int8)
     positives = labels.class_counts(num_classes)
@@ -58,16 +71,16 @@ def map_at_k(
 ) -> tuple[float, int]:
     """MAP@K of the 2019 challenge's segment task: (mean over classes, number of classes counted).
 
-    n predicted (class, segment) pairs in any order: classes, scores and rated (n,), the last 1
-    where raters saw the class, 0 where they did not, -1 where nobody was asked. positives: int64
-    (C,), all pairs that raters confirmed, also those that are not predicted.
+    classes, scores, rated (n,): of n predicted (class, segment) pairs in any order. rated: 1 where
+    raters saw the class, 0 where they did not, -1 where nobody was asked. positives: int64 (C,),
+    all pairs that raters confirmed, those that are not predicted too.
 
-    A class' k best predictions are its list; those not rated are then left out of it, and the sum
-    of the precisions at its hits is divided by its positives. Classes with a positive count, as in
-    the challenge's own evaluation.
+    A class's list is its k best predictions, without those that nobody rated. The sum of the
+    precisions at its hits is divided by its positives. Classes with a positive count, as in the
+    challenge's own evaluation.
     """
     sums = np.zeros(len(positives))
-    for some in _together(classes, len(positives)):
+    for some in _groups(classes, len(positives)):
         sums += _precisions_by_class(classes[some], scores[some], rated[some], len(positives), k)
     counted = positives > 0
     if not counted.any():
@@ -75,8 +88,8 @@ def map_at_k(
     return float((sums[counted] / positives[counted]).mean()), int(counted.sum())
 
 
-def _together(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
-    """Index arrays of all predictions: those of some whole classes, about TOGETHER at a time."""
+def _groups(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
+    """Index arrays that split all predictions: about TOGETHER in each, whole classes only."""
     group = (np.cumsum(np.bincount(classes, minlength=num_classes)) // TOGETHER).astype(np.uint16)
     of_each = group[classes]
     for one in np.unique(group):
@@ -84,7 +97,7 @@ def _together(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
 
 
 def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np.ndarray:
-    """The sum of the precisions at each class' hits, as `map_at_k` has them: float64 (C,)."""
+    """The sum of the precisions at each class's hits, as `map_at_k` needs them: float64 (C,)."""
     order = np.lexsort((-scores, classes))  # by class, then best first; stable
     classes, rated = classes[order].astype(np.int64), rated[order]
     starts = np.searchsorted(classes, np.arange(num_classes))
@@ -99,43 +112,48 @@ def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np
 
 
 def cross_entropy(
-    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int, chunk: int = 65_536
+    classes: np.ndarray, logits: np.ndarray, labels: Labels, num_classes: int
 ) -> float:
-    """Binary cross-entropy, the mean over all videos and classes, from the k kept logits (N, k).
+    """Mean binary cross-entropy over all videos and classes; see `cross_entropies`."""
+    return _mean(cross_entropies(classes, logits, labels)) / num_classes
 
-    A label that is not among a row's k counts as if it had the least of them; any other class that
+
+def cross_entropies(classes: np.ndarray, logits: np.ndarray, labels: Labels) -> np.ndarray:
+    """Binary cross-entropy of each video, summed over classes, from the k kept logits: (N,).
+
+    A label that is not kept counts as if it had the least of the row's logits. Any other class that
     is not kept counts as no loss. So it is a lower bound, exact when all classes are kept.
     """
-    if not len(labels):
-        return float("nan")
-    total = 0.0
-    for start in range(0, len(labels), chunk):
-        rows = np.arange(start, min(start + chunk, len(labels)))
-        part, z = labels.take(rows), logits[rows].astype(np.float32)
-        hits = part.contains(classes[rows])
-        total += float(np.logaddexp(0, z, dtype=np.float64).sum() - z[hits].sum(dtype=np.float64))
-        absent = part.counts() - hits.sum(axis=1)
-        total += float(absent @ np.logaddexp(0, -z.min(axis=1), dtype=np.float64))
-    return total / (len(labels) * num_classes)
+
+    def of_videos(classes, logits, labels):
+        hits, z = labels.contains(classes), logits.astype(np.float64)
+        kept = np.logaddexp(0, np.where(hits, -z, z)).sum(axis=1)
+        absent = labels.counts() - hits.sum(axis=1)
+        return kept + absent * np.logaddexp(0, -z.min(axis=1))
+
+    return _each(of_videos, classes, logits, labels)
 
 
 def hit_at(classes: np.ndarray, scores: np.ndarray, labels: Labels, k: int) -> float:
-    """Share of the videos with labels that have at least one of them among their k best."""
+    """The share of videos with at least one of their labels among their k best predictions.
+
+    Videos without labels do not count.
+    """
 
     def hit(classes, scores, labels):
-        return labels.contains(_sorted(classes, scores, k)[0]).any(axis=1)
+        return labels.contains(_best(classes, scores, k)[0]).any(axis=1)
 
     return _mean(_each(hit, classes, scores, labels)[labels.counts() > 0])
 
 
 def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
-    """Precision at equal recall rate: of a video with n labels, the share right in its n best.
+    """Precision at equal recall rate: the share of a video's n best that is right, of n labels.
 
-    Mean over the videos with labels. A list shorter than n counts what it lacks as wrong.
+    The mean over the videos with labels. Where a list is shorter than n, the rest counts as wrong.
     """
 
     def right(classes, scores, labels):
-        classes, _ = _sorted(classes, scores, classes.shape[1])
+        classes, _ = _best(classes, scores, classes.shape[1])
         within = np.arange(classes.shape[1]) < labels.counts()[:, None]
         return (labels.contains(classes) & within).sum(axis=1)
 
@@ -163,12 +181,12 @@ def evaluate(
 def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
     """The sum of the precisions at each hit, of float16 scores.
 
-    Only blocks of videos are sorted: how often each of the 65,536 scores occurs tells how many
-    predictions come before those of a block.
+    It sorts only one block of videos at a time. Counts of the 65,536 possible scores tell how many
+    predictions of other blocks come before each.
     """
 
     def blocks():
-        """(place of its score, whether it is right) of each prediction, a block at a time."""
+        """Yields (place of the score, whether it is right) of the predictions of each block."""
         for start in range(0, len(labels), BLOCK):
             rows = np.arange(start, min(start + BLOCK, len(labels)))
             best, place = classes[rows], PLACES[scores[rows].view(np.uint16)]
@@ -194,12 +212,12 @@ def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
 
 
 def _counts(place: np.ndarray, hit: np.ndarray) -> np.ndarray:
-    """How many predictions, and how many hits, are at each place: int64 (2, 65,536)."""
+    """The number of predictions and of hits at each place: int64 (2, 65,536)."""
     return np.stack([np.bincount(part, minlength=len(PLACES)) for part in (place, place[hit])])
 
 
 def _each(figure, classes: np.ndarray, scores: np.ndarray, labels: Labels) -> np.ndarray:
-    """A figure of each video (N,), of which `figure` is asked for those of a block."""
+    """`figure` of each video, computed block by block: float64 (N,)."""
     parts = [np.zeros(0)]
     for start in range(0, len(labels), BLOCK):
         rows = np.arange(start, min(start + BLOCK, len(labels)))
@@ -207,7 +225,7 @@ def _each(figure, classes: np.ndarray, scores: np.ndarray, labels: Labels) -> np
     return np.concatenate(parts)
 
 
-def _sorted(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _best(classes: np.ndarray, scores: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
     """Each row best first, cut to k."""
     order = np.argsort(-scores.astype(np.float64), axis=1, kind="stable")[:, :k]
     return np.take_along_axis(classes, order, 1), np.take_along_axis(scores, order, 1)

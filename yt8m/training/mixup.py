@@ -1,7 +1,7 @@
 """Mixup: convex combinations of two videos and of their labels (main paper, "Mixup").
 
-x = l x_i + (1 - l) x_j, y = l y_i + (1 - l) y_j, with l ~ Beta(alpha, alpha) for each sample, the
-same on every modality and on the labels. Published alphas are 0.2 (where none was given) to 1.0.
+x = l x_i + (1 - l) x_j, y = l y_i + (1 - l) y_j. Each sample draws l ~ Beta(alpha, alpha) once, for
+all kinds of features and for the labels. Published alphas are 0.2 (the default there) to 1.0.
 """
 
 from dataclasses import replace
@@ -12,18 +12,18 @@ from yt8m.inputs.batch import Batch, Targets
 
 
 def mixup(batch: Batch, targets: Targets, alpha: float) -> tuple[Batch, Targets]:
-    """Mixes every video with another of its batch. Uses torch's global random state.
+    """Mixes every video with another of its batch, by torch's global random state.
 
-    Frame level: frame t with frame t; where only one of the two videos has a frame, the mix has
-    that frame alone, as longer videos would otherwise fade out.
+    Of frames, frame t is mixed with frame t. Where only one of the two videos has a frame, the mix
+    has that frame unchanged; otherwise longer videos would fade out.
     """
     size = len(batch)
-    share = torch.distributions.Beta(alpha, alpha).sample((size,)).to(batch.rgb.device)  # (B,)
-    other = torch.randperm(size).to(batch.rgb.device)
-    return mixed(batch, targets, share, other)
+    share = torch.distributions.Beta(alpha, alpha).sample((size,)).to(batch.device)  # (B,)
+    other = torch.randperm(size).to(batch.device)
+    return mix(batch, targets, share, other)
 
 
-def mixed(batch: Batch, targets: Targets, share: torch.Tensor, other: torch.Tensor):
+def mix(batch: Batch, targets: Targets, share: torch.Tensor, other: torch.Tensor):
     """`mixup` with given shares l (B,) and partners (B,)."""
     if batch.mask is None:
         weight = partner = share[:, None]  # (B, 1)
@@ -34,17 +34,14 @@ def mixed(batch: Batch, targets: Targets, share: torch.Tensor, other: torch.Tens
         weight = torch.where(theirs, share[:, None], 1.0) * mine  # (B, T)
         partner = torch.where(mine, 1 - share[:, None], 1.0) * theirs
         weight, partner, mask = weight[..., None], partner[..., None], mine | theirs
-    inputs = {
-        name: weight * getattr(batch, name) + partner * getattr(batch, name)[other]
-        for name in ("rgb", "audio")
-    }
-    return replace(batch, mask=mask, **inputs), _mixed_targets(targets, share, other)
+    both = batch.map(lambda x: weight * x + partner * x[other])
+    return replace(both, mask=mask), _mix_targets(targets, share, other)
 
 
-def _mixed_targets(targets: Targets, share: torch.Tensor, other: torch.Tensor) -> Targets:
+def _mix_targets(targets: Targets, share: torch.Tensor, other: torch.Tensor) -> Targets:
     """l y_i + (1 - l) y_j, still sparse."""
     receiver = torch.empty_like(other)
-    receiver[other] = torch.arange(len(other), device=other.device)  # who was given row j
+    receiver[other] = torch.arange(len(other), device=other.device)  # the row that row j goes to
     to = receiver[targets.rows]
     return Targets(
         torch.cat([targets.rows, to]),

@@ -1,8 +1,9 @@
 """Wrong labels: flipping, noise matrices, dropout while predicting (main paper, section 3).
 
-A class's noise matrix holds P(label | truth): `kept`, of a label where the class is there, and
-`false`, of one where it is not, each (C,). The probability of a label is then
-kept p + false (1 - p), which the functions here apply to logits. B batch, C classes.
+A class's noise matrix holds P(label | truth): `kept`, the probability of a label where the class is
+present, and `false`, of a label where it is absent, each (C,). A class of probability p then has a
+label with the probability kept p + false (1 - p). The functions here apply that to logits.
+Letters: B batch, C classes.
 """
 
 import torch
@@ -13,11 +14,11 @@ from yt8m.base.cli import InputError
 from yt8m.inputs.batch import Batch, Targets
 
 
-def flipped(targets: Targets, drop: Tensor, add: Tensor) -> Targets:
-    """Some labels left out, some false ones put in, of torch's global random state.
+def flip_labels(targets: Targets, drop: Tensor, add: Tensor) -> Targets:
+    """Leaves out some labels and adds some false ones, by torch's global random state.
 
-    drop: the chance of a label of each class to go, (C,); add: how many false labels of each class
-    a video is given on average, (C,), fewer by those that it has already. Targets on the CPU.
+    targets: on the CPU. drop: the chance that a label of each class is left out, (C,). add: false
+    labels of each class that a video gets on average, (C,), less those that it already has.
     """
     stay = torch.rand(len(targets.values)) >= drop[targets.classes]
     videos, classes = targets.shape
@@ -34,14 +35,14 @@ def flipped(targets: Targets, drop: Tensor, add: Tensor) -> Targets:
 
 
 def matrix(frequency: Tensor, precision: float, recall: float) -> tuple[Tensor, Tensor]:
-    """(kept, false) of classes whose labels have a frequency (C,), a precision and a recall.
+    """(kept, false) of labels with a frequency (C,), a precision and a recall.
 
-    A recall below twice a class's frequency is raised to that: labels must be likelier with the
-    class than without it.
+    The recall is at least twice a class's frequency: a label must be likelier where the class is
+    present than where it is absent.
     """
     kept = (2 * frequency).clamp(min=recall, max=1.0)
-    there = frequency * precision / kept
-    return kept, frequency * (1 - precision) / (1 - there)
+    present = frequency * precision / kept  # share of videos that truly show the class
+    return kept, frequency * (1 - precision) / (1 - present)
 
 
 def logits_of_labels(logits: Tensor, kept: Tensor, false: Tensor) -> Tensor:
@@ -49,7 +50,9 @@ def logits_of_labels(logits: Tensor, kept: Tensor, false: Tensor) -> Tensor:
 
     Forward correction is a loss of these (Patrini et al. 2017, theorem 2).
     """
-    return _mapped(logits.float(), kept.log(), (1 - kept).log(), false.log(), (1 - false).log())
+    return _noisy_logits(
+        logits.float(), kept.log(), (1 - kept).log(), false.log(), (1 - false).log()
+    )
 
 
 def backward_targets(kept: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
@@ -62,12 +65,12 @@ def backward_targets(kept: Tensor, false: Tensor) -> tuple[Tensor, Tensor]:
 
 
 class Adaptation(nn.Module):
-    """A noise matrix for each class, learnt with the model, on top of it while training only.
+    """A noise matrix for each class, learnt on top of the model, in training only.
 
-    As the simple noise layer of Goldberger and Ben-Reuven (2017), for two outcomes; it starts at
-    nine labels of ten kept, one of ten false. In each batch some of its two flips a class are left
-    out, so that the model cannot leave the labels to it (Jindal et al. 2016: dropout of the noise
-    model's weights).
+    It is the simple noise layer of Goldberger and Ben-Reuven (2017) for two outcomes. At the start
+    `kept` is 0.9 and `false` a tenth of the class's frequency. In each batch dropout switches off
+    some of the two flips of each class, so that the model cannot leave the labels to this layer
+    (Jindal et al. 2016).
     """
 
     def __init__(self, frequency: Tensor, dropout: float):
@@ -79,7 +82,7 @@ class Adaptation(nn.Module):
     def forward(self, logits: Tensor) -> Tensor:
         lose, invent = (torch.rand(2, len(self.kept)) >= self.dropout).to(logits.device)
         zero, never = logits.new_zeros((), dtype=torch.float32), -torch.inf
-        return _mapped(
+        return _noisy_logits(
             logits.float(),
             torch.where(lose, F.logsigmoid(self.kept), zero),
             torch.where(lose, F.logsigmoid(-self.kept), never),
@@ -88,13 +91,13 @@ class Adaptation(nn.Module):
         )
 
 
-def _mapped(x: Tensor, kept: Tensor, lost: Tensor, false: Tensor, absent: Tensor) -> Tensor:
+def _noisy_logits(x: Tensor, kept: Tensor, lost: Tensor, false: Tensor, absent: Tensor) -> Tensor:
     """log((kept e^x + false) / (lost e^x + absent)), from the logarithms of the four."""
     return torch.logaddexp(x + kept, false) - torch.logaddexp(x + lost, absent)
 
 
 def dropouts(model: nn.Module, where) -> list[nn.Module]:
-    """The parts of a model that have dropout. InputError when there are none."""
+    """The layers of a model that have dropout. InputError when none has."""
     found = [m for m in model.modules() if isinstance(m, nn.Dropout) and m.p > 0]
     found += [m for m in model.modules() if isinstance(m, nn.RNNBase) and m.dropout > 0]
     if not found:
@@ -103,7 +106,7 @@ def dropouts(model: nn.Module, where) -> list[nn.Module]:
 
 
 def mean_of_passes(model: nn.Module, batch: Batch, passes: int) -> Tensor:
-    """Logits (B, C) of the mean probability of several passes of a model with dropout on."""
+    """Logits (B, C) of the mean probability over several passes of a model with dropout on."""
     present = absent = None
     for _ in range(passes):
         logits = model(batch).float()

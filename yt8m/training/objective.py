@@ -1,7 +1,6 @@
-"""What a training step minimises: the loss, the verticals of the labels, and what is done about
-wrong labels (yt8m/training/noise.py). Built once for each fit.
+"""What a training step minimises: the loss, with verticals and measures against wrong labels.
 
-B batch, C classes, V verticals.
+Letters: B batch, C classes, V verticals.
 """
 
 import numpy as np
@@ -16,10 +15,10 @@ from yt8m.training.settings import Noise, Training
 
 
 class Objective(nn.Module):
-    """`labels` on the targets of a batch, then, mixed or not, a call with them and the logits.
+    """Makes the targets of a batch (`labels`), then their loss (a call with logits and targets).
 
-    Its parameters (those of the noise layer) are trained with the model's. `verticals`: how many
-    the model adds to its logits while it trains; 0: none.
+    One is built for each fit. Its parameters, those of the noise layer, are trained with the
+    model's. verticals: how many logits of verticals the model adds in training; 0: none.
     """
 
     def __init__(
@@ -47,9 +46,9 @@ class Objective(nn.Module):
             self.weights = torch.cat([losses.balancing_weights(part).float() for part in parts])
 
     def _prepare_noise(self, settings: Training, store, rows, targets, counts: Tensor) -> None:
-        """Sets what the settings need of the training labels; counts: float64 (C,)."""
+        """Computes from the training labels what settings.noise needs; counts: float64 (C,)."""
         options, frequency = settings.noise, frequencies(counts, len(rows))
-        weight = torch.ones(self.classes)  # of a class's flips; 1 for a label on average
+        weight = torch.ones(self.classes)  # of a class's flips; its mean over labels is 1
         if options.needs_accuracies:
             doubt = 1 - label_accuracies(store, rows, targets, settings.seed)
             if options.confidence:
@@ -75,20 +74,20 @@ class Objective(nn.Module):
             self.scale, self.shift = scale * smoothed[0], scale * smoothed[1] + shift
 
     def labels(self, targets: Targets) -> Targets:
-        """The targets of a batch (on the CPU), as they are learnt this time: (B, C + V)."""
+        """The targets to learn from a batch's targets (on the CPU): (B, C + V)."""
         if self.drop is not None:
-            targets = noise.flipped(targets, self.drop, self.add)
+            targets = noise.flip_labels(targets, self.drop, self.add)
         return self._with_verticals(targets)
 
     def forward(self, logits: Tensor, targets: Targets) -> Tensor:
-        """The loss of logits (B, C + V) against what `labels` gave, mixed or not."""
+        """The loss of logits (B, C + V) against the targets of `labels`, after any mixup."""
         if not self.verticals:
             return self._loss_of_classes(logits, targets)
         inside = targets.classes < self.classes
         own = _part(targets, inside, 0, self.classes)
         above = _part(targets, ~inside, self.classes, self.verticals)
         loss = self._loss_of_classes(logits[:, : self.classes], own)
-        of_verticals = self._compared(logits[:, self.classes :], above, self.classes)
+        of_verticals = self._named_loss(logits[:, self.classes :], above, self.classes)
         return loss + self.vertical_weight * of_verticals
 
     def _loss_of_classes(self, logits: Tensor, targets: Targets) -> Tensor:
@@ -100,14 +99,14 @@ class Objective(nn.Module):
         if self.adaptation is not None:
             logits = self.adaptation(logits)
         if self.scale is not None:
-            # BCE is linear in its targets: the part that all videos share needs no dense targets.
+            # BCE is linear in its targets, so the shift that all videos share stays out of them.
             values = targets.values * self.scale[targets.classes]
             targets = Targets(targets.rows, targets.classes, values, targets.shape)
             penalty = penalty - (logits.float() @ self.shift).mean()
-        return self._compared(logits, targets, 0) + penalty
+        return self._named_loss(logits, targets, 0) + penalty
 
-    def _compared(self, logits: Tensor, targets: Targets, first: int) -> Tensor:
-        """The named loss of the outputs from `first` on."""
+    def _named_loss(self, logits: Tensor, targets: Targets, first: int) -> Tensor:
+        """The loss that the settings name, of the outputs from `first` on."""
         if self.weights is None:
             return self.loss(logits, targets)
         return self.loss(logits, targets, self.weights[first : first + logits.shape[1]])
@@ -130,6 +129,6 @@ class Objective(nn.Module):
 
 
 def _part(targets: Targets, kept: Tensor, first: int, count: int) -> Targets:
-    """Some of the targets, their classes counted from `first`."""
+    """The targets where `kept` is true; classes are counted from `first`."""
     shape = (targets.shape[0], count)
     return Targets(targets.rows[kept], targets.classes[kept] - first, targets.values[kept], shape)

@@ -1,7 +1,7 @@
 """The learning rate over a training run, and which batches an epoch has.
 
-Both depend on nothing but the settings, the step and the epochs' figures so far, so that a run that
-was killed goes on as if it had not been.
+Both depend only on the settings, the step and the figures of the epochs so far. So a resumed run
+equals one that nothing interrupted.
 """
 
 import math
@@ -15,9 +15,9 @@ from yt8m.training.settings import Training
 
 
 def lr_factor(progress: float, settings: Training, gaps: list[float]) -> float:
-    """Factor of lr at a share `progress` of all steps: linear warm-up, then the schedule.
+    """The factor of lr after a share `progress` of all steps: linear warm-up, then the schedule.
 
-    gaps: those of the inner split after each epoch so far.
+    gaps: of the inner split, after each epoch so far.
     """
     if progress < settings.warmup:
         return min(1.0, max(progress, 1e-3) / settings.warmup)
@@ -29,7 +29,7 @@ def lr_factor(progress: float, settings: Training, gaps: list[float]) -> float:
 
 
 def halvings(gaps: list[float], patience: int) -> int:
-    """How often ReduceLROnPlateau has acted on 1 - GAP: as torch's, with its own threshold 1e-4."""
+    """How often torch's ReduceLROnPlateau would have acted on 1 - GAP, with its threshold 1e-4."""
     best, bad, count = math.inf, 0, 0
     for error in (1 - gap for gap in gaps):
         better = error < best * (1 - 1e-4)
@@ -45,12 +45,12 @@ def steps_of(rows: np.ndarray, settings: Training) -> int:
 
 
 def videos_of(rows: np.ndarray, settings: Training) -> int:
-    """Videos of an epoch, one that comes again counted again."""
+    """Videos of an epoch; a video that comes twice counts twice."""
     return steps_of(rows, settings) * len(rows) // _per_pass(rows, settings)
 
 
 def batches_of(rows: np.ndarray, settings: Training, epoch: int) -> Iterator[np.ndarray]:
-    """The batches of an epoch, from an endless stream of passes in orders of their own."""
+    """The batches of an epoch: a stretch of an endless stream of passes, each in a new order."""
     steps, size, current = steps_of(rows, settings), _per_pass(rows, settings), None
     for step in range(epoch * steps, (epoch + 1) * steps):
         if step // size != current:

@@ -7,8 +7,9 @@ from tfrecord.reader import tfrecord_loader
 
 from bench.speed.measure import Result, in_turns, ratio
 from yt8m.records.description import Description
-from yt8m.records.framing import messages, read_records, write_records
-from yt8m.records.reader import Reader
+from yt8m.records.framing import read_records, write_records
+from yt8m.records.messages import protobuf
+from yt8m.records.reader import stream
 
 CLASSES, RGB, AUDIO = 3862, 1024, 128
 NAMES = Description(classes=CLASSES)
@@ -26,7 +27,7 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     seconds = 0.1 if toy else 20
     of_video = in_turns(
         {
-            "ours": lambda: exhaust(Reader(NAMES).runs(video)),
+            "ours": lambda: exhaust(stream([video], NAMES)),
             "tfrecord": lambda: exhaust(tfrecord_loader(str(video), None, means)),
             "reading and CRCs": lambda: exhaust(read_records(video)),
         },
@@ -34,7 +35,7 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     )
     of_frames = in_turns(
         {
-            "ours": lambda: exhaust(Reader(NAMES).runs(frame)),
+            "ours": lambda: exhaust(stream([frame], NAMES)),
             "tfrecord": lambda: exhaust(tfrecord_loader(str(frame), None, known, None, frames)),
             "reading and CRCs": lambda: exhaust(read_records(frame)),
         },
@@ -54,12 +55,12 @@ def exhaust(items) -> None:
         pass
 
 
-def feature(values) -> messages.Feature:
+def feature(values) -> protobuf.Feature:
     if isinstance(values, np.ndarray):
-        return messages.Feature(float_list=messages.FloatList(value=values))
+        return protobuf.Feature(float_list=protobuf.FloatList(value=values))
     if isinstance(values[0], bytes):
-        return messages.Feature(bytes_list=messages.BytesList(value=values))
-    return messages.Feature(int64_list=messages.Int64List(value=values))
+        return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
+    return protobuf.Feature(int64_list=protobuf.Int64List(value=values))
 
 
 def context(rng, number: int) -> dict:
@@ -72,16 +73,16 @@ def video_record(rng, number: int) -> bytes:
     features = context(rng, number)
     features["mean_rgb"] = feature(rng.standard_normal(RGB, np.float32))
     features["mean_audio"] = feature(rng.standard_normal(AUDIO, np.float32))
-    return messages.Example(features=messages.Features(feature=features)).SerializeToString()
+    return protobuf.Example(features=protobuf.Features(feature=features)).SerializeToString()
 
 
 def frame_record(rng, number: int) -> bytes:
     seconds = int(rng.integers(120, 301))
     lists = {
-        name: messages.FeatureList(feature=[feature([rng.bytes(width)]) for _ in range(seconds)])
+        name: protobuf.FeatureList(feature=[feature([rng.bytes(width)]) for _ in range(seconds)])
         for name, width in (("rgb", RGB), ("audio", AUDIO))
     }
-    return messages.SequenceExample(
-        context=messages.Features(feature=context(rng, number)),
-        feature_lists=messages.FeatureLists(feature_list=lists),
+    return protobuf.SequenceExample(
+        context=protobuf.Features(feature=context(rng, number)),
+        feature_lists=protobuf.FeatureLists(feature_list=lists),
     ).SerializeToString()

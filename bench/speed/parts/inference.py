@@ -22,7 +22,7 @@ FORMS = {"float32": 2.0, "int8": 4.0}  # times faster that are wanted
 
 def figures(toy: bool, folder: Path) -> list[Result]:
     """The student of six extractors at half width (untrained: speed does not depend on it)."""
-    dims = Dims(1024, 128, 200 if toy else 3862, 0)
+    dims = Dims({"rgb": 1024, "audio": 128}, 200 if toy else 3862, 0)
     torch.manual_seed(0)
     network = build_network([Member(kind="student", scale=0.05 if toy else 0.5)], Inputs(), dims)
     network.eval()
@@ -32,10 +32,9 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     found = []
     for batch in (1, 256):
         rng = np.random.default_rng(0)
-        rgb, audio = (rng.standard_normal((batch, w), np.float32) for w in (1024, 128))
-        contestants = {"eager": lambda a=rgb, b=audio: eager(network, a, b)}
+        feed = {n: rng.standard_normal((batch, w), np.float32) for n, w in dims.features.items()}
+        contestants = {"eager": lambda feed=feed: eager(network, feed)}
         for form, one in sessions.items():
-            feed = {"rgb": rgb, "audio": audio}
             contestants[form] = lambda one=one, feed=feed: one.run(["logits"], feed)
         timings = in_turns(contestants, 0.1 if toy else 10)
         for form, goal in forms.items():
@@ -45,8 +44,8 @@ def figures(toy: bool, folder: Path) -> list[Result]:
 
 
 @torch.inference_mode()
-def eager(network, rgb: np.ndarray, audio: np.ndarray) -> torch.Tensor:
-    return network(torch.from_numpy(rgb), torch.from_numpy(audio))
+def eager(network, features: dict[str, np.ndarray]) -> torch.Tensor:
+    return network({name: torch.from_numpy(values) for name, values in features.items()})
 
 
 def session(network, dims: Dims, folder: Path, form: str) -> onnxruntime.InferenceSession:

@@ -1,0 +1,30 @@
+"""A stack over some models of a run, for the measurements: the rows and boosters of stacking."""
+
+from pathlib import Path
+
+from stacking.booster import fit, predict_rows, sequences
+from stacking.config import Stacking, parameters
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
+from stacking.writer import RowWriter
+from yt8m.base.files import write_json
+from yt8m.base.paths import PREDICTIONS, ROWS, ROWS_ABOUT, Artifacts
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import NUM_FOLDS
+
+
+def write_rows(out: Path, files: Artifacts, models: list[str], writer: RowWriter) -> None:
+    """Writes the rows of every fold as OUT/fold<k>/rows."""
+    for fold in range(NUM_FOLDS):
+        folder = out / f"fold{fold}" / ROWS
+        folder.mkdir(parents=True, exist_ok=True)
+        paths = [files.model_fold(name, fold) / PREDICTIONS for name in models]
+        write_json(folder / ROWS_ABOUT, writer.write_fold(folder, fold, paths, models))
+
+
+def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predictions:
+    """Trains the booster of a fold on the rows in OUT; predicts the fold and the holdout."""
+    train, inner, names = sequences(out, fold, settings)
+    booster, _ = fit(train, inner, names, parameters(settings, threads), f"[fold{fold}]")
+    own = out / f"fold{fold}" / ROWS
+    parts = [(Rows.open(own, FOLD_PREFIX), fold), (Rows.open(own, HOLDOUT_PREFIX), 0)]
+    return predict_rows(booster, parts, settings.chunk_videos, threads, out)

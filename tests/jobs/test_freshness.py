@@ -1,0 +1,129 @@
+"""Content decides what make runs: not times, not places, not the names of shards."""
+
+import os
+import shutil
+import subprocess
+
+import pytest
+from make_world import DISTILL_ON, RUN, STACK_ON, add_shard, make, modules, run_make
+
+from yt8m.base.files import read_json, write_json
+
+
+def test_times_copies_and_another_place_make_nothing_stale(tree, tmp_path):
+    for folder in (tree / "records", tree / RUN):
+        for number, path in enumerate(sorted(folder.rglob("*"), reverse=True)):
+            os.utime(path, (1_000_000 + number, 1_000_000 + number))
+    assert make(tree) == []
+    shutil.copytree(tree / "records", tmp_path / "elsewhere", copy_function=shutil.copyfile)
+    assert make(tree, data=tmp_path / "elsewhere") == []
+    shutil.copytree(tree / "artifacts", tree / "moved", copy_function=shutil.copyfile)
+    assert make(tree, "ARTIFACTS=moved") == []
+    shutil.rmtree(tree / "moved")
+
+
+def test_renamed_shards_are_the_same_in_the_same_order_only(tree):
+    records = tree / "records"
+    add_shard(records / "b.tfrecord", seed=1)
+    assert "folds.decode" in modules(make(tree))
+    (records / "a.tfrecord").rename(records / "a0.tfrecord")
+    assert make(tree) == []
+    (records / "a0.tfrecord").rename(records / "c.tfrecord")
+    assert "folds.decode" in modules(make(tree)), "another order"
+    add_shard(records / "c.tfrecord", seed=2)
+    assert "folds.decode" in modules(make(tree)), "other records under the same name"
+
+
+@pytest.mark.parametrize("name", ["dataset.toml", "vocabulary.csv"])
+def test_an_edited_description_or_vocabulary_is_read_again(tree, name):
+    path = tree / "records" / name
+    text = path.read_text()
+    path.write_text(text + "# why\n" if name.endswith("toml") else text)
+    assert make(tree) == [], "nothing that counts has changed"
+    old, new = ('name = "', 'name = "x') if name.endswith("toml") else ("0,", "0,Corrected ")
+    path.write_text(text.replace(old, new, 1))
+    assert "folds.decode" in modules(make(tree))
+    assert make(tree) == []
+
+
+def test_records_that_are_gone_do_not_stop_a_run_that_was_decoded(tree):
+    (tree / "records").rename(tree / "unmounted")
+    assert make(tree, data=None) == []
+    (tree / RUN / "report.html").unlink()
+    assert modules(make(tree, data=None)) == ["report.page"]
+    (tree / "unmounted").rename(tree / "records")
+
+
+def test_code_makes_nothing_stale_and_status_names_what_other_code_made(tree):
+    receipts = sorted((tree / RUN / "receipts").rglob("*.json"))
+    for path in receipts:
+        write_json(path, read_json(path) | {"commit": "abc1234"})
+    assert make(tree) == []
+    status = run_make(tree, "status", YT8M_COMMIT="def5678").stdout
+    jobs = len([path for path in receipts if "receipts/report" not in str(path)])
+    assert f"made by other code: {jobs} jobs by abc1234; the code is now def5678" in status
+
+
+def test_a_damaged_receipt_or_output_is_made_again(tree):
+    receipt = tree / RUN / "receipts/first_level/one/fold2.json"
+    receipt.write_text("{")
+    expected = ["first_level.train", "stacking.rows", *STACK_ON, *DISTILL_ON]
+    assert modules(make(tree)) == sorted(expected)
+    weights = tree / RUN / "first_level/one/fold2/weights.safetensors"
+    weights.write_text("cut")
+    assert modules(make(tree)) == sorted(expected)
+
+
+def test_one_model_is_made_again(tree):
+    calls = make(tree, "MODEL=one", goal="retrain", data=None)
+    assert modules(calls) == ["first_level.train"] * 5
+    assert all("/one/" in call for call in calls)
+    make(tree)
+    for given in (["MODEL=three"], []):
+        done = run_make(tree, "retrain", *given)
+        assert done.returncode == 2
+        assert "those of plan tiny: one, two" in done.stderr
+    assert make(tree) == []
+
+
+DELETED = """
+import json, sys
+from pathlib import Path
+from jobs.plan import plan
+from jobs.settings import Settings
+settings, found = Settings.read(), {}
+assert not plan(settings).state.reasons
+for path in sorted(p for p in settings.run.rglob("*") if p.is_file()):
+    if path.name in ("jobs.mk", "jobs.json", "given.json", "looked.json", "checked.json"):
+        continue
+    kept = path.rename(path.with_name("kept"))
+    found[str(path)] = list(plan(settings).state.reasons)
+    kept.rename(path)
+jobs = {job["name"]: job for job in json.loads(settings.artifacts.jobs.read_text())["jobs"]}
+print(json.dumps([found, jobs]))
+"""
+
+
+def test_each_file_that_is_deleted_plans_its_job_and_what_needs_it(tree):
+    import json
+    import sys
+
+    environment = os.environ | {"YT8M_PLAN": "tiny", "YT8M_ARTIFACTS": "artifacts"}
+    done = subprocess.run(
+        [sys.executable, "-c", DELETED], cwd=tree, env=environment, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    found, jobs = json.loads(done.stdout)
+    makers = {path: name for name, job in jobs.items() for path in job["outputs"]}
+    makers |= {f"{RUN}/receipts/{name}.json": name for name in jobs}
+    snapshots = [path for path in found if path not in makers]
+    assert all(not found[path] for path in snapshots), "the planner writes them itself"
+    assert {path.rsplit("/", 1)[1] for path in snapshots} == {
+        "config.json", "models.txt", "members.txt", "student.json", "resnet.json", "refit.json"
+    }  # fmt: skip
+    for path in makers.keys() & found.keys():
+        wanted = {makers[path]}
+        for name, job in jobs.items():  # in order
+            wanted |= {name} if wanted & set(job["needs"]) else set()
+        assert set(found[path]) == wanted, path
+    assert len(found) > 150

@@ -1,0 +1,113 @@
+"""The features and rated segments of a store's videos: arrays of its parts, read by rows.
+
+N videos, n of them asked for, W width of a kind of features, S segments.
+"""
+
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.base.arrays import let_go, open_array
+from yt8m.base.cli import InputError
+
+SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
+
+
+def open_in(path: Path, store: Path) -> np.ndarray:
+    """An array of a store. InputError when it is missing or damaged."""
+    try:
+        return open_array(path)
+    except FileNotFoundError as error:
+        raise InputError(f"{path}: is missing; delete the store and run `make`") from error
+    except (OSError, ValueError, EOFError) as error:
+        raise InputError(
+            f"{store}: incomplete ({path.name}: {error}); delete it and run `make`"
+        ) from error
+
+
+class FeatureFiles:
+    """Where the features of videos are: in the parts of one kind of records."""
+
+    def __init__(self, parts: list[Path], videos: list[int], located: np.ndarray):
+        """parts: folders, and the videos of each; located: int64 (N,), a row's place in all."""
+        self.parts, self.videos, self.located = parts, videos, located
+        self.ends = np.cumsum(videos)
+        self.starts = self.ends - videos
+        self._arrays: dict[tuple[int, str], np.ndarray] = {}
+
+    def followed_by(self, other: "FeatureFiles") -> "FeatureFiles":
+        """The rows of both."""
+        located = np.concatenate([self.located, other.located + sum(self.videos)])
+        return FeatureFiles(self.parts + other.parts, self.videos + other.videos, located)
+
+    def gather(self, name: str, rows: np.ndarray, width: int) -> np.ndarray:
+        """float16 (n, W) of `rows`."""
+        out = np.empty((len(rows), width), np.float16)
+        for part, where, local in self._by_part(rows):
+            out[where] = self._array(part, name)[local]
+        let_go()
+        return out
+
+    def gather_runs(
+        self, name: str, rows, lengths: np.ndarray, width: int, skip: np.ndarray | int = 0
+    ) -> np.ndarray:
+        """uint8 (sum of lengths, W): `lengths` frames of each of `rows` after the first `skip`."""
+        lengths = np.asarray(lengths, np.int64)
+        skip = np.broadcast_to(skip, lengths.shape)
+        ends = np.cumsum(lengths)
+        out = np.empty((int(lengths.sum()), width), np.uint8)
+        for part, where, local in self._by_part(rows):
+            first = self._offsets(part, "lengths")[local] + skip[where]
+            frames = self._array(part, name)
+            # One contiguous copy a video: no index of every frame, and memory maps read ahead.
+            spans = zip(first, ends[where] - lengths[where], lengths[where], strict=True)
+            for source, target, count in spans:
+                out[target : target + count] = frames[source : source + count]
+        let_go()
+        return out
+
+    def segments(self, rows: np.ndarray) -> tuple[np.ndarray, list[np.ndarray]]:
+        """(position in `rows` of each segment, its start, end, label and score)."""
+        owners, columns = [], [[] for _ in SEGMENT_TYPES]
+        for part, where, local in self._by_part(rows):
+            offsets = self._offsets(part, "segments")
+            counts = offsets[local + 1] - offsets[local]
+            shift = np.repeat(offsets[local] - np.cumsum(counts) + counts, counts)
+            taken = np.arange(counts.sum()) + shift
+            owners.append(np.repeat(where, counts))
+            for column, name in zip(columns, SEGMENT_TYPES, strict=True):
+                column.append(self._array(part, f"segment_{name}")[taken])
+        owner = np.concatenate([np.zeros(0, np.int64), *owners])
+        order = np.argsort(owner, kind="stable")
+        kinds = SEGMENT_TYPES.values()
+        joined = (np.concatenate([np.zeros(0, k), *c]) for k, c in zip(kinds, columns, strict=True))
+        return owner[order], [column[order] for column in joined]
+
+    def _by_part(self, rows: np.ndarray):
+        """(part, positions in `rows`, rows inside the part), ascending on disk."""
+        located = self.located[rows]
+        order = np.argsort(located, kind="stable")
+        located = located[order]
+        part_of = np.searchsorted(self.ends, located, side="right")
+        cuts = np.flatnonzero(np.diff(part_of)) + 1
+        for where, local in zip(np.split(order, cuts), np.split(located, cuts), strict=True):
+            if len(where):
+                part = int(np.searchsorted(self.ends, local[0], side="right"))
+                yield part, where, local - self.starts[part]
+
+    def _array(self, part: int, name: str) -> np.ndarray:
+        """An array of a part, mapped when first used and kept so."""
+        if (part, name) not in self._arrays:
+            path = self.parts[part] / f"{name}.npy"
+            self._arrays[part, name] = open_in(path, path.parents[2])
+        return self._arrays[part, name]
+
+    def _offsets(self, part: int, name: str) -> np.ndarray:
+        """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
+        key = (part, f"{name} offsets")
+        if key not in self._arrays:
+            counts = self._array(part, name)
+            offsets = np.zeros(len(counts) + 1, np.int64)
+            np.cumsum(counts, out=offsets[1:])
+            self._arrays[key] = offsets
+        return self._arrays[key]
