@@ -224,7 +224,7 @@ def test_the_mean_is_that_of_a_frame_level_record():
     rng = np.random.default_rng(0)
     frames = [rng.integers(0, 256, (n, 6), np.uint8) for n in (4, 9, 1)]
     (batch,) = given.of_videos({"rgb": frames}, Dims({"rgb": 6}, 9, 300))
-    expected = [video_level(Video(b"", None, None, None, f, None, None))[0] for f in frames]
+    expected = [video_level(Video(b"", frames={"rgb": f}))["rgb"] for f in frames]
     np.testing.assert_allclose(
         given.means(batch.features, batch.lengths)["rgb"], expected, atol=1e-5
     )

@@ -133,7 +133,7 @@ def test_a_deleted_part_is_made_again(records, tmp_path):
     with pytest.raises(InputError, match="lengths.npy: is missing; delete the store"):
         Store(tmp_path / "store").frames(np.array([0]))
     decode.main(records, tmp_path / "store", jobs=1)
-    assert Store(tmp_path / "store").frames(np.array([0]))[0].size
+    assert Store(tmp_path / "store").frames(np.array([0]))[0]["rgb"].size
 
 
 def test_the_estimate_of_disk_is_close(tmp_path, capsys):

@@ -1,4 +1,4 @@
-"""Records to videos: two roads that agree, all kinds of records, and every error text."""
+"""Records to videos: with and without shortcuts past protobuf, and every error text."""
 
 import struct
 
@@ -10,11 +10,11 @@ from record_bytes import AUDIO_SET, NAMES, example, feature, frames, means, sequ
 from tfrecord import TFRecordWriter
 
 from yt8m.base.cli import InputError
-from yt8m.records.description import parse_message
-from yt8m.records.fields import MessageRecord, Mistyped, WireRecord
-from yt8m.records.messages import protobuf
+from yt8m.records.layouts import Layouts
+from yt8m.records.messages import Record, protobuf
 from yt8m.records.reader import dequantise, parse, stream, video_level
-from yt8m.records.wire import Unusual
+from yt8m.records.video import read_video
+from yt8m.records.wire import Unusual, split
 
 
 def test_reads_what_the_tfrecord_package_writes(tmp_path):
@@ -27,30 +27,46 @@ def test_reads_what_the_tfrecord_package_writes(tmp_path):
     writer.write({"id": (b"cd", "byte"), "labels": ([2], "int")}, lists)
     writer.close()
     first, second = stream([path], NAMES)
-    assert (first.id, first.labels.tolist(), first.rgb_frames) == (b"ab", [1, 3], None)
-    np.testing.assert_array_equal(first.rgb, values["mean_rgb"])
-    assert (second.id, second.num_frames, second.rgb) == (b"cd", 3, None)
-    np.testing.assert_array_equal(second.audio_frames, shown["audio"])
+    assert (first.id, first.labels.tolist(), first.frames) == (b"ab", [1, 3], {})
+    np.testing.assert_array_equal(first.features["rgb"], values["mean_rgb"])
+    assert (second.id, second.num_frames, second.features) == (b"cd", 3, {})
+    np.testing.assert_array_equal(second.frames["audio"], shown["audio"])
 
 
 def both_roads(payload, description=NAMES):
-    """The Video by the wire walk, checked against protobuf's."""
-    fast = parse(payload, description, "here")
-    WireRecord(memoryview(payload))  # is taken: not Unusual
-    message = MessageRecord(parse_message(payload, "here"))
-    wire = WireRecord(memoryview(payload))
-    for name in wire.context:
-        for read in ("strings", "integers", "floats"):
-            try:
-                slow = getattr(message, read)(name)
-            except Mistyped:
-                with pytest.raises(Unusual):
-                    getattr(wire, read)(name)
-                continue
-            np.testing.assert_array_equal(getattr(wire, read)(name), slow)
-    for name in wire.lists:
-        np.testing.assert_array_equal(wire.frames(name), message.frames(name))
+    """The Video by a shortcut past protobuf, which is taken, checked against protobuf's own."""
+    slow = read_video(by_protobuf(payload), description)
+    if slow.frames:
+        split(memoryview(payload))  # is not Unusual
+        fast = parse(payload, description, "here")
+    else:
+        layouts = Layouts(description)
+        layouts.learn(memoryview(payload), by_protobuf(payload).context)
+        fast = layouts.read(memoryview(payload))
+    same_video(fast, slow)
     return fast
+
+
+def by_protobuf(payload):
+    """The whole record by protobuf."""
+
+    def unusual(_):
+        raise Unusual
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("yt8m.records.messages.split", unusual)
+        return Record(payload, "here")
+
+
+def same_video(fast, slow):
+    assert fast.id == slow.id
+    np.testing.assert_equal(fast.labels, slow.labels)
+    np.testing.assert_equal(fast.segments, slow.segments)
+    for mine, other in ((fast.features, slow.features), (fast.frames, slow.frames)):
+        assert list(mine) == list(other)
+        for kind, values in mine.items():
+            assert values.dtype == other[kind].dtype
+            np.testing.assert_array_equal(values, other[kind])
 
 
 @settings(max_examples=60, deadline=None)
@@ -67,19 +83,19 @@ def test_fast_and_general_roads_agree(labels, rgb, count, identity):
     assert (video.labels is None) == (labels is None)
     if labels is not None:
         assert video.labels.tolist() == sorted(set(labels))
-    np.testing.assert_array_equal(video.rgb, values["mean_rgb"])
+    np.testing.assert_array_equal(video.features["rgb"], values["mean_rgb"])
     framed_video = both_roads(sequence(shown, id=[identity], labels=labels))
-    np.testing.assert_array_equal(framed_video.rgb_frames, shown["rgb"])
+    np.testing.assert_array_equal(framed_video.frames["rgb"], shown["rgb"])
     assert framed_video.num_frames == count
 
 
 def test_every_size_of_header():
     for size in (1, 31, 32, 63, 64, 4000, 4096, 5000):
         values = np.arange(size, dtype=np.float32)
-        np.testing.assert_array_equal(both_roads(example(mean_rgb=values)).rgb, values)
+        np.testing.assert_array_equal(both_roads(example(mean_rgb=values)).features["rgb"], values)
     for size in (1, 119, 120, 121, 122, 123, 124, 125, 126, 127, 128, 129, 1024, 16383, 16400):
         shown = {"rgb": np.full((2, size), 7, np.uint8)}
-        assert both_roads(sequence(shown)).rgb_frames.shape == (2, size)
+        assert both_roads(sequence(shown)).frames["rgb"].shape == (2, size)
 
 
 def test_unusual_layouts_fall_back_to_protobuf():
@@ -89,11 +105,34 @@ def test_unusual_layouts_fall_back_to_protobuf():
     named = example()
     inner = named[2:] + b"\x0a" + bytes([len(entry)]) + entry
     payload = b"\x0a" + bytes([len(inner)]) + inner
-    with pytest.raises(Unusual):
-        WireRecord(memoryview(payload)).floats("mean_rgb")
-    assert parse(payload, NAMES, "here").rgb.tolist() == [1, 2]
+    layouts = Layouts(NAMES)
+    layouts.learn(memoryview(payload), by_protobuf(payload).context)
+    assert not layouts.known
+    assert parse(payload, NAMES, "here").features["rgb"].tolist() == [1, 2]
     twice = example(**means(1)) + example(**means(2))  # merged: the last one wins
-    np.testing.assert_array_equal(parse(twice, NAMES, "here").rgb, means(2)["mean_rgb"])
+    np.testing.assert_array_equal(parse(twice, NAMES, "here").features["rgb"], means(2)["mean_rgb"])
+
+
+def test_unusual_frames_fall_back_to_protobuf():
+    usual = sequence({"rgb": [b"abc"] * 2})
+    at = usual.index(b"\x12", usual.index(b"rgb") - 7)  # of the lists
+    context, lists = usual[:at], usual[at:]
+    unknown = b"\x7a\x01x"  # a field that no message has
+    for payload in (lists + context, usual + unknown, usual + lists, unknown + usual):
+        with pytest.raises(Unusual):
+            split(memoryview(payload))
+        same_video(parse(payload, NAMES, "here"), parse(usual, NAMES, "here"))
+
+
+def test_unknown_fields_of_a_list_are_no_values():
+    values = protobuf.FloatList(value=[1, 2])
+    values = protobuf.FloatList.FromString(values.SerializeToString() + b"\x7a\x01x")
+    context = {"id": feature([b"x"]), "mean_rgb": protobuf.Feature(float_list=values)}
+    made = protobuf.Example(features=protobuf.Features(feature=context)).SerializeToString()
+    assert parse(made, NAMES, "here").features["rgb"].tolist() == [1, 2]
+    layouts = Layouts(NAMES)
+    layouts.learn(memoryview(made), by_protobuf(made).context)
+    assert not layouts.known
 
 
 def test_audio_set_like_record():
@@ -101,10 +140,14 @@ def test_audio_set_like_record():
     context = {"id": None, "video_id": [b"--4gqARaEJE"], "labels": [0, 400]}
     payload = sequence({"audio_embedding": shown}, **context, start_time_seconds=np.zeros(1, "f4"))
     video = both_roads(payload, AUDIO_SET)
-    assert (video.id, video.rgb_frames, video.labels.tolist()) == (b"--4gqARaEJE", None, [0, 400])
-    rgb, audio = video_level(video)
-    assert rgb.shape == (0,)
-    np.testing.assert_allclose(audio, dequantise(shown).mean(axis=0), rtol=1e-6)
+    assert (video.id, list(video.frames), video.labels.tolist()) == (
+        b"--4gqARaEJE",
+        ["audio"],
+        [0, 400],
+    )
+    means = video_level(video)
+    assert list(means) == ["audio"]
+    np.testing.assert_allclose(means["audio"], dequantise(shown).mean(axis=0), rtol=1e-6)
 
 
 def test_no_labels_and_empty_labels_differ():
@@ -130,9 +173,9 @@ def test_segments_are_kept():
 def test_video_level_is_the_mean_of_the_dequantised_frames(count):
     shown = {"rgb": np.full((count, 3), 255, np.uint8), **{"audio": frames(count)["audio"]}}
     video = parse(sequence(shown), NAMES, "here")
-    rgb, audio = video_level(video)
-    np.testing.assert_allclose(rgb, 2 + 4 / 512, rtol=1e-6)
-    np.testing.assert_allclose(audio, dequantise(shown["audio"]).mean(axis=0), atol=1e-5)
+    means = video_level(video)
+    np.testing.assert_allclose(means["rgb"], 2 + 4 / 512, rtol=1e-6)
+    np.testing.assert_allclose(means["audio"], dequantise(shown["audio"]).mean(axis=0), atol=1e-5)
 
 
 def test_dequantise_formula():
@@ -152,8 +195,8 @@ def test_dequantise_formula():
         (example(labels=[65536], **means()), "label 65536 is out of range"),
         (example(labels=[b"x"], **means()), "labels holds a bytes_list, not a int64_list"),
         (example(mean_rgb=[1, 2]), "mean_rgb holds a int64_list, not a float_list"),
-        (example(mean_rgb=np.zeros(0, np.float32)), "is there but has no values"),
-        (sequence({"rgb": []}), "is there but has no values"),
+        (example(mean_rgb=np.zeros(0, np.float32)), "has a feature without values"),
+        (sequence({"rgb": []}), "has a feature without values"),
         (sequence({"rgb": [b"abc", b"de"]}), "rgb: frames of 2, 3 bytes"),
         (sequence({"rgb": [b"abc"] * 3, "audio": [b"a"] * 2}), r"differ in frames \(\[2, 3\]\)"),
         (sequence({"rgb": [b"abc"] * 361}), "has 361 frames; 1 to 360 are allowed"),

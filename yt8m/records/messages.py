@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.wire import MESSAGE, field, split, varint
+from yt8m.records.wire import MESSAGE, Unusual, field, split, varint
 
 FLOAT = np.dtype("<f4")
 
@@ -44,9 +44,10 @@ class Record:
         self.where = where
         try:
             context, self.lists = split(memoryview(payload))
-            self.context = protobuf.Features.FromString(context).feature
-        except Exception:  # Unusual, or protobuf's DecodeError, which differs between versions
-            message = _parse(payload, where)
+            message = _parse(protobuf.Features, context, where)
+            self.context = message.feature
+        except Unusual:
+            message = _parse(protobuf.SequenceExample, payload, where)
             self.context, self.lists = message.context.feature, message.feature_lists.feature_list
 
     @property
@@ -98,11 +99,11 @@ class Record:
         return getattr(feature, kind)
 
 
-def _parse(payload, where: str):
-    """A SequenceExample from an Example too: its `features` are read as `context` (field 1)."""
+def _parse(message, payload, where: str):
+    """A message of a type. An Example parses as a SequenceExample: its `features` are `context`."""
     try:
-        return protobuf.SequenceExample.FromString(payload)
-    except Exception as error:  # as above
+        return message.FromString(payload)
+    except Exception as error:  # protobuf's DecodeError differs between its implementations
         raise InputError(f"{where}: is not an Example or SequenceExample ({error})") from error
 
 
