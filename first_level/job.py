@@ -14,6 +14,7 @@ from first_level.config import ModelConfig, build
 from yt8m.base import cli, device
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits, seed_of, uniform
@@ -132,6 +133,7 @@ class FoldJob:
             "parameters": parameters,
             "megabytes": megabytes,
             "peak_memory_mb": cli.peak_memory_mb(),
+            "commit": commit(),
             **read_json(self.out / "training.json"),
         }
         write_json(self.out / "report.json", report)
