@@ -2,10 +2,10 @@
 
     python -m bench.many_rows OUT [--rows "1000000 3000000 10000000"] [--rounds 30]
 
-Videos of which 85 invented models list 20 classes each, 40 candidates a video; the stage's own
-verbs build the rows of five folds and train one booster on four of them, on one thread each.
-OUT/many_rows.json and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and
-what a straight line through the two largest says of a hundred million rows.
+85 invented models list 20 classes of each video, 40 candidates a video. The stage's own verbs build
+the rows of five folds and train one booster on four of them, on one thread each. OUT/many_rows.json
+and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and a straight line
+through the two largest, drawn to a hundred million rows.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -30,7 +30,7 @@ SIZES = "1000000 3000000 10000000"
 MODELS, LISTED, POOL = 85, 20, 48  # POOL: classes of a video that any model lists
 CANDIDATES = Stacking().candidates
 CLASSES = 500
-FAR = 100_000_000  # rows that the slope is carried on to
+FAR = 100_000_000  # rows that the slope is drawn to
 TITLES = ["rows", "columns", "stage", "CPU seconds", "memory MB", "disk GB"]
 
 
@@ -116,18 +116,18 @@ def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:
     pool = (rng.integers(0, CLASSES, (len(rows), 1)) + 7 * np.arange(POOL)) % CLASSES
     labels = store.labels.take(rows)
     for place in range(POOL // 8):
-        there = np.flatnonzero(np.diff(labels.indptr) > place)
-        label = labels.indices[labels.indptr[there] + place]
-        # Changes places with the class that stands there, if it is in the pool.
-        twin = pool[there] == label[:, None]
+        videos = np.flatnonzero(np.diff(labels.indptr) > place)
+        label = labels.indices[labels.indptr[videos] + place]
+        # A label that is in the pool already changes places.
+        twin = pool[videos] == label[:, None]
         where, column = np.nonzero(twin)
-        pool[there[where], column] = pool[there[where], place]
-        pool[there, place] = label
+        pool[videos[where], column] = pool[videos[where], place]
+        pool[videos, place] = label
     return pool.astype(np.uint16)
 
 
 def lines(found: dict) -> list[list[str]]:
-    """A row for each size and stage, and what the two largest say of FAR rows."""
+    """A row for each size and stage, and the two largest extrapolated to FAR rows."""
     sizes = sorted(int(size) for size in found if size != "about")
     rows = []
     for size in sizes:

@@ -49,7 +49,9 @@ def main(
     both = [read(path) for path in (first, second)]
     common = np.isin(ids, both[0].ids) & np.isin(ids, both[1].ids)
     if not common.any():
-        raise InputError(f"{first} and {second}: share no labelled video; compare the same videos")
+        raise InputError(
+            f"{first} and {second}: no labelled video is in both; compare the same videos"
+        )
     left_out = [int(np.isin(ids, file.ids).sum() - common.sum()) for file in both]
     rows = np.flatnonzero(common)
     aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)

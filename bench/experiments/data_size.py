@@ -44,8 +44,8 @@ def main(
 ) -> None:
     """Trains every model of the folder CONFIGS on so many videos and prints the tables.
 
-    --sizes: numbers of videos, "all" being all there are; --steps: at least so many, 0 = only as
-    many as the epochs make.
+    --sizes: numbers of videos, or "all"; --steps: at least so many, or 0 for the steps of the
+    epochs alone.
     """
     if steps < 0 or seeds < 1:
         raise InputError(f"--steps {steps}, --seeds {seeds}: 0 and 1 or more are allowed")
@@ -80,7 +80,7 @@ def subsets(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
             )
         counts.append(len(rows) if word == "all" else int(word))
     if len(set(counts)) < 2:
-        raise InputError(f"--sizes {sizes!r}: needs two different sizes; say '1000 2000 all'")
+        raise InputError(f"--sizes {sizes!r}: needs two different sizes, such as '1000 2000 all'")
     found = {}
     for count in sorted(set(counts)):
         fold = splits.fold.copy()

@@ -40,7 +40,7 @@ def run_verb(module: str, arguments: list, folder: Path, title: str) -> None:
     last = (folder / "log.txt").read_text().splitlines()[-1:]
     cli.log(f"{title}: {last[0] if last else 'no output'}")
     if done.returncode:
-        raise InputError(f"{folder}: failed; see log.txt there")
+        raise InputError(f"{folder}: failed; see its log.txt")
 
 
 def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:

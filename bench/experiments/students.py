@@ -31,7 +31,7 @@ from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.data.store import MANIFEST, Store
 from yt8m.networks.extractors import LAYOUTS
 
-BASE = "base"  # the TOML that the others are compared with, if it is there
+BASE = "base"  # the TOML, if any, that the others are compared with
 # Settings that no extractor depends on; any other one keeps extractors apart.
 OF_OTHERS = ("last_layers", "dropout", "fine_tune", "resnet", "refit", "export", "dtype")
 
@@ -57,7 +57,7 @@ def main(
         raise InputError(f"--part {part}: no such student; allowed: resnet, student")
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
-        raise InputError(f"{configs}: no settings (*.toml) there")
+        raise InputError(f"{configs}: no settings (*.toml); give a folder that has some")
     files, folds = Artifacts(run, run / "store"), Artifacts(out, out).folds
     data = Store(files.store)
     judges = without_quoted(Splits.read(files.folds, data.ids), data.ids, quoted)

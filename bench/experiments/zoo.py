@@ -5,8 +5,8 @@
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
 thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the
-holdout is what may be quoted. Finished runs in OUT are kept, so a killed call goes on. The table is
-printed, and written as OUT/table.md.
+holdout is what may be quoted. Finished runs in OUT are kept. The table is printed, and written as
+OUT/table.md.
 """
 
 from functools import partial

@@ -21,15 +21,17 @@ SIZES = "3000 10000 30000"
 FOLDS = range(5)
 MODEL = 'arch = "mlp"\n[model]\nwidths = [64]\n[training]\nepochs = 2\nbatch_size = 256\n'
 STACK = "candidates = 20\n[booster]\nmax_rounds = 30\nnum_leaves = 15\nmost_rows = 1000000\n"
-MEMORY_MB = 32  # what bounds memory is small here: 100,000 videos reach both it and most_rows
+MEMORY_MB = 32  # small, so that 100,000 videos reach this bound and most_rows
 STUDENT = "[resnet.model]\nwidth = 64\n[resnet.training]\nepochs = 2\n"
 EXPONENT = 1.05  # of the growth in time that is allowed
 MEMORY = 1.10  # growth in memory that is allowed, where a setting bounds it
 
 
 def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
-    """CPU and wall seconds, and peak memory of the largest process in MB, of every stage; and the
-    disk. CPU seconds are what is shown: other work on the machine disturbs them little."""
+    """CPU and wall seconds and peak memory (MB, of the largest process) of every stage; the disk.
+
+    The table shows CPU seconds: other work on the machine disturbs them little.
+    """
     write_settings(run)
     found = {}
     for name, verbs in commands(size, run).items():

@@ -176,7 +176,7 @@ def test_a_sample_counts_for_the_innermost_that_it_belongs_to():
 def test_a_profile_needs_its_tool(monkeypatch, tmp_path):
     monkeypatch.setattr(profile.shutil, "which", lambda _: None)
     monkeypatch.setattr(profile.sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(InputError, match="py-spy is not installed; pip install py-spy"):
+    with pytest.raises(InputError, match="py-spy is not installed; run pip install py-spy"):
         profile.main(tmp_path / "out")
 
 
