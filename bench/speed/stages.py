@@ -45,7 +45,7 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
         log(f"[scaling] {size:,} videos, {name}: {sum(cpu):.1f} s, {max(memory):,.0f} MB")
     sizes = {name: size_of(run / name) for name in ("records", "store", "first_level", "stacking")}
     found["disk"] = {f"{name}_mb": round(mb, 2) for name, mb in sizes.items()}
-    shutil.rmtree(run / "records")
+    shutil.rmtree(Artifacts.of_run(run).records)
     return found
 
 
@@ -55,7 +55,7 @@ def write_settings(run: Path) -> None:
         path = run / f"{name}.toml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    files = Artifacts(run, run / "store")
+    files = Artifacts.of_run(run)
     for path, text in model_snapshots(read_models(run / "plan"), files.first_level).items():
         write_if_changed(path, text)
     write_snapshot(files.stacking / CONFIG, read_toml(run / "stack.toml", Stacking))
@@ -64,7 +64,7 @@ def write_settings(run: Path) -> None:
 
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
-    files = Artifacts(run, run / "store")
+    files = Artifacts.of_run(run)
     store, folds, records = files.store, files.folds, files.records
     inputs = [run / "student.json", store, folds, files.soft_labels]
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]

@@ -15,9 +15,10 @@ from scipy.special import expit
 
 from distill.export.batches import means
 from distill.export.reranker import Reranker, best
-from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
+from first_level.bundle.manifest import read_manifest
 from yt8m.base import processor
 from yt8m.base.cli import InputError
+from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features
 
@@ -42,7 +43,7 @@ class Exported:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         if runtime == "auto":
-            has_graph = (self.folder / GRAPH).is_file() or not find_spec("torch")
+            has_graph = (self.folder / EXPORT_GRAPH).is_file() or not find_spec("torch")
             runtime = "onnx" if has_graph else "torch"
         kind = Torch if runtime == "torch" else Onnx
         self.networks = kind(self.folder, self.manifest, threads)
@@ -145,16 +146,16 @@ class Onnx:
     def __init__(self, folder: Path, manifest, threads: int | None):
         from distill.export.graph import session_of
 
-        if not (folder / GRAPH).is_file():
+        if not (folder / EXPORT_GRAPH).is_file():
             raise InputError(
-                f"{folder}: no {GRAPH}, and torch is not installed; export without "
+                f"{folder}: no {EXPORT_GRAPH}, and torch is not installed; export without "
                 "--no-onnx, or install torch"
             )
-        self.session = session_of(folder / GRAPH, threads)
+        self.session = session_of(folder / EXPORT_GRAPH, threads)
         classes = self.session.get_outputs()[-1].shape[-1]
         if classes != manifest.classes:
             raise InputError(
-                f"{folder / GRAPH}: gives {classes} classes, but {MANIFEST} has "
+                f"{folder / EXPORT_GRAPH}: gives {classes} classes, but {EXPORT_MANIFEST} has "
                 f"{manifest.classes}; export again"
             )
 

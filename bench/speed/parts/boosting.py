@@ -16,6 +16,7 @@ from stacking.config import Booster, Stacking, parameters
 from stacking.table import FOLD_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
+from yt8m.base.paths import ROWS_ABOUT
 from yt8m.training import metrics
 
 SHARED = (
@@ -81,5 +82,5 @@ def write_rows(folder: Path, videos: int, models: int, settings: Stacking):
         target = folder / f"fold{fold}" / "rows"
         target.mkdir(parents=True)
         about = RowWriter(store, splits, settings).write_fold(target, fold, paths, names)
-        write_json(target / "rows.json", about)
+        write_json(target / ROWS_ABOUT, about)
     return store, splits
