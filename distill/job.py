@@ -164,7 +164,7 @@ class StudentJob:
             "peak_memory_mb": round(cli.peak_memory_mb()),
             "history": history,
             "config": self.settings.model_dump(mode="json"),
-            "revision": commit(),
+            "commit": commit(),
         }
         write_json(self.out / REPORT, about)
         gap = figures["gap20"]

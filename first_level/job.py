@@ -15,6 +15,7 @@ from yt8m.base import cli, device
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits, seed_of, uniform
@@ -133,6 +134,7 @@ class FoldJob:
             "parameters": parameters,
             "megabytes": megabytes,
             "peak_memory_mb": cli.peak_memory_mb(),
+            "commit": commit(),
             **read_json(self.out / TRAINING),
         }
         write_json(self.out / REPORT, report)

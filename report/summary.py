@@ -14,6 +14,7 @@ from report.students import EXTRACTORS, refitted_models
 from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import BOOSTER, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, REPORT, Artifacts
+from yt8m.base.receipts import commits_of
 from yt8m.data.splits import NUM_FOLDS
 
 FOLDS = range(NUM_FOLDS)
@@ -39,7 +40,7 @@ def main(run: Path, out: Path) -> None:
             "run": str(run),
             "videos": stack["videos"],
             "holdout_videos": stack["holdout_videos"],
-            "revision": read_json(files.distill / "resnet" / REPORT)["revision"],
+            "commits": commits_of(run),
             "systems": systems,
         },
     )

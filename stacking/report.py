@@ -36,6 +36,7 @@ from yt8m.base.paths import (
     Artifacts,
     fold_folder,
 )
+from yt8m.base.receipts import commit
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -64,7 +65,8 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
         own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
-    write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
+    figures |= {"best_member": best, "importance": gains, "commit": commit()}
+    write_json(out, figures | costs(stacking))
     for name in ("stack", "weighted_mean", "mean"):
         log(f"[stack] {name:14s} {_text(figures[name])}")
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")

@@ -27,6 +27,7 @@ from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.receipts import commit
 from yt8m.data.predictions import Predictions, top_k
 from yt8m.data.splits import UNUSED, Splits, seed_of
 from yt8m.data.store import Store
@@ -175,6 +176,7 @@ class SegmentJob:
             "holdout_ratings": len(latest(self.store.segments(holdout))),
             "windows": len(windows),
             "peak_memory_mb": cli.peak_memory_mb(),
+            "commit": commit(),
             **read_json(self.out / TRAINING),
         }
         write_json(self.out / REPORT, report)

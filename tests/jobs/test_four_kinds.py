@@ -16,12 +16,12 @@ import pytest
 from kinds import as_float
 
 from distill import predict
-from distill.export import given
+from distill.export import batches
 from distill.export.run import Exported
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WIDTHS = {"rgb": 16, "audio": 8, "title": 384, "transcript": 256}
 VIDEOS, CLASSES = 240, 20
 CONFIGS = {
@@ -50,15 +50,7 @@ def tree(tmp_path_factory):
     names = [f"--feature={kind}={kind}" for kind in WIDTHS]
     _run(tree, sys.executable, "-m", "yt8m.convert", "records", "--table", "videos.parquet",
          *names, "--labels", "labels.csv")  # fmt: skip
-    make = (
-        "make",
-        "-j2",
-        "all",
-        "PLAN=four",
-        "DATA=records",
-        "HOLDOUT=0.2",
-        f"PYTHON={sys.executable}",
-    )
+    settings = ["PLAN=four", "DATA=records", "HOLDOUT=0.2", f"PYTHON={sys.executable}"]
     _run(tree, "make", "-j2", "all", *settings)
     return tree
 
@@ -125,7 +117,7 @@ def test_the_export_takes_each_kind_by_its_name(tree):
     readme = (folder / "README.md").read_text()
     assert "`audio` (N, T, 8), `title` (N, 384), `transcript` (N, 256) and `lengths`" in readme
     by_graph, by_torch = (Exported(folder, runtime) for runtime in ("onnx", "torch"))
-    (batch,) = given.of_store(store, np.arange(40), by_graph.manifest.dims)
+    (batch,) = batches.of_store(store, np.arange(40), by_graph.manifest.dims)
     found, scores = by_graph.top(as_float(batch.features), 5, batch.lengths)
     assert found.shape == (40, 5)
     np.testing.assert_allclose(
