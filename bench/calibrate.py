@@ -1,8 +1,8 @@
-"""Measures what jobs.cost.plan reckons with, on one core of this machine, in about a minute.
+"""Measures the rates that jobs.cost.plan uses, on one core of this machine, in about a minute.
 
     python -m bench.calibrate [--toy]
 
-Writes bench/calibration.json: CPU seconds, so that other work on the machine disturbs it little.
+Writes bench/calibration.json, by CPU seconds: other work on the machine disturbs them little.
 """
 
 import tempfile

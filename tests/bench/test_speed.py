@@ -123,7 +123,7 @@ def test_cost_of_a_plan(capsys):
     text = capsys.readouterr().out
     assert "12 models x 5 folds, 4 of them" in text
     assert "| student " in text
-    assert "95 jobs: 3 of folds, 60 of first_level, 17 of stacking, 8 of distill" in text
+    assert "94 jobs: 2 of folds, 60 of first_level, 17 of stacking, 8 of distill" in text
     assert "calibration: " in text
     assert "NOT MEASURED" not in text
     plan_cost.main("demo", videos=1000, device="h200")
@@ -179,12 +179,12 @@ def test_a_sample_counts_for_the_innermost_that_it_belongs_to():
 def test_a_profile_needs_its_tool(monkeypatch, tmp_path):
     monkeypatch.setattr(profile.shutil, "which", lambda _: None)
     monkeypatch.setattr(profile.sys, "executable", str(tmp_path / "python"))
-    with pytest.raises(InputError, match="py-spy is not installed; pip install py-spy"):
+    with pytest.raises(InputError, match="py-spy is not installed; run pip install py-spy"):
         profile.main(tmp_path / "out")
 
 
 def test_rows_of_many_models(tmp_path, monkeypatch):
-    monkeypatch.setattr(many_rows, "MODELS", 3)
+    monkeypatch.setattr(many_rows, "NUM_MODELS", 3)
     many_rows.main(tmp_path, rows="8000 16000", rounds=2)
     text = (tmp_path / "many_rows.md").read_text().splitlines()
     assert [line.split("|")[1].strip() for line in text[2:]] == [
