@@ -50,15 +50,7 @@ def tree(tmp_path_factory):
     names = [f"--feature={kind}={kind}" for kind in WIDTHS]
     _run(tree, sys.executable, "-m", "yt8m.convert", "records", "--table", "videos.parquet",
          *names, "--labels", "labels.csv")  # fmt: skip
-    make = (
-        "make",
-        "-j2",
-        "all",
-        "PLAN=four",
-        "DATA=records",
-        "HOLDOUT=0.2",
-        f"PYTHON={sys.executable}",
-    )
+    settings = ("PLAN=four", "DATA=records", "HOLDOUT=0.2", f"PYTHON={sys.executable}")
     _run(tree, "make", "-j2", "all", *settings)
     return tree
 
