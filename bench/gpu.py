@@ -87,9 +87,9 @@ def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float
         )
     model.to(device).train()
     step = our_step(model, batch, targets, device)
-    seconds = timed(step, device, toy)
+    seconds = seconds_of(step, device, toy)
     gflop, size = step_gflop(model, step, batch), len(batch)
-    predicting = timed(lambda: predict(model, batch, device), device, toy)
+    predicting = seconds_of(lambda: predict(model, batch, device), device, toy)
     return [
         Result(f"{workload.name}: difference of scores from the CPU", difference),
         Result(f"{workload.name}: training", size / seconds, "videos/s", note=f"batch {size}"),
@@ -115,7 +115,7 @@ def predict(model: nn.Module, batch: Batch, device: torch.device) -> None:
         model(batch)
 
 
-def timed(run, device: torch.device, toy: bool) -> float:
+def seconds_of(run, device: torch.device, toy: bool) -> float:
     """Seconds of one call, by the best of a few runs of ten."""
 
     def ten() -> None:

@@ -143,14 +143,14 @@ def lines(found: dict) -> list[list[str]]:
     small, large = (found[str(size)] for size in sizes[-2:])
     for stage in ("rows", "boosting"):
         further = [
-            carried(sizes, small[stage][key], large[stage][key]) for key in ("seconds", "mb")
+            extrapolate(sizes, small[stage][key], large[stage][key]) for key in ("seconds", "mb")
         ]
-        disk = f"{carried(sizes, small['gb'], large['gb']):,.0f}" if stage == "rows" else ""
+        disk = f"{extrapolate(sizes, small['gb'], large['gb']):,.0f}" if stage == "rows" else ""
         rows.append([f"{FAR:,} by the slope", "", stage, *(f"{x:,.0f}" for x in further), disk])
     return rows
 
 
-def carried(sizes: list[int], before: float, after: float) -> float:
+def extrapolate(sizes: list[int], before: float, after: float) -> float:
     """A straight line through the two largest sizes, at FAR."""
     return after + (after - before) / (sizes[-1] - sizes[-2]) * (FAR - sizes[-1])
 

@@ -27,7 +27,7 @@ FOLDERS = ("first_level", "stacking", "distill")
 STAGES = {  # of verbs whose stage is not their package
     "yt8m.records.synthetic": "folds",
     "distill.export.write": "export",
-    "distill.export.score": "export",
+    "distill.export.evaluate": "export",
 }
 OURS = ("folds", "first_level", "stacking", "distill", "jobs", "report", "yt8m")
 # Of a shared library or a Python file, by how its path begins or what its name holds.

@@ -1,6 +1,5 @@
 """Training one part of a student: its videos, its targets, its model and its report."""
 
-import subprocess
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -14,6 +13,7 @@ from first_level.bundle.network import build_member, level_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
+from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
@@ -164,7 +164,7 @@ class StudentJob:
             "peak_memory_mb": round(cli.peak_memory_mb()),
             "history": history,
             "config": self.settings.model_dump(mode="json"),
-            "revision": revision(),
+            "revision": commit(),
         }
         write_json(self.out / "report.json", about)
         gap = figures["gap20"]
@@ -189,13 +189,3 @@ def extractor_files(out: Path, part: str) -> list[Path]:
         if not path.is_file():
             raise InputError(f"{path}: no such file; run `make distill` to train the extractors")
     return paths
-
-
-def revision() -> str | None:
-    """The git revision of this code, "+" added if files differ from it; None outside git."""
-    command = ["git", "-C", str(Path(__file__).parent), "describe", "--always", "--dirty=+"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=20)
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return done.stdout.strip()

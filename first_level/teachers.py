@@ -60,7 +60,7 @@ def teaching(
         load_weights(model, path)
         models.append(model.to(device).eval().requires_grad_(False))
 
-    def taught(batch: Batch, labels: Targets) -> Targets:
+    def teach(batch: Batch, labels: Targets) -> Targets:
         with torch.no_grad(), devices.autocast(device, config.training.precision):
             said = torch.stack([model(batch).float().sigmoid() for model in models]).mean(0)
         scores, classes = said.topk(min(KEPT, said.shape[1]), dim=1)  # (B, K)
@@ -72,4 +72,4 @@ def teaching(
             labels.shape,
         )
 
-    return taught
+    return teach

@@ -1,14 +1,14 @@
-"""What ran, what every system reached and what it costs: from the stages' reports."""
+"""What ran, what every system reached and what it cost, from the stages' reports."""
 
 import importlib.metadata
 import json
 import os
 import platform
-from pathlib import Path
 
 import numpy as np
 
 from report.run import Run
+from yt8m.base import processor
 from yt8m.base.files import read_json
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
@@ -49,7 +49,7 @@ def flow(run: Run) -> list[dict]:
         _stage("export", round(size, 1), "MB", [
             f"{_networks(export['members'])}, {export['values'] / 1e6:,.2f} M values as "
             f"{export['dtype']}",
-            "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
+            "GAP@20 " + text_of(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip
 
@@ -82,7 +82,7 @@ def systems(run: Run) -> list[dict]:
 
 
 def mean_and_error(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and its standard error; None where there are too few."""
+    """Mean and its standard error; None where too few values are given."""
     if not values:
         return None, None
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
@@ -96,10 +96,10 @@ def _kind(line: dict, stack: dict) -> str:
 
 
 def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
-    """From the best single model to the export: what it reaches, weighs and took to get there.
+    """From the best single model to the export: GAP, size and cost of each step.
 
-    Megabytes: of what one would ship (an ensemble needs all its models, five versions each);
-    seconds: of one core, everything that had to be trained before included.
+    Megabytes: what one would ship; an ensemble needs five versions of all its models. Seconds: of
+    one core, including everything that had to be trained before.
     """
     models = [line for line in lines if line["kind"] == "model"]
     if not models:
@@ -144,9 +144,9 @@ def settings(run: Run) -> list[tuple[str, str]]:
 
 
 def machine() -> list[tuple[str, str]]:
-    """(what, value) of the machine and the versions that make this page."""
+    """(what, value) of the machine and the package versions."""
     cores, system = os.cpu_count() or 0, f"{platform.system()} {platform.machine()}"
-    lines = [("machine", f"{_processor()}, {cores} cores, {system}")]
+    lines = [("machine", f"{processor.name()}, {cores} cores, {system}")]
     lines.append(("Python", platform.python_version()))
     for package in PACKAGES:
         try:
@@ -156,15 +156,8 @@ def machine() -> list[tuple[str, str]]:
     return lines
 
 
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "processor unknown"
-
-
-def shown(value, digits: int = 4) -> str:
-    """A figure; a dash where there is none."""
+def text_of(value, digits: int = 4) -> str:
+    """A figure; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 

@@ -1,7 +1,7 @@
 """A finished run as the report's page reads it: files of all stages, and samples of them.
 
-What is shown of the first level and the stack is of fold FOLD's versions: models and booster that
-never saw that fold, nor the holdout. N videos, M candidates, m models, C classes.
+The page shows fold FOLD's versions of the first level and the stack: models and booster that never
+saw that fold, nor the holdout. N videos, M candidates, m models, C classes.
 """
 
 from dataclasses import dataclass
@@ -64,14 +64,14 @@ class Run:
 
     @cached_property
     def students(self) -> dict[str, dict]:
-        """The reports of distillation's parts, by folder: those that its settings name."""
+        """The reports of the students' parts that the settings name, by folder."""
         folder = self.folder / "distill"
         parts = part_folders(read_json(folder / "config.json")["refit"])
         return {part: read_json(folder / part / "report.json") for part in parts}
 
     @cached_property
     def reranker_seconds(self) -> float:
-        """What the re-ranker of a re-ranked student took, its rows included; 0 without one."""
+        """Seconds of the re-ranker and its rows; 0 without a re-ranked student."""
         folder = self.folder / "distill" / "reranker"
         if not read_json(self.folder / "distill" / "config.json")["refit"]["models"]:
             return 0.0
@@ -134,13 +134,13 @@ def prefix_of(run: Run) -> str:
 
 def source_of(run: Run, videos: int, versions: bool = True) -> str:
     """Which videos those are, in words."""
-    told = f", by the versions that never saw fold {FOLD}" if versions else ""
+    by = f", by the versions that never saw fold {FOLD}" if versions else ""
     if run.has_holdout:
-        return f"{videos:,} videos of the holdout, which no stage saw{told}"
-    return f"{videos:,} training videos of fold {FOLD}{told}; there is no holdout"
+        return f"{videos:,} videos of the holdout, which no stage saw{by}"
+    return f"{videos:,} training videos of fold {FOLD}{by}; the run has no holdout"
 
 
-def drawn(ids: np.ndarray, most: int) -> np.ndarray:
+def choose(ids: np.ndarray, most: int) -> np.ndarray:
     """At most `most` places of ids, ascending, chosen by a hash of the id."""
     return np.sort(np.argsort(uniform(ids, "report"), kind="stable")[:most])
 

@@ -60,7 +60,7 @@ def main(
         raise InputError(f"{configs}: no settings (*.toml) there")
     files, folds = Artifacts(run, run / "store"), Artifacts(out, out).folds
     data = Store(files.store)
-    judges = unquoted(Splits.read(files.folds, data.ids), data.ids, quoted)
+    judges = without_quoted(Splits.read(files.folds, data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
     judges.write(folds, data.ids)
     sources = Sources(files.store, folds, files.soft_labels, unlabelled)
@@ -73,7 +73,7 @@ def main(
         temporary.write_text("\n".join(lines) + "\n")
 
 
-def unquoted(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
+def without_quoted(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
     """The splits without the videos of a holdout of the share `quoted`.
 
     InputError when the run holds out no others.

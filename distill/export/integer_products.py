@@ -49,7 +49,7 @@ def multiply_in_8_bits(graph: onnx.GraphProto) -> None:
         steps.append(numpy_helper.from_array(step, label + STEP))
         if x not in rounded:
             rounded[x] = f"x{len(rounded)}"
-            nodes += _rounded(x, rounded[x])
+            nodes += _rounding(x, rounded[x])
         nodes += _product(rounded[x], in_bytes.name, node, label)
     if rounded:
         steps += [numpy_helper.from_array(np.asarray(v), name) for name, v in CONSTANTS.items()]
@@ -58,7 +58,7 @@ def multiply_in_8_bits(graph: onnx.GraphProto) -> None:
     replace(graph.node, [n for n in nodes if n.output[0] in used or n.output[0] not in turned])
 
 
-def _rounded(x: str, name: str) -> list[onnx.NodeProto]:
+def _rounding(x: str, name: str) -> list[onnx.NodeProto]:
     """Nodes that give <name>_q, uint8 around `mid`, and <name>_step, float32 (N, 1), of x.
     Names are short: there are many, and they are in the file."""
     make = helper.make_node

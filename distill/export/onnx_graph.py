@@ -93,7 +93,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
 
 
 def _check_axes(graph: onnx.GraphProto, axes: list[dict]) -> None:
-    """The exporter says nothing when it ties an axis to the example."""
+    """ValueError when the exporter tied an axis to the example, which it does silently."""
     for given, free in zip(graph.input, axes, strict=True):
         sizes = given.type.tensor_type.shape.dim
         for axis in free:

@@ -2,7 +2,7 @@
 
 model.json (what the networks are, their inputs, class names), model.safetensors (their weights),
 model.onnx (the same as a graph, which needs no torch and is faster on a CPU); of a re-ranked
-student also the files of reranker.py. What it takes, frames or a mean: given.py.
+student also the files of reranker.py. What it takes, frames or a mean: batches.py.
 N videos, T frames, m models, W width of a kind of features, C classes.
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Literal
 import numpy as np
 from scipy.special import expit
 
-from distill.export.given import means
+from distill.export.batches import means
 from distill.export.reranker import Reranker, best
 from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
 from yt8m.base import processor
@@ -59,7 +59,7 @@ class Exported:
         Of an export that takes frames: (N, T, W) of the kinds that have some, and lengths (N,)
         where not all frames are real. InputError when a kind is absent or unknown.
         """
-        features, lengths = self._checked(features, lengths)
+        features, lengths = self._prepare(features, lengths)
         return self.networks(features, lengths)
 
     def logits(self, features: Features, lengths=None) -> np.ndarray:
@@ -78,12 +78,12 @@ class Exported:
         if self.reranker is None:
             classes, logits = best(models.mean(0), k)
         else:
-            features, lengths = self._checked(features, lengths)
+            features, lengths = self._prepare(features, lengths)
             video = features if lengths is None else means(features, lengths)
             classes, logits = (x[:, :k] for x in self.reranker.top(models, video))
         return classes.astype(np.int64), expit(logits.astype(np.float64))
 
-    def _checked(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
+    def _prepare(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
         """Features as float32 in the export's order, and the lengths where it takes frames."""
         dims = self.manifest.dims
         if features.keys() != dims.features.keys():

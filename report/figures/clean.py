@@ -20,7 +20,7 @@ STYLES = ("accent", "ink", "soft dash")
 
 @dataclass(frozen=True)
 class Group:
-    """Systems on the same videos; compared: what clean_labels.compare says of each, by name."""
+    """Systems on the same videos; compared: figures of clean_labels.compare, by name."""
 
     title: str
     source: str
@@ -30,7 +30,7 @@ class Group:
 
 
 def groups(run: Run) -> list[Group]:
-    """Training videos, and the holdout where there is one; none on real records."""
+    """Training videos, and the holdout if the run has one; none on real records."""
     if run.clean is None:
         return []
     ids = run.store.ids[run.splits.training]

@@ -189,6 +189,6 @@ def test_rows_of_many_models(tmp_path, monkeypatch):
         *["16,000"] * 2,
         *["100,000,000 by the slope"] * 2,
     ]
-    assert many_rows.carried([10**6, 10**7], 2.0, 11.0) == pytest.approx(101)
+    assert many_rows.extrapolate([10**6, 10**7], 2.0, 11.0) == pytest.approx(101)
     with pytest.raises(InputError, match="numbers, 8,000 or more"):
         many_rows.main(tmp_path, rows="10")

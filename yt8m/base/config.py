@@ -84,8 +84,9 @@ def _explain(problem: dict, cls: type[Config]) -> str:
 def _keys_at(cls, parents) -> list[str]:
     """Keys allowed in the table that `parents` leads to."""
     for name in parents:
-        field = cls.model_fields.get(name)
-        kind = field.annotation if field else None
+        if name not in cls.model_fields:
+            continue  # a name of one of several tables, such as title in [features.title]
+        kind = cls.model_fields[name].annotation
         tables = [t for t in typing.get_args(kind) or (kind,) if hasattr(t, "model_fields")]
         if not tables:
             return ["none"]

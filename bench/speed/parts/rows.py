@@ -37,7 +37,7 @@ def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Resu
     few = 20 if videos < 1000 else 200
     dense = np.stack([sigmoid(generated.scores(truth[:few], rng)) for _ in range(models)], axis=1)
     dense = dense.astype(np.float16)  # (videos, models, C)
-    store, splits = repeated(store, splits, paths, videos, rng)
+    store, splits = repeat(store, splits, paths, videos, rng)
     before = cli.peak_memory_mb()
     timings = in_turns(
         {
@@ -56,7 +56,7 @@ def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Resu
     ]
 
 
-def repeated(store, splits, paths, videos: int, rng):
+def repeat(store, splits, paths, videos: int, rng):
     """The same videos under new ids until there are enough."""
     times = -(-videos // len(store.ids))
     ids = np.array([b"%08x" % i for i in range(times * len(store.ids))])

@@ -1,10 +1,10 @@
-"""The six figures of an export on the holdout.
+"""Scores an export on the holdout: the six figures that `make evaluate` prints.
 
-    python -m distill.export.score EXPORT STORE FOLDS OUT.json
+    python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
-Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
-when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
-OUT_predictions.safetensors, for the report.
+It scores the export itself, float16 weights included, on the videos that no stage saw. The figures
+are null when the holdout is empty (HOLDOUT=0). The report reads OUT_predictions.safetensors, the
+KEEP best classes of each video.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
-from distill.export import given
+from distill.export.batches import of_store
 from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
@@ -53,7 +53,7 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
     parts = [
         exported.top(batch.features, KEEP, batch.lengths)
         for chunk in batch_rows(rows, 512)
-        for batch in given.of_store(data, chunk, exported.manifest.dims)
+        for batch in of_store(data, chunk, exported.manifest.dims)
     ]
     classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return classes, scores
