@@ -16,7 +16,7 @@ import pytest
 from kinds import as_float
 
 from distill import predict
-from distill.export import given
+from distill.export import batches
 from distill.export.run import Exported
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
@@ -117,7 +117,7 @@ def test_the_export_takes_each_kind_by_its_name(tree):
     readme = (folder / "README.md").read_text()
     assert "`audio` (N, T, 8), `title` (N, 384), `transcript` (N, 256) and `lengths`" in readme
     by_graph, by_torch = (Exported(folder, runtime) for runtime in ("onnx", "torch"))
-    (batch,) = given.of_store(store, np.arange(40), by_graph.manifest.dims)
+    (batch,) = batches.of_store(store, np.arange(40), by_graph.manifest.dims)
     found, scores = by_graph.top(as_float(batch.features), 5, batch.lengths)
     assert found.shape == (40, 5)
     np.testing.assert_allclose(
