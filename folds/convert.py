@@ -17,7 +17,7 @@ import numpy as np
 from folds.label_files import LabelFile, labels_for, write_vocabulary
 from folds.sources import Source, Table, from_files
 from yt8m.base.cli import InputError, log
-from yt8m.base.config import validated
+from yt8m.base.config import validate
 from yt8m.base.files import working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.description import PATTERNS, Description
@@ -112,7 +112,7 @@ def kinds_of(features: list[str]) -> dict[str, str]:
         kind, _, value = text.partition("=")
         if not value or kind in found:
             raise InputError(f"--feature {text}: one NAME=FILE (or COLUMN) a name is needed")
-        validated({"features": {kind: {}}}, Description, f"--feature {text}")
+        validate({"features": {kind: {}}}, Description, f"--feature {text}")
         found[kind] = value
     return found
 

@@ -32,7 +32,7 @@ class Durations:
             for name in kin:
                 self.seconds.setdefault(name, []).append(receipt["seconds"])
 
-    def expected(self, job: Job) -> float | None:
+    def estimate(self, job: Job) -> float | None:
         """Seconds on as many threads as last time; None where nothing like it was measured."""
         if job.name in self.receipts:
             return self.receipts[job.name].get("seconds")

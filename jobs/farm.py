@@ -48,7 +48,7 @@ class Farm:
         self.failed: set[str] = set()
         self.took: dict[str, float] = {}
         self.started = time.time()
-        self.before = {name: changed(places.receipt(name)) for name in self.wanted}
+        self.before = {name: time_of(places.receipt(name)) for name in self.wanted}
         self.gaps = gaps_of(places.run, self.wanted)
 
     def look(self) -> list[Job]:
@@ -58,7 +58,7 @@ class Farm:
             if name in self.ended:
                 continue
             receipt = self.places.receipt(name)
-            if changed(receipt) != self.before[name]:
+            if time_of(receipt) != self.before[name]:
                 running = self.running.pop(name, None)
                 self.took[name] = time.time() - running.since if running else 0.0
                 self.ended.add(name)
@@ -89,20 +89,20 @@ class Farm:
         for name, job in self.wanted.items():
             if name in self.ended or name in self.failed:
                 continue
-            expected, running = self.expected(job), self.running.get(name)
+            expected, running = self.estimate(job), self.running.get(name)
             if expected is None:
                 unknown += running is None
                 continue
             total += max(expected - (time.time() - running.since), 0) if running else expected
         return total / self.slots, unknown
 
-    def expected(self, job: Job) -> float | None:
+    def estimate(self, job: Job) -> float | None:
         """Seconds of a whole job: of this run's like it, or else as recorded."""
         for kin in job.kin:
             found = [self.took[name] for name in self.took if kin in self.wanted[name].kin]
             if found:
                 return mean(found)
-        return self.durations.expected(job)
+        return self.durations.estimate(job)
 
     def _note(self, job: Job, epochs: list[dict]) -> None:
         """Keeps the GAP of a first-level job."""
@@ -127,7 +127,7 @@ def gaps_of(run: Path, wanted: Mapping[str, Job]) -> dict[str, dict[str, float]]
     return gaps
 
 
-def changed(path: Path) -> int | None:
+def time_of(path: Path) -> int | None:
     """A file's time; None when it is absent."""
     try:
         return path.stat().st_mtime_ns
@@ -138,5 +138,5 @@ def changed(path: Path) -> int | None:
 def read_epochs(job: Job, since: float) -> list[dict]:
     """The epochs of a job, written since then: not those that an earlier run left."""
     path = job.target.parent / RUN_LOG
-    time_of = changed(path)
-    return read_log(path) if time_of is not None and time_of >= since * 1e9 else []
+    modified = time_of(path)
+    return read_log(path) if modified is not None and modified >= since * 1e9 else []

@@ -24,7 +24,7 @@ class Freshness:
     reasons: Mapping[str, tuple[str, ...]]
     receipts: Mapping[str, dict]
 
-    def wanted(self, jobs: Iterable[Job]) -> list[Job]:
+    def to_run(self, jobs: Iterable[Job]) -> list[Job]:
         """Those of the jobs that make will run."""
         return [job for job in jobs if job.name in self.reasons]
 

@@ -44,10 +44,10 @@ def main(goals: list[str], *, make: str = "make") -> None:
     command = [make, "--silent", "--no-print-directory", f"JOBS={settings.jobs}", *goals]
     with open(settings.artifacts.log, "a") as log:
         log.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}: make {' '.join(goals)}\n")
-        sys.exit(watch(command, planned(settings, goals), log))
+        sys.exit(watch(command, farm_of(settings, goals), log))
 
 
-def planned(settings: Settings, goals: list[str]) -> Farm:
+def farm_of(settings: Settings, goals: list[str]) -> Farm:
     """The jobs that make will run. If it cannot tell, none: make itself will say why."""
     places = Places(settings.run, settings.store)
     try:
@@ -56,7 +56,7 @@ def planned(settings: Settings, goals: list[str]) -> Farm:
     except (cli.InputError, KeyError):
         return Farm(places, [], None, 1)
     durations = Durations(found.graph, found.state.receipts, settings.artifacts)
-    return Farm(places, found.state.wanted(jobs), durations, settings.jobs)
+    return Farm(places, found.state.to_run(jobs), durations, settings.jobs)
 
 
 def environment() -> dict[str, str]:

@@ -33,7 +33,7 @@ def main() -> None:
 def announce(planned: Planned) -> None:
     """Says what another DATA, HOLDOUT or description makes again, and how to keep both."""
     changes = planned.settings.changes()
-    again = [job for job in planned.state.wanted(planned.graph.jobs) if job.target.exists()]
+    again = [job for job in planned.state.to_run(planned.graph.jobs) if job.target.exists()]
     if changes and again:
         sys.stderr.write(
             f"make: {'; '.join(changes)}: {len(again)} jobs of {planned.settings.run} are made "

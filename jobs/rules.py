@@ -27,7 +27,7 @@ def rules_of(graph: Graph, state: Freshness, settings: Settings) -> str:
     for goal, names in graph.goals.items():
         targets = " ".join(str(graph.by_name[name].target) for name in names)
         parts.append(f"{goal}: {targets}\n".replace(": \n", ":\n"))
-    stale = [str(job.target) for job in state.wanted(graph.jobs) if job.target.exists()]
+    stale = [str(job.target) for job in state.to_run(graph.jobs) if job.target.exists()]
     if stale:
         parts.append(f"{' '.join(stale)}: FORCE\n")
     parts.append(f"submission:\n\t{submission(settings)}\n")
@@ -37,7 +37,7 @@ def rules_of(graph: Graph, state: Freshness, settings: Settings) -> str:
 def recipe_of(job: Job, settings: Settings) -> str:
     """The command of a job, as make hands it to the shell."""
     python = "$(TRAINER)" if job.trains and job.verb == "first_level.train" else "$(PYTHON)"
-    text = f"$(RUN) {python} -m {quoted(job.command)}"
+    text = f"$(RUN) {python} -m {quote(job.command)}"
     if job.alone:
         text = f"OMP_NUM_THREADS={settings.jobs * settings.threads} {text}"
     if (
@@ -53,10 +53,10 @@ def submission(settings: Settings) -> str:
     records = settings.given.get("RECORDS") or settings.data
     command = ["distill.predict", settings.export, records, settings.out]
     threads = settings.jobs * settings.threads
-    return f"OMP_NUM_THREADS={threads} $(RUN) $(PYTHON) -m {quoted(map(str, command))}"
+    return f"OMP_NUM_THREADS={threads} $(RUN) $(PYTHON) -m {quote(map(str, command))}"
 
 
-def quoted(words) -> str:
+def quote(words) -> str:
     """For the shell, inside a recipe of make."""
     return shlex.join(words).replace("$", "$$")
 

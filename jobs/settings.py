@@ -48,7 +48,7 @@ class Settings:
             if not value.isprintable():
                 raise InputError(f"{name} {value!r}: a character in it cannot be printed")
         run = Path(folder) / plan
-        return cls(plan, run, given, remembered(run))
+        return cls(plan, run, given, read_given(run))
 
     @property
     def artifacts(self) -> Artifacts:
@@ -77,20 +77,20 @@ class Settings:
     def description(self) -> Path | None:
         """The file that describes the records. Another DATA has another description."""
         text = self.given.get(
-            "DESCRIPTION", "" if "DATA" in self.given else self._kept("DESCRIPTION")
+            "DESCRIPTION", "" if "DATA" in self.given else self._before("DESCRIPTION")
         )
         return Path(text) if text else None
 
     @property
     def unlabelled(self) -> Path | None:
         """Records whose labels are not read; given as nothing, they are given up."""
-        text = self.given.get("UNLABELLED", self._kept("UNLABELLED"))
+        text = self.given.get("UNLABELLED", self._before("UNLABELLED"))
         return Path(text) if text else None
 
     @property
     def holdout(self) -> str:
         """The share of the videos that no stage trains on, as it was written."""
-        text = self.given.get("HOLDOUT") or self._kept("HOLDOUT") or "0.1"
+        text = self.given.get("HOLDOUT") or self._before("HOLDOUT") or "0.1"
         if not 0 <= number("HOLDOUT", text) < 1:
             raise InputError(f"HOLDOUT {text}: at least 0 and less than 1 is allowed")
         return text
@@ -159,11 +159,11 @@ class Settings:
         if self.description is not None and not self.description.is_file():
             raise InputError(f"DESCRIPTION {self.description}: no such file")
 
-    def _kept(self, name: str) -> str:
+    def _before(self, name: str) -> str:
         return self.before.get(name, "")
 
 
-def remembered(run: Path) -> dict[str, str]:
+def read_given(run: Path) -> dict[str, str]:
     """What the run was given before; nothing when it is new. InputError when it is no such file."""
     path = Artifacts(run, run).given
     if not path.is_file():

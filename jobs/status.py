@@ -28,9 +28,9 @@ def main() -> None:
     """Prints the state of the run that the environment names."""
     planned = plan(Settings.read())
     jobs = [job for job in planned.graph.of_goal(GOAL) if job.stage != QUIET]
-    wanted = planned.state.wanted(jobs)
+    wanted = planned.state.to_run(jobs)
     durations = Durations(planned.graph, planned.state.receipts, planned.settings.artifacts)
-    expected = {job.name: durations.expected(job) for job in wanted}
+    expected = {job.name: durations.estimate(job) for job in wanted}
     cli.log("\n".join(table(TITLES, rows(jobs, wanted, expected))))
     for line in [
         *reasons(planned.state, jobs),

@@ -28,7 +28,6 @@ PARTICIPLE = re.compile(
 OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
 KNOWN = {
     "class": {
-        "Planned",
         "Source",
     },
     "modules": {
@@ -37,7 +36,6 @@ KNOWN = {
     "lines": {
         "folds/build.py",
         "folds/convert.py",
-        "jobs/plan_cost.py",
         "tests/distill/test_frame_export.py",
         "tests/first_level/test_segments.py",
         "tests/networks/test_frame_models.py",
@@ -49,10 +47,7 @@ KNOWN = {
         "yt8m.training.loop.fit",
     },
     "parameters": set(),
-    "verb": {
-        "jobs.plan",
-        "jobs.plan_cost",
-    },
+    "verb": set(),
     "import": set(),
     "participle": {
         "first_level.config.PlannedModel.trained",
@@ -62,27 +57,8 @@ KNOWN = {
         "folds.build._named",
         "folds.convert.Converter._checked",
         "folds.convert.Converter._quantised",
-        "folds.fetching.Fetcher._tried",
         "folds.join._joined",
         "folds.join._taken",
-        "folds.partition.Partition.named",
-        "jobs.durations.Durations.expected",
-        "jobs.farm.Farm.expected",
-        "jobs.farm.changed",
-        "jobs.freshness.Freshness.wanted",
-        "jobs.live.planned",
-        "jobs.plan_cost.planned",
-        "jobs.rules.quoted",
-        "jobs.settings.Settings._kept",
-        "jobs.settings.remembered",
-        "jobs.stages.report.tabled",
-        "yt8m.base.arrays._kept",
-        "yt8m.base.arrays._opened",
-        "yt8m.base.cli._recorded",
-        "yt8m.base.config.validated",
-        "yt8m.base.paths.Artifacts.refitted",
-        "yt8m.base.receipts.Recorder.written",
-        "yt8m.base.tables.shown",
         "yt8m.data.unlabelled.joined",
         "yt8m.inputs.batch.Source.sampled",
         "yt8m.inputs.batch.normalised",

@@ -56,12 +56,12 @@ def report_jobs(context: Context) -> Iterator[Job]:
         [files.page],
         settings={"VIDEOS": str(videos)},
     )
-    for stage, inputs in tabled(context).items():
+    for stage, inputs in table_inputs(context).items():
         out = files.run / stage / paths.TABLE
         yield job(f"report/{stage}", "report.stage", [stage, files.run, out], inputs, [out])
 
 
-def tabled(context: Context) -> dict[str, list]:
+def table_inputs(context: Context) -> dict[str, list]:
     """What the table of each stage is made of."""
     files = context.files
     models = [files.model_fold(m, k) / paths.REPORT for m in context.plan.models for k in FOLDS]

@@ -57,16 +57,16 @@ class Measured:
 def test_a_duration_is_that_of_the_nearest_thing_that_was_measured(tmp_path):
     run, other = Measured(tmp_path / "p"), Measured(tmp_path / "q", videos=4000)
     wanted = _job(run.files.run, "a", 1)
-    assert run.durations().expected(wanted) is None
+    assert run.durations().estimate(wanted) is None
     other.took(_job(other.files.run, "z"), 80.0)
-    assert run.durations().expected(wanted) == 20.0, "a quarter of the videos"
+    assert run.durations().estimate(wanted) == 20.0, "a quarter of the videos"
     run.took(_job(run.files.run, "b"), 7.0)
     run.took(_job(run.files.run, "c", arch="lstm"), 99.0)
-    assert run.durations().expected(wanted) == 7.0, "the same architecture"
+    assert run.durations().estimate(wanted) == 7.0, "the same architecture"
     run.took(_job(run.files.run, "a"), 3.0)
-    assert run.durations().expected(wanted) == 3.0, "the same model"
+    assert run.durations().estimate(wanted) == 3.0, "the same model"
     run.took(wanted, 5.0)
-    assert run.durations().expected(wanted) == 5.0, "itself"
+    assert run.durations().estimate(wanted) == 5.0, "itself"
 
 
 def test_durations_in_words():
@@ -76,7 +76,7 @@ def test_durations_in_words():
     assert sum_of([60.0, 60.0, None], 2) == "1:00 and 1 unknown"
 
 
-class Running:
+class SmallFarm:
     """A farm of three folds of one model, and what its jobs would write."""
 
     def __init__(self, run: Path, folds: int = 3, slots: int = 2):
@@ -97,7 +97,7 @@ class Running:
 def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
     report = {"gap_fold": 0.7}
     write_json(tmp_path / "first_level/b/fold0/report.json", report)
-    running = Running(tmp_path)
+    running = SmallFarm(tmp_path)
     farm, jobs = running.farm, running.jobs
     assert farm.left() == (0, 3)
     assert farm.look() == []
@@ -128,14 +128,14 @@ def test_an_earlier_runs_epochs_and_receipt_are_not_this_ones(tmp_path):
     write_log(job.target.parent, "a fold0", 4, [{"epoch": 4, "gap": 0.3, "left": 0.0}])
     write_json(Places(tmp_path, tmp_path / "store").receipt(job.name), {})
     time.sleep(0.02)
-    running = Running(tmp_path, folds=1)
+    running = SmallFarm(tmp_path, folds=1)
     running.start(job)
     running.farm.look()
     assert running.farm.running[job.name].share is None
 
 
 def test_the_view_names_what_runs_and_shows_what_is_no_jobs_line(tmp_path):
-    running = Running(tmp_path, folds=2)
+    running = SmallFarm(tmp_path, folds=2)
     console = Console(width=120, record=True, file=io.StringIO())
     view = View(running.farm, console)
     running.start(running.jobs[0])
@@ -187,12 +187,12 @@ def test_tables_of_stages(tmp_path):
     members = {"a": figures | {"gap_oof": 0.4}}
     report = {"best_member": "a", "members": members, "mean": figures, "weighted_mean": figures}
     write_json(tmp_path / "stacking/report.json", report | {"stack": figures | {"gap_oof": 0.6}})
-    lines = stage.stacking(tmp_path)
+    lines = stage.stacking(Artifacts.of_run(tmp_path))
     assert "| best model" in lines[2]
     assert "| LightGBM stack" in lines[-1]
     assert "| -" in lines[-1]
     record = {"seconds": 3.0, "gap_holdout": 0.7, "megabytes": 2.0, "training_videos": 90}
     write_json(tmp_path / "distill/student/report.json", record)
-    assert "0.7000" in stage.distill(tmp_path)[2]
+    assert "0.7000" in stage.distill(Artifacts.of_run(tmp_path))[2]
     with pytest.raises(InputError, match="folds: has no table; stages: first_level, stacking, "):
         stage.main("folds", tmp_path, tmp_path / "table.txt")
