@@ -18,7 +18,7 @@ from jobs.job import Graph, Job
 from jobs.plans import Plan
 from jobs.rules import jobs_text, rules_of
 from jobs.settings import Settings
-from yt8m.base import cli
+from yt8m.base import cli, paths
 from yt8m.base.config import write_if_changed
 from yt8m.base.digests import Digests
 from yt8m.base.files import read_json
@@ -71,7 +71,7 @@ def same_records(job: Job, settings: Settings, digests: Digests) -> bool:
     """
     if not job.records.exists():
         return True
-    decoded = read_json(job.target).get("content")
+    decoded = read_json(job.target.with_name(paths.ABOUT)).get("content")
     unlabelled = job.records == settings.unlabelled
     described = None if unlabelled else settings.description
     found = content_of(job.records, digests.shards, described)

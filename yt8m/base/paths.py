@@ -21,6 +21,7 @@ MODELS = "models.txt"  # names of a plan's models, one a line
 MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
+ABOUT = "about.json"
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
@@ -86,6 +87,11 @@ class Artifacts:
     @property
     def manifest(self) -> Path:
         return self.store / MANIFEST
+
+    @property
+    def about(self) -> Path:
+        """Names of the store's classes and features, and what it was decoded from."""
+        return self.store / ABOUT
 
     @property
     def unlabelled_store(self) -> Path:
