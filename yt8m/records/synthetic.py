@@ -73,8 +73,7 @@ def main(
         for kind in kinds:
             write_records(out / kind / name, records.of(kind, shard_rng))
     _write_vocabulary(out / "vocabulary.csv", world, noisy, np.random.default_rng([seed, 0, 1]))
-    truth = {"ids": ids, "indptr": clean.indptr, "indices": clean.indices}
-    write_arrays(out / "clean_labels.safetensors", truth)
+    write_arrays(out / "clean_labels.safetensors", {"ids": ids, **vars(clean)})
     _write_description(out / "dataset.toml", classes)
     size = f"{videos:,} videos ({', '.join(kinds)}), {classes:,} classes"
     log(f"{out}: {size}, {label_noise(clean, noisy)}")
