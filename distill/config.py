@@ -17,7 +17,7 @@ class SoftLabels(Config):
     """What the student learns: the ensemble's probabilities, the labels, or a mix of both.
 
     mix:  target = (1 - hard_weight) * soft + hard_weight * hard. A true label that the ensemble
-          never proposed has soft = 0 there, so it counts with hard_weight.
+          never proposed has soft = 0, so its target is hard_weight.
     fill: a true label stays 1; every other candidate gets soft_weight * soft.
     """
 
@@ -47,26 +47,26 @@ class Resnet(Config):
 
 
 class Refit(Config):
-    """The re-ranked student: first-level models trained again, under LightGBM as the last layer.
+    """The re-ranked student: first-level models trained again, with LightGBM as the last layer.
 
-    Instead of the paper's extractors and last layers, where it is given any models.
+    With any models it replaces the paper's extractors and last layers.
     """
 
     models: Annotated[tuple[str, ...], Field(strict=False)] = ()  # of the plan
-    copies: int = Field(1, ge=1)  # of each, of other seeds; their logits are averaged
-    # Those of them whose five fold models, averaged, are handed over instead: five times the size,
-    # nothing to train, and the more accurate the fewer errors a model shares with itself.
+    copies: int = Field(1, ge=1)  # of each, with other seeds; their logits are averaged
+    # Models that are exported as the average of their five fold models instead: five times the
+    # size, nothing to train, and more accurate where a model's versions differ in their errors.
     folds: Annotated[tuple[str, ...], Field(strict=False)] = ()
     targets: SoftLabels | None = None  # what they learn; none: [targets]
-    # Whether the videos of UNLABELLED train them too, by soft labels; in a snapshot only if so.
-    unlabelled: bool = Field(False, exclude_if=lambda given: not given)
+    # Whether the videos of UNLABELLED train them too, by soft labels. In snapshots only if true.
+    unlabelled: bool = Field(False, exclude_if=lambda value: not value)
 
     @field_validator("models")
     @classmethod
     def _different(cls, models: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(models)) < len(models):
-            raise ValueError("a model is named twice; say copies = 2")
-        return tuple(sorted(models))  # the order that a TOML has is that of make's jobs alone
+            raise ValueError("a model appears twice; set copies = 2")
+        return tuple(sorted(models))  # the order in a TOML only orders make's jobs
 
     @field_validator("folds")
     @classmethod
@@ -78,7 +78,7 @@ class Refit(Config):
 
 
 class DistillConfig(Config):
-    """Everything that decides what the stage builds."""
+    """All settings of the stage."""
 
     scale: float = Field(1.0, gt=0, le=4)  # of every hidden width of the paper
     inputs: Inputs = Inputs()
@@ -92,9 +92,9 @@ class DistillConfig(Config):
     fine_tune: FineTuning = FineTuning()  # everything, at the end
     resnet: Resnet = Resnet()
     refit: Refit = Refit()
-    # What is handed over; "both" is the mean of the two students' logits. Never chosen by a score.
+    # What is exported; "both" is the mean of the two students' logits. Never chosen by a score.
     export: Literal["student", "resnet", "both"] = "student"
-    # How its weights are stored, where DTYPE does not say.
+    # How its weights are stored, unless DTYPE is given.
     dtype: Literal["float16", "float32", "int8"] = "float16"
     seed: int = 0
 
@@ -109,30 +109,30 @@ class DistillConfig(Config):
         return self.refit.targets or self.targets
 
     def deciding(self, part: Part) -> str:
-        """Canonical JSON of what decides a part: nothing else that changes trains it again."""
-        said = self.model_dump(mode="json")
+        """Canonical JSON of the settings that decide a part; no other change trains it again."""
+        values = self.model_dump(mode="json")
         if part == "refit":
             targets = self.refit_targets().model_dump(mode="json")
-            said = {"seed": said["seed"], "targets": targets, "unlabelled": self.refit.unlabelled}
+            values = {"seed": self.seed, "targets": targets, "unlabelled": self.refit.unlabelled}
         elif part == "resnet":
-            said = {key: said[key] for key in ("inputs", "resnet", "seed", "targets")}
+            values = {key: values[key] for key in ("inputs", "resnet", "seed", "targets")}
         else:
             for others in ("dtype", "export", "refit", "resnet"):
-                del said[others]
-        return json.dumps(said, indent=1, sort_keys=True) + "\n"
+                del values[others]
+        return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
 
 def member_of(kind: str, settings: DistillConfig) -> Member:
-    """The member that a configuration describes."""
+    """The member of an export that the settings describe."""
     if kind == "resnet":
         return Member(kind="resnet", resnet=settings.resnet.model)
     return Member(kind="student", scale=settings.scale)
 
 
 def check_exportable(inputs: Inputs) -> None:
-    """An export is given the features of records, and normalises them itself. Or ValueError."""
+    """ValueError when an export cannot make these inputs from the features of records."""
     if inputs.frame_settings() or inputs.feature_share < 1:
         name = [*inputs.frame_settings(), "feature_share"][0]
         raise ValueError(f"{name}: an export takes features as records have them; leave it out")
     if inputs.normalise not in ("none", "l2"):
-        raise ValueError('normalise: an export can do "none" and "l2" itself')
+        raise ValueError('normalise: an export supports only "none" and "l2"')

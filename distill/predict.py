@@ -4,10 +4,10 @@
 
 RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read); plain
 or gzip, with or without labels. An export that takes frames reads only frame-level records; any
-other takes their mean. OUT.csv has the header `VideoId,LabelConfidencePairs` and
-lines `id,class confidence class confidence ...`, best first; with --names a line for each class,
-`VideoId,Class,Name,Confidence`, for people. It appears when complete; an error leaves an older
-file as it was. Needs no torch where the export has a graph.
+other takes their mean. OUT.csv has the header `VideoId,LabelConfidencePairs` and lines
+`id,class confidence class confidence ...`, best first; with --names a line for each class,
+`VideoId,Class,Name,Confidence`, for people. It appears when complete; an error leaves an older file
+as it was. Needs no torch if the export has a graph.
 """
 
 import csv
@@ -20,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from distill.challenge import HEADER, MOST_PAIRS, lines
-from distill.export import given
+from distill.export import batches
 from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
@@ -50,14 +50,16 @@ def main(
     videos = features(records, exported, Path(description) if description else None)
     dims = exported.manifest.dims
     if dims.max_frames:
-        batch = min(batch, given.VIDEOS)
+        batch = min(batch, batches.VIDEOS)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write((NAMED if names else HEADER) + "\n")
         while chunk := list(islice(videos, batch)):
             ids = [name for name, _ in chunk]
             columns = {kind: [found[kind] for _, found in chunk] for kind in dims.features}
-            batches = given.of_videos(columns, dims)
-            parts = [exported.top(one.features, MOST_PAIRS, one.lengths) for one in batches]
+            parts = [
+                exported.top(one.features, MOST_PAIRS, one.lengths)
+                for one in batches.of_videos(columns, dims)
+            ]
             classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
             if names:
                 file.write(named_lines(ids, classes, scores, exported.manifest.class_names))

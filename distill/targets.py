@@ -17,11 +17,11 @@ from yt8m.records.labels import Labels
 
 
 class SoftTargets:
-    """A dataset.TargetSource: store rows -> sparse targets, no loop over videos.
+    """A batch.TargetSource: store rows -> sparse targets, without a loop over videos.
 
-    `rows`: the store rows (int32 (N,), unique) that targets will be asked for. The soft labels
-    may hold more videos; one that is absent or doubled is an InputError. `unlabelled`: soft labels
-    of those of the rows that have no labels; they are all that such a video is to be taught.
+    rows: the store rows (int32 (N,), unique) that need targets. The soft labels may hold more
+    videos; InputError when one is absent or appears twice. unlabelled: soft labels of the rows that
+    have no labels; such videos learn only these.
     """
 
     def __init__(
@@ -40,21 +40,21 @@ class SoftTargets:
         if settings.candidates:
             self.kept = min(self.kept, settings.candidates)
         self.labels, self.num_classes, self.settings = labels, num_classes, settings
-        there = self.parts[0].ids
+        known = self.parts[0].ids
         if unlabelled:
-            there = np.concatenate([part.ids for part in self.parts])
-        # Of each store row, its row in the parts, one after the other; all stay in their files.
+            known = np.concatenate([part.ids for part in self.parts])
+        # The row of each store row in the parts, one after the other; the parts stay on disk.
         self.position = np.full(len(ids), -1, np.int32)
-        self.position[rows] = find_rows(ids[rows], there, " and ".join(map(str, files)))
+        self.position[rows] = find_rows(ids[rows], known, " and ".join(map(str, files)))
 
     def __call__(self, rows: np.ndarray) -> Targets:
         """Targets of store rows (B,)."""
         at = self.position[rows]
-        assert (at >= 0).all(), "a video without soft labels was asked for"
+        assert (at >= 0).all(), "a video has no soft labels"
         classes, logits = self._candidates(at)
         labels, alone = self.labels.take(rows), at >= len(self.parts[0].ids)
         proposed = np.isfinite(logits)
-        soft = self._mixed(logits, labels.contains(classes), alone)
+        soft = self._mix(logits, labels.contains(classes), alone)
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
         values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
@@ -66,8 +66,10 @@ class SoftTargets:
         )
 
     def _candidates(self, at: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Classes (B, K) at rows of the parts, and their logits, float32 (B, K): -inf where a video
-        has fewer candidates."""
+        """Classes (B, K) and logits, float32 (B, K), at rows of the parts.
+
+        A logit is -inf where a video has fewer candidates.
+        """
         classes = np.empty((len(at), self.kept), np.uint16)
         logits, first = np.empty((len(at), self.kept), np.float32), 0
         for part in self.parts:
@@ -77,8 +79,8 @@ class SoftTargets:
             first += len(part.ids)
         return classes, logits
 
-    def _mixed(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
-        """Targets of the candidates: float32 (B, K); alone: without labels to mix in, bool (B,)."""
+    def _mix(self, logits: np.ndarray, hard: np.ndarray, alone: np.ndarray) -> np.ndarray:
+        """Targets of the candidates: float32 (B, K). alone: bool (B,), videos without labels."""
         settings = self.settings
         soft, alone = sigmoid(logits / settings.temperature), alone[:, None]
         if settings.how == "fill":

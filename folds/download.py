@@ -2,7 +2,7 @@
 
     python -m folds.download 2/video/train DATA [--shards 1,100] [--mirror us] [--connections 4]
 
-A killed download goes on where it was; what is here and verified is not fetched again.
+A killed download resumes where it stopped. Verified files are not fetched again.
 """
 
 import shutil
@@ -38,7 +38,7 @@ def main(
     --shards: X,Y = part X of Y of its files; --mirror: us, eu, asia, or the address of a copy;
     --connections: at a time; --tries: before giving up on a file that does not grow.
     """
-    wanted = Partition.named(partition, shards, mirror)
+    wanted = Partition.parse(partition, shards, mirror)
     if connections < 1 or tries < 1:
         raise InputError(f"--connections {connections} --tries {tries}: at least 1 is needed")
     fetcher, folder = Fetcher(tries), data / wanted.folder
@@ -87,15 +87,15 @@ class Verified:
 
 
 def check_disk(fetcher: Fetcher, missing: list[File], folder: Path, connections: int) -> None:
-    """Asks for the sizes and says what is to come. InputError when the disk has less free."""
+    """Asks for the sizes and logs them. InputError when the disk has less room."""
     with ThreadPoolExecutor(connections) as threads:
         sizes = list(threads.map(fetcher.size, (file.url for file in missing)))
-    told = [size for size in sizes if size is not None]
-    # As if those that are not told were like the others: plans do not have sizes.
-    total = sum(told) * len(missing) / len(told) if told else 0
+    known = [size for size in sizes if size is not None]
+    # Plans have no sizes. Files whose size a server does not say count as the mean of the others.
+    total = sum(known) * len(missing) / len(known) if known else 0
     here = sum(size_of(partial_of(file.path)) for file in missing)
     free = shutil.disk_usage(folder).free
-    about = "" if len(told) == len(missing) else "about "
+    about = "" if len(known) == len(missing) else "about "
     text = (
         f"{len(missing):,} to fetch, {about}{total / MB:,.1f} MB, {here / MB:,.1f} MB of it here; "
         f"{free / MB:,.0f} MB free"
@@ -106,7 +106,7 @@ def check_disk(fetcher: Fetcher, missing: list[File], folder: Path, connections:
 
 
 def download(fetcher: Fetcher, missing: list[File], verified: Verified, connections: int) -> None:
-    """Fetches all; a line of progress every 5 s. InputError if any failed, after the others."""
+    """Fetches all files and logs progress every 5 s. InputError at the end if any failed."""
     started, before, failures = time.perf_counter(), _bytes_of(missing), []
     with ThreadPoolExecutor(connections) as threads:
         tasks = {threads.submit(fetcher.fetch, f.url, f.path, f.md5): f for f in missing}
@@ -143,7 +143,7 @@ def _bytes_of(files: list[File]) -> int:
 
 
 def _fetch_vocabulary(fetcher: Fetcher, path: Path) -> None:
-    """Class names, which the data works without."""
+    """Fetches the class names. The data works without them."""
     if path.exists():
         return
     try:

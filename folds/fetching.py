@@ -53,18 +53,18 @@ class Fetcher:
 
     def content(self, url: str) -> bytes:
         """What is at a URL, in memory. InputError when it cannot be had."""
-        return self._tried(lambda: self._response(url).data, url)
+        return self._persist(lambda: self._response(url).data, url)
 
     def size(self, url: str) -> int | None:
         """Bytes at a URL; None when the server does not say."""
-        with contextlib.suppress(InputError):  # fetching it will tell what is wrong
-            response = self._tried(lambda: self._response(url, "HEAD"), url)
+        with contextlib.suppress(InputError):  # fetching it will say what is wrong
+            response = self._persist(lambda: self._response(url, "HEAD"), url)
             text = response.headers.get("Content-Length", "")
             return int(text) if text.isdecimal() else None
         return None
 
     def fetch(self, url: str, path: Path, md5: str) -> None:
-        """Puts the file of that MD5 at `path`, from where an earlier run left off.
+        """Puts the file of that MD5 at `path`; resumes a partial one.
 
         InputError when it cannot be had, when the sum is wrong or the disk is full.
         """
@@ -72,7 +72,7 @@ class Fetcher:
         for afresh in (False, True) if partial.exists() else (True,):
             if afresh:  # an old partial file may be of another version
                 partial.unlink(missing_ok=True)
-            self._tried(lambda: self._append(url, partial), url, partial)
+            self._persist(lambda: self._append(url, partial), url, partial)
             found = md5_of(partial)
             if found == md5:
                 os.replace(partial, path)
@@ -80,12 +80,11 @@ class Fetcher:
         partial.unlink()
         raise InputError(
             f"{url}: its MD5 is {found}, the plan says {md5}; it was thrown away; run the command "
-            "again, or take another mirror"
+            "again, or choose another mirror"
         )
 
-    def _tried(self, action, url: str, partial: Path | None = None):
-        """action(), again and again while it breaks; bytes that `partial` gained start the count
-        of tries anew."""
+    def _persist(self, action, url: str, partial: Path | None = None):
+        """action(), repeated while it breaks. The count starts anew when `partial` grew."""
         failures, largest = 0, size_of(partial)
         while not self._stopped.is_set():
             try:
@@ -132,10 +131,10 @@ class Fetcher:
         if response.status < 300 or (have and response.status == NOTHING_FOLLOWS):
             return response
         response.close()
-        said = f"the server says {response.status} {response.reason}"
+        answer = f"the server says {response.status} {response.reason}"
         if response.status in WORTH_ANOTHER_TRY:
-            raise Broken(said)
-        raise InputError(f"{url}: {said}; check the partition and the mirror")
+            raise Broken(answer)
+        raise InputError(f"{url}: {answer}; check the partition and the mirror")
 
 
 def _proxy_of(url: str) -> str | None:

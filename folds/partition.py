@@ -52,7 +52,7 @@ class Partition:
     shards: str
 
     @classmethod
-    def named(cls, partition: str, shards: str, mirror: str) -> "Partition":
+    def parse(cls, partition: str, shards: str, mirror: str) -> "Partition":
         """From what a user says. InputError when it is not allowed.
 
         partition: 2/video/train; shards: X,Y; mirror: us, eu, asia or the address of a copy.

@@ -9,7 +9,7 @@ that never saw fold FOLD; no prediction that is shown is by a system that learnt
 import numpy as np
 
 from report.clean_labels import clean_labels
-from report.run import FOLD, Run, Sample, drawn, sample, values_at
+from report.run import FOLD, Run, Sample, choose, sample, values_at
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.training.metrics import cross_entropies
@@ -56,7 +56,7 @@ def _group(run: Run, prefix: str, share: int, number: int) -> tuple[list[dict], 
     order = np.argsort(-mistakes, kind="stable")
     worst = order[: (share + 1) // 2]
     rest = np.sort(order[len(worst) :])
-    others = rest[drawn(ids[rest], share - len(worst))]
+    others = rest[choose(ids[rest], share - len(worst))]
     chosen = np.concatenate([worst, others]).astype(np.int64)
     chosen = chosen[np.argsort(-mistakes[chosen], kind="stable")]
     if not len(chosen):
@@ -80,25 +80,26 @@ def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:
     for i, video in enumerate(group.ids):
         true, candidates = _row(labels, i), group.classes[i].tolist()
         real = _row(clean, i) if clean else set()
-        wanted = _shown(candidates, soft[i], None if at is None else at[i], true | real)
+        wanted = _shown_classes(candidates, soft[i], None if at is None else at[i], true | real)
         rows = []
         for index in wanted:
             known = candidates.index(index) if index in candidates else None
             values = [UNKNOWN] * (1 + len(run.models))
             if known is not None:
                 values = [int(soft[i, known]), *models[i, known].tolist()]
-            told = UNKNOWN
+            score = UNKNOWN
             if at is not None:
-                told = int(at[i, known]) if known is not None else _told(student, i, index)
+                listed = known is not None
+                score = int(at[i, known]) if listed else _student_score(student, i, index)
             rows.append(
-                [index, int(index in true), int(index in real), values[0], told, *values[1:]]
+                [index, int(index in true), int(index in real), values[0], score, *values[1:]]
             )
         rows.sort(key=lambda row: (-max(row[3], row[4]), row[0]))
         lines.append({"id": video.decode(errors="replace"), "rows": rows})
     return lines
 
 
-def _shown(candidates: list[int], soft, student, true: set[int]) -> set[int]:
+def _shown_classes(candidates: list[int], soft, student, true: set[int]) -> set[int]:
     """Labels and the best classes of soft labels and student."""
     best = {candidates[j] for j in np.argsort(-soft, kind="stable")[:SHOWN]}
     if student is not None:
@@ -106,7 +107,7 @@ def _shown(candidates: list[int], soft, student, true: set[int]) -> set[int]:
     return best | true
 
 
-def _told(student: Predictions, row: int, index: int) -> int:
+def _student_score(student: Predictions, row: int, index: int) -> int:
     """The student's score of a class that is no candidate."""
     found = np.flatnonzero(student.classes[row] == index)
     return int(_per_mille(student.logits[row, found[:1]])[0]) if len(found) else UNKNOWN

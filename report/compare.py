@@ -17,6 +17,7 @@ import numpy as np
 from distill.challenge import read_labels, read_predictions
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
+from yt8m.base.paths import MANIFEST
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -39,9 +40,9 @@ def main(
     --folds: of folds.assign (LABELS is its store); --part: only holdout, or fold0 to fold4, counts.
     """
     if samples < 1:
-        raise InputError(f"--samples {samples}: 1 or more is allowed")
+        raise InputError(f"--samples {samples}: must be 1 or more")
     if part != "holdout" and not folds:
-        raise InputError(f"--part {part}: needs --folds, which says what is in it")
+        raise InputError(f"--part {part}: needs --folds")
     ids, truth = labels_of(labels)
     if folds:
         chosen = rows_of(Splits.read(Path(folds), ids), part)
@@ -49,14 +50,16 @@ def main(
     both = [read(path) for path in (first, second)]
     common = np.isin(ids, both[0].ids) & np.isin(ids, both[1].ids)
     if not common.any():
-        raise InputError(f"{first} and {second}: no labelled video is in both; compare the same")
+        raise InputError(
+            f"{first} and {second}: no labelled video is in both; compare the same videos"
+        )
     left_out = [int(np.isin(ids, file.ids).sum() - common.sum()) for file in both]
     rows = np.flatnonzero(common)
     aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)
     hits = [ranked_hits(file.classes, file.logits, truth) for file in aligned]
     found = paired_bootstrap(*hits, truth.counts(), samples, seed)
     found |= {"videos": len(rows), "left_out": left_out}
-    log(f"{len(rows):,} videos in both; left out, since only one has them: {left_out}")
+    log(f"{len(rows):,} videos in both; in only one, and left out: {left_out}")
     for path, gap in ((first, found["first"]), (second, found["second"])):
         log(f"  {gap:.5f}  {path}")
     low, high = found["interval"]
@@ -66,7 +69,7 @@ def main(
 
 def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:
     """(ids, labels) of the videos of a store, or of records, that have a labels field."""
-    if len(paths) == 1 and (paths[0] / "manifest.json").is_file():
+    if len(paths) == 1 and (paths[0] / MANIFEST).is_file():
         store = Store(paths[0])
         known = np.flatnonzero(store.labelled)
         return store.ids[known], store.labels.take(known)
@@ -116,7 +119,7 @@ def paired_bootstrap(first, second, counts: np.ndarray, samples: int, seed: int)
 
 
 def weighted_gap(videos, hits, counts: np.ndarray, times: np.ndarray) -> float:
-    """GAP@20 when video n is there times[n] times."""
+    """GAP@20 when video n appears times[n] times."""
     positives = int(counts @ times)
     return average_precision(np.repeat(hits, times[videos]), positives) if positives else 0.0
 

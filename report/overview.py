@@ -1,16 +1,16 @@
-"""What ran, what every system reached and what it costs: from the stages' reports."""
+"""What ran, what every system reached and what it cost, from the stages' reports."""
 
 import importlib.metadata
 import json
 import os
 import platform
-from pathlib import Path
 
 import numpy as np
 
 from report.run import Run
+from yt8m.base import processor
 from yt8m.base.files import read_json
-from yt8m.base.paths import ABOUT
+from yt8m.base.paths import ABOUT, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 
@@ -24,8 +24,8 @@ def flow(run: Run) -> list[dict]:
     jobs = [job for reports in run.reports.values() for job in reports]
     levels = [reports[0]["level"] for reports in run.reports.values()]
     stack, students = run.stack, run.students
-    export = read_json(run.folder / "export" / "model.json")
-    size = (run.folder / "export" / "model.safetensors").stat().st_size / 1e6
+    export = read_json(run.files.export / EXPORT_MANIFEST)
+    size = (run.files.export / EXPORT_WEIGHTS).stat().st_size / 1e6
     return [
         _stage("folds", len(run.store), "videos", [
             f"{shards:,} shards, {about['shard_bytes'] / 1e6:,.0f} MB, {kinds}",
@@ -50,7 +50,7 @@ def flow(run: Run) -> list[dict]:
         _stage("export", round(size, 1), "MB", [
             f"{_networks(export['members'])}, {export['values'] / 1e6:,.2f} M values as "
             f"{export['dtype']}",
-            "GAP@20 " + shown(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
+            "GAP@20 " + text_of(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip
 
@@ -83,7 +83,7 @@ def systems(run: Run) -> list[dict]:
 
 
 def mean_and_error(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and its standard error; None where there are too few."""
+    """Mean and its standard error; None where too few values are given."""
     if not values:
         return None, None
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
@@ -97,10 +97,10 @@ def _kind(line: dict, stack: dict) -> str:
 
 
 def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
-    """From the best single model to the export: what it reaches, weighs and took to get there.
+    """From the best single model to the export: GAP, size and cost of each step.
 
-    Megabytes: of what one would ship (an ensemble needs all its models, five versions each);
-    seconds: of one core, everything that had to be trained before included.
+    Megabytes: what one would ship; an ensemble needs five versions of all its models. Seconds: of
+    one core, including everything that had to be trained before.
     """
     models = [line for line in lines if line["kind"] == "model"]
     if not models:
@@ -137,17 +137,17 @@ def _step(name: str, gap, megabytes, seconds) -> dict:
 
 def settings(run: Run) -> list[tuple[str, str]]:
     """(name, JSON) of every configuration of the run."""
-    files = [("stacking", run.folder / "stacking" / "config.json")]
-    files.append(("distill", run.folder / "distill" / "config.json"))
-    files += [(name, run.folder / "first_level" / name / "config.json") for name in run.models]
+    files = [("stacking", run.files.stacking / CONFIG)]
+    files.append(("distill", run.files.distill / CONFIG))
+    files += [(name, run.files.model(name) / CONFIG) for name in run.models]
     data = json.dumps(run.store.description.model_dump(mode="json"), indent=1)
     return [("data set", data)] + [(name, path.read_text()) for name, path in files]
 
 
 def machine() -> list[tuple[str, str]]:
-    """(what, value) of the machine and the versions that make this page."""
+    """(what, value) of the machine and the package versions."""
     cores, system = os.cpu_count() or 0, f"{platform.system()} {platform.machine()}"
-    lines = [("machine", f"{_processor()}, {cores} cores, {system}")]
+    lines = [("machine", f"{processor.name()}, {cores} cores, {system}")]
     lines.append(("Python", platform.python_version()))
     for package in PACKAGES:
         try:
@@ -157,15 +157,8 @@ def machine() -> list[tuple[str, str]]:
     return lines
 
 
-def _processor() -> str:
-    path = Path("/proc/cpuinfo")
-    lines = path.read_text().splitlines() if path.is_file() else []
-    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
-    return names[0] if names else platform.processor() or "processor unknown"
-
-
-def shown(value, digits: int = 4) -> str:
-    """A figure; a dash where there is none."""
+def text_of(value, digits: int = 4) -> str:
+    """A figure; a dash for None."""
     return "–" if value is None else f"{value:.{digits}f}"
 
 

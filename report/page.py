@@ -1,9 +1,9 @@
-"""The report: one HTML file that says what a run did, how good it is and where it is wrong.
+"""The report: one HTML file on what a run did, how good it is and where it is wrong.
 
     python -m report.page artifacts/small artifacts/small/store artifacts/small/report.html
 
-Self-contained: no network, nothing beside it. Every figure is from videos that are honest for it
-(the holdout, or out of fold) and says which. docs/report.md explains its parts.
+Self-contained: it needs no network and no other file. Every figure names its videos: the holdout,
+or videos out of fold. docs/report.md explains its parts.
 """
 
 import datetime
@@ -27,7 +27,7 @@ TEMPLATES = Path(__file__).parent / "templates"
 def main(run: Path, store: Path, out: Path, *, videos: int = 200) -> None:
     """Writes OUT from the folder RUN. --videos: how many its browser of predictions holds."""
     if videos < 0:
-        raise InputError(f"--videos {videos}: 0 or more is allowed")
+        raise InputError(f"--videos {videos}: must be 0 or more")
     with working_in(out.parent), writing(out) as temporary:
         page = render(Run(run, store), videos)
         temporary.write_text(page, encoding="utf-8")
@@ -56,13 +56,13 @@ def render(run: Run, videos: int) -> str:
         "scenes": curves.scenes(run),
         "threshold": Inputs().scene_threshold,
         "browser": predictions,
-        "browser_json": embedded(predictions),
+        "browser_json": embed(predictions),
         "settings": overview.settings(run),
         "machine": overview.machine(),
         "style": _text("style.css"),
         "script": _text("script.js"),
     }
-    functions = {"shown": overview.shown, "duration": overview.duration}
+    functions = {"shown": overview.text_of, "duration": overview.duration}
     return _template().render(values | functions | {"place": place, "small": small})
 
 
@@ -82,7 +82,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
     return {
         "plan": run.plan,
         "folder": run.summary["run"],
-        "revision": run.summary["revision"] or "unknown",
+        "revision": run.summary["commits"] or "unknown",
         "made": datetime.date.today().isoformat(),
         "headline": _headline(run, lines),
         "numbers": _numbers(run, lines),
@@ -93,25 +93,25 @@ def _head(run: Run, lines: list[dict]) -> dict:
 
 
 def _headline(run: Run, lines: list[dict]) -> str:
-    export, stack = (_named(lines, name) for name in ("export", "LightGBM stack"))
+    export, stack = (_find(lines, name) for name in ("export", "LightGBM stack"))
     size = f"{export['megabytes']:,.1f}\u00a0MB"
     if not run.has_holdout:
         return (
             f"One model of {size}, learnt from an ensemble of GAP@20\u00a0"
-            f"{overview.shown(stack['gap_oof'])} out of fold; there is no holdout to measure it on"
+            f"{overview.text_of(stack['gap_oof'])} out of fold; no holdout to measure it on"
         )
     return (
-        f"One model of {size} reaches GAP@20\u00a0{overview.shown(export['gap_single'])} on "
+        f"One model of {size} reaches GAP@20\u00a0{overview.text_of(export['gap_single'])} on "
         f"{len(run.splits.holdout):,} videos that no stage saw"
     )
 
 
 def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
-    """(name, number, note) of what stands below the headline."""
+    """(name, number, note) of the numbers below the headline."""
     models = [line for line in lines if line["kind"] == "model"]
     best = max(models, key=lambda line: line["gap_oof"] or 0)
-    export, stack = (_named(lines, name) for name in ("export", "LightGBM stack"))
-    size, figure = f"{export['megabytes']:,.1f} MB", overview.shown
+    export, stack = (_find(lines, name) for name in ("export", "LightGBM stack"))
+    size, figure = f"{export['megabytes']:,.1f} MB", overview.text_of
     chosen, many = f"{best['system']}, chosen out of fold", f"{len(models)} x 5 models"
     if run.has_holdout:
         numbers = [
@@ -130,7 +130,7 @@ def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
     return [*numbers, ("jobs took", overview.duration(noted), "all together")]
 
 
-def _named(lines: list[dict], system: str) -> dict:
+def _find(lines: list[dict], system: str) -> dict:
     return next(line for line in lines if line["system"] == system)
 
 
@@ -169,7 +169,7 @@ def _errors(run: Run) -> dict:
         "error_source": analysis.source,
         "totals": error_figures.totals(analysis),
         "error_figures": error_figures.figures(run, analysis),
-        "class_json": embedded(error_figures.class_table(run, analysis)),
+        "class_json": embed(error_figures.class_table(run, analysis)),
     }
 
 
@@ -190,8 +190,8 @@ def _ensemble(run: Run) -> dict:
     }
 
 
-def embedded(value) -> Markup:
-    """JSON that may stand in a <script>: no `</script>` or `<!--` in it ends or opens anything."""
+def embed(value) -> Markup:
+    """JSON that is safe inside a <script>: it cannot contain `</script>` or `<!--`."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False, ensure_ascii=False)
     return Markup(text.replace("<", "\\u003c"))
 

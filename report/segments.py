@@ -1,10 +1,10 @@
-"""Prints what fine-tuning on segments gave: the table that ends `make segments`.
+"""Prints the table that ends `make segments`: what fine-tuning on segments gave.
 
     python -m report.segments artifacts/small/first_level/*/segments
 
-MAP@K, the mean over the folds' models: on the holdout's rated segments, of a parent's prediction of
-the whole video, of the same parent on each segment, and after fine-tuning; and of each fine-tuned
-model on the fold that it never saw.
+MAP@K, mean over the folds' models. On the holdout's rated segments: of a parent's prediction of the
+whole video, of the same parent on each segment, and after fine-tuning. On the fold that a model
+never saw: after fine-tuning.
 """
 
 from pathlib import Path
@@ -30,7 +30,7 @@ def main(folders: list[Path]) -> None:
     for folder in folders:
         reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
         if not reports:
-            raise InputError(f"{folder}: no fold*/report.json there; run `make segments`")
+            raise InputError(f"{folder}: no fold*/report.json; run `make segments`")
         first = first or reports[0]
         figures = [_mean([report[key] for report in reports]) for key in COLUMNS]
         rows.append([folder.parent.name, *(shown(figure, "{:.4f}") for figure in figures)])

@@ -4,9 +4,9 @@
     tensorboard --logdir events
 
 Each log.jsonl under the run folder becomes one TensorBoard run of the same path: a curve for each
-figure, over epochs. tensorboardX writes them (the extra `tensorboard`): it needs nothing that is
-not installed here anyway, where tensorboard itself, which is only needed to look, brings six
-more packages (grpcio, pillow, ...). May be called again while jobs go on.
+figure, over epochs. tensorboardX (the extra `tensorboard`) writes them and needs no other package;
+tensorboard itself, only needed to look, brings six more (grpcio, pillow, ...). It may run while
+jobs run.
 """
 
 import importlib.util
@@ -16,7 +16,8 @@ from pathlib import Path
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
-from yt8m.base.run_log import FILE, read_log
+from yt8m.base.paths import RUN_LOG
+from yt8m.base.run_log import read_log
 
 FIGURES = (
     "loss",
@@ -28,24 +29,24 @@ FIGURES = (
     "gpu_memory_mb",
 )
 INSTALL = "python -m pip install"
-EVENTS = "events.out.tfevents"  # how names of event files begin
+EVENTS = "events.out.tfevents"  # the start of an event file's name
 
 
 def main(run: Path, out: Path) -> None:
     """Writes the epochs of all jobs below the folder RUN into the folder OUT."""
     if not importlib.util.find_spec("tensorboardX"):
-        raise InputError(f"tensorboardX is not installed; `{INSTALL} tensorboardX tensorboard`")
-    logs = sorted(run.rglob(FILE))
+        raise InputError(f"tensorboardX is not installed; run `{INSTALL} tensorboardX tensorboard`")
+    logs = sorted(run.rglob(RUN_LOG))
     if not logs:
-        raise InputError(f"{run}: no {FILE} below it; `make first_level` trains jobs that write it")
+        raise InputError(f"{run}: no {RUN_LOG} below it; run `make first_level`")
     others = [path for path in out.rglob("*") if path.is_file() and EVENTS not in path.name]
     if others or out.is_file():
-        raise InputError(f"{out}: holds other files; give a new folder or one of event files")
+        raise InputError(f"{out}: holds other files; choose a new folder or one of event files")
     with writing(out) as temporary:
         for path in logs:
             write_events(path, temporary / path.parent.relative_to(run))
-    there = importlib.util.find_spec("tensorboard")
-    hint = "" if there else f" (to install it: {INSTALL} tensorboard)"
+    installed = importlib.util.find_spec("tensorboard")
+    hint = "" if installed else f" (to install it: {INSTALL} tensorboard)"
     cli.log(f"{out}: {len(logs)} jobs; look at them with: tensorboard --logdir {out}{hint}")
 
 

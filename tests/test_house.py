@@ -21,22 +21,86 @@ TOP = ("yt8m", *FLOORS[6:], "tests")
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_TEST, MOST_LINES_OF_AN_ARCHITECTURE = 14, 250, 300, 120
 MOST_LINES_OF_A_FUNCTION = {"main": 45, "other": 40}
 MOST_PARAMETERS = {"main": 12, "other": 9}
+# One word that ends like a participle; not those that are verbs, nouns or adjectives.
 PARTICIPLE = re.compile(
-    r"(?:^|_)(?!(?:seed|speed|embed|feed|need|open|often|seen|children|token|ten)$)"
-    r"(?:[a-z]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)$"
+    r"_?(?:[a-z0-9]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)"
 )
-PREDICATE = re.compile(r"^_?(?:is|has|are|was)_")
+OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
 KNOWN = {
-    "class": {"Clusters", "Layout", "Run"},
-    "modules": {"tests/worlds"},
-    "lines": {"folds/decode.py", "jobs/plan_cost.py", "yt8m/records/fields.py"}
-    | {"yt8m/training/loop.py"},
-    "function": {"yt8m.records.synthetic.main", "yt8m.training.loop.fit"},
-    "parameters": {"folds.convert.main", "yt8m.records.synthetic.main", "yt8m.training.loop.fit"},
-    "verb": {"distill.config", "distill.export.reranker", "first_level.config", "folds.decode"}
-    | {"jobs.plan_cost", "stacking.config"},
+    "class": {
+        "Planned",
+        "Source",
+    },
+    "modules": {
+        "tests/worlds",
+    },
+    "lines": {
+        "folds/build.py",
+        "folds/convert.py",
+        "jobs/plan_cost.py",
+        "tests/distill/test_frame_export.py",
+        "tests/first_level/test_segments.py",
+        "tests/networks/test_frame_models.py",
+    },
+    "function": {
+        "folds.convert.main",
+        "yt8m.records.framing.read_records",
+        "yt8m.records.synthetic.main",
+        "yt8m.training.loop.fit",
+    },
+    "parameters": set(),
+    "verb": {
+        "jobs.plan",
+        "jobs.plan_cost",
+    },
     "import": set(),
-    "participle": set(),
+    "participle": {
+        "first_level.config.PlannedModel.trained",
+        "first_level.models.frame_sorting.resampled",
+        "first_level.start._exported",
+        "folds.build._arranged",
+        "folds.build._named",
+        "folds.convert.Converter._checked",
+        "folds.convert.Converter._quantised",
+        "folds.fetching.Fetcher._tried",
+        "folds.join._joined",
+        "folds.join._taken",
+        "folds.partition.Partition.named",
+        "jobs.durations.Durations.expected",
+        "jobs.farm.Farm.expected",
+        "jobs.farm.changed",
+        "jobs.freshness.Freshness.wanted",
+        "jobs.live.planned",
+        "jobs.plan_cost.planned",
+        "jobs.rules.quoted",
+        "jobs.settings.Settings._kept",
+        "jobs.settings.remembered",
+        "jobs.stages.report.tabled",
+        "yt8m.base.arrays._kept",
+        "yt8m.base.arrays._opened",
+        "yt8m.base.cli._recorded",
+        "yt8m.base.config.validated",
+        "yt8m.base.paths.Artifacts.refitted",
+        "yt8m.base.receipts.Recorder.written",
+        "yt8m.base.tables.shown",
+        "yt8m.data.unlabelled.joined",
+        "yt8m.inputs.batch.Source.sampled",
+        "yt8m.inputs.batch.normalised",
+        "yt8m.inputs.batch.prepared",
+        "yt8m.inputs.batch.shuffled",
+        "yt8m.inputs.dynamics.centred",
+        "yt8m.inputs.dynamics.high_pass.filtered",
+        "yt8m.inputs.frames.Frames.padded",
+        "yt8m.inputs.frames._dequantised",
+        "yt8m.inputs.sampling._shifted",
+        "yt8m.inputs.sampling.sampled",
+        "yt8m.inputs.sampling.strided",
+        "yt8m.inputs.statistics._ranked",
+        "yt8m.records.framing.framed",
+        "yt8m.records.reader._parsed",
+        "yt8m.records.topics._found",
+        "yt8m.records.vocabulary.Vocabulary.resized",
+    },
 }
 
 
@@ -167,7 +231,7 @@ def broken_participle() -> set[str]:
         decorators = {ast.unparse(part) for part in node.decorator_list}
         returns = node.returns is None or ast.unparse(node.returns) != "None"
         wanted = returns and not decorators & {"property", "cached_property"}
-        if wanted and PARTICIPLE.search(own) and not PREDICATE.search(own):
+        if wanted and PARTICIPLE.fullmatch(own) and own.strip("_") not in OTHER_WORDS:
             found.add(name)
     return found
 

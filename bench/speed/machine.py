@@ -2,9 +2,10 @@
 
 import datetime
 import os
-import platform
 import subprocess
 from pathlib import Path
+
+from yt8m.base import processor
 
 
 def circumstances() -> dict:
@@ -15,16 +16,6 @@ def circumstances() -> dict:
     return {
         "commit": found.stdout.strip() or None,
         "date": datetime.date.today().isoformat(),
-        "machine": f"{os.cpu_count()} cores, {processor()}",
+        "machine": f"{os.cpu_count()} cores, {processor.name()}",
         "load": round(load, 2),  # of the last minute; above the cores: disturbed
     }
-
-
-def processor() -> str:
-    """The processor's name."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return platform.processor() or platform.machine()
-    named = (line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
-    return next(named, platform.machine())

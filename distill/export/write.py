@@ -2,36 +2,23 @@
 
     python -m distill.export.write DISTILL CONFIG.json STORE OUT --budget-mb 1000 --plan small
 
-DISTILL holds the folders of the stage's jobs; CONFIG's `export` says which student is exported. The
-folder is checked against the trained float32 weights on real videos, then renamed into place:
-complete or absent.
+DISTILL holds the folders of the stage's jobs; CONFIG's `export` names the student. The folder is
+checked against the trained float32 weights on real videos, then renamed into place: it is complete
+or absent.
 """
 
 import shutil
 import string
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-import torch
 from safetensors.torch import save_file
 
 from distill.config import DistillConfig, member_of
-from distill.export import given
-from distill.export.reranker import FILES as RERANKER
-from distill.export.run import Exported
-from distill.job import revision
+from distill.export.batches import for_receivers
+from distill.export.parity import ParitySample, check_parity
 from distill.refittable import check_inputs, check_refittable
-from first_level.bundle.manifest import (
-    FORMAT,
-    GRAPH,
-    MANIFEST,
-    README,
-    WEIGHTS,
-    ExportedKind,
-    Manifest,
-    Member,
-)
+from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
 from first_level.config import ModelConfig
@@ -39,18 +26,25 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
-from yt8m.data.predictions import TOP_K
+from yt8m.base.paths import (
+    CONFIG,
+    EXPORT_GRAPH,
+    EXPORT_MANIFEST,
+    EXPORT_README,
+    EXPORT_WEIGHTS,
+    RERANKER_FILES,
+    RERANKER_FOLDER,
+    WEIGHTS,
+    Artifacts,
+)
+from yt8m.base.receipts import commit
 from yt8m.data.splits import NUM_FOLDS
-from yt8m.data.store import Dims, Store
+from yt8m.data.store import Store
 from yt8m.networks.student import num_values
 from yt8m.training.weights import load_weights
 
-FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER}
+FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, *RERANKER_FILES}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
-SAMPLE = 256  # videos of the parity check
-# Largest difference of a score, and share of equal top-20 classes, that rounding may cost.
-TOLERANCE = {"float32": 0.02, "float16": 0.02, "int8": 0.1}
-SAME_TOP = {"float32": 0.95, "float16": 0.95, "int8": 0.9}
 
 
 def main(
@@ -78,27 +72,27 @@ def main(
         raise InputError(f"--dtype {dtype}: not supported; allowed: {', '.join(DTYPES)}")
     if out.is_file() or (out.is_dir() and {p.name for p in out.iterdir()} - FILES):
         raise InputError(f"{out}: already exists and is not an export; choose another folder")
-    network, manifest = trained(distill, name or settings.export, settings, data, dtype, plan)
+    network, manifest = read_trained(distill, name or settings.export, settings, data, dtype, plan)
     sample = ParitySample.of(network, data, manifest.dims)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
-        save_file(rounded_state(network, dtype), folder / WEIGHTS)
+        save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS)
         del network  # each copy in float32 that is no longer needed makes room for the next
-        (folder / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
-        (folder / MANIFEST).write_text(canonical(manifest))
-        (folder / README).write_text(readme(manifest))
-        for file in RERANKER if manifest.reranked else ():
-            shutil.copyfile(_there(distill / "reranker" / file), folder / file)
+        (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
+        (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
+        (folder / EXPORT_README).write_text(readme(manifest))
+        for file in RERANKER_FILES if manifest.reranked else ():
+            shutil.copyfile(require(distill / RERANKER_FOLDER / file), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, folder, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
     log(f"[export] {out}: {manifest.values:,} values, {size:,.1f} of {budget_mb:,.0f} MB; {parity}")
 
 
-def trained(
+def read_trained(
     distill: Path, chosen: str, settings: DistillConfig, data: Store, dtype: str, plan: str
 ) -> tuple[Network, Manifest]:
-    """The chosen students with their trained float32 weights, and what describes them."""
+    """The chosen students with their trained float32 weights, and their manifest."""
     parts = parts_of(distill, chosen, settings)
     members = [member for member, _ in parts]
     reranked = any(member.kind == "refit" for member in members)
@@ -109,11 +103,11 @@ def trained(
     network = build_network(members, settings.inputs, dims)
     by_frame = any(network.by_frame)
     for model, (_, folder) in zip(network.members, parts, strict=True):
-        load_weights(model, _there(folder / "weights.safetensors"))
+        load_weights(model, require(folder / WEIGHTS))
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
-        revision=revision(),
+        revision=commit(),
         features=[
             ExportedKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
             for name, width in dims.features.items()
@@ -135,10 +129,10 @@ def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[
     if chosen not in ("student", "resnet", "both"):
         raise InputError(f"--name {chosen}: not a student; allowed: student, resnet, both")
     if chosen == "both" and settings.refit.models:
-        raise InputError("--name both: a re-ranked student is no mean; allowed: student, resnet")
+        raise InputError("--name both: re-ranked students have no mean; allowed: student, resnet")
     if chosen == "student" and settings.refit.models:
         return [
-            (refitted(distill, name, settings), folder)
+            (refit_member(distill, name, settings), folder)
             for name in settings.refit.models
             for folder in versions(distill, name, settings)
         ]
@@ -148,15 +142,16 @@ def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[
 
 def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
     """The folders of a model's weights: of its copies, or of its fold models."""
+    files = Artifacts.of_run(distill.parent)
     if name in settings.refit.folds:
-        return [distill.parent / "first_level" / name / f"fold{k}" for k in range(NUM_FOLDS)]
-    return [distill / "refit" / name / f"copy{copy}" for copy in range(settings.refit.copies)]
+        return [files.model_fold(name, k) for k in range(NUM_FOLDS)]
+    return [files.refitted(name, copy) for copy in range(settings.refit.copies)]
 
 
-def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
+def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:
     """A refitted model, or one of its fold models, as its own snapshot describes it."""
-    where = distill.parent / "first_level" / name / "config.json"
-    model = read_snapshot(_there(where), ModelConfig)
+    where = Artifacts.of_run(distill.parent).model(name) / CONFIG
+    model = read_snapshot(require(where), ModelConfig)
     if name in settings.refit.folds:
         check_inputs(model, where)
     else:
@@ -164,21 +159,22 @@ def refitted(distill: Path, name: str, settings: DistillConfig) -> Member:
     return Member(kind="refit", name=name, refit=model)
 
 
-def _there(path: Path) -> Path:
+def require(path: Path) -> Path:
+    """The path. InputError when there is no such file."""
     if not path.is_file():
         raise InputError(f"{path}: no such file; run `make distill`")
     return path
 
 
 def readme(manifest: Manifest) -> str:
-    """What the folder's receiver is told: receivers.md with this export's numbers."""
+    """The README of the folder: receivers.md with this export's numbers."""
     last = (
-        "`reranker.onnx` orders each video's best classes anew; its features are made by "
+        "`reranker.onnx` orders each video's best classes again; its features are made by "
         "`distill/export/reranker.py`"
     )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
         manifest.model_dump(mode="json", include={"plan", "classes", "dtype"}),
-        **given.for_receivers(manifest.dims),
+        **for_receivers(manifest.dims),
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
@@ -186,68 +182,13 @@ def readme(manifest: Manifest) -> str:
     )
 
 
-@dataclass(frozen=True)
-class ParitySample:
-    """Some real videos, as an export takes them, and what the trained network says of them."""
-
-    batches: list[given.Given]
-    logits: torch.Tensor  # (SAMPLE, C)
-
-    @classmethod
-    def of(cls, network: Network, data: Store, dims: Dims) -> "ParitySample":
-        """SAMPLE videos of the store, evenly spread."""
-        rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
-        batches = list(given.of_store(data, rows, dims))
-        with torch.inference_mode():
-            found = torch.cat([network(*_tensors(batch)) for batch in batches])
-        return cls(batches, found)
-
-    def compare(self, exported: Exported, name: str, dtype: str) -> str:
-        """How far a form of the export is from the network. AssertionError over tolerance."""
-        parts = [exported.logits(batch.features, batch.lengths) for batch in self.batches]
-        return _compare(self.logits, np.concatenate(parts), name, dtype)
-
-
-def _tensors(batch: given.Given) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
-    features = {name: torch.from_numpy(values) for name, values in batch.features.items()}
-    return features, None if batch.lengths is None else torch.from_numpy(batch.lengths)
-
-
-def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
-    """Compares the folder's forms with the trained network; writes the ONNX form.
-
-    AssertionError over tolerance: the export is then wrong, whatever its user did.
-    """
-    exported = Exported(folder, "torch")
-    texts = [sample.compare(exported, WEIGHTS, dtype)]
-    if onnx:
-        from distill.export.onnx_graph import write_onnx  # its imports take seconds
-
-        write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
-        del exported
-        texts.append(sample.compare(Exported(folder, "onnx", threads), GRAPH, dtype))
-    return "; ".join(texts)
-
-
-def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
-    found = torch.from_numpy(other)
-    difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
-    k = min(TOP_K, truth.shape[1])
-    marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]
-    same = float((marks[0] * marks[1]).sum() / marks[0].sum())
-    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
-    if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
-        raise AssertionError(f"{text}; allowed: {TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}")
-    return text
-
-
 def _check_budget(folder: Path, budget_mb: float, out: Path, twice: bool = False) -> float:
-    """Size of the folder in MB (10^6 bytes); `twice`: with an ONNX form to come of equal size."""
+    """Size of the folder in MB (10^6 bytes). twice: an ONNX form of equal size will follow."""
     size = sum(path.stat().st_size for path in folder.iterdir()) * (2 if twice else 1) / 1e6
     if size > budget_mb:
         raise InputError(
             f"{out}: the export takes {size:,.1f} MB, over the budget of {budget_mb:,.1f} MB; "
-            "raise BUDGET_MB (--budget-mb), say DTYPE=int8 (--dtype), leave ONNX out (--no-onnx), "
+            "raise BUDGET_MB (--budget-mb), set DTYPE=int8 (--dtype), leave ONNX out (--no-onnx), "
             "or lower `scale` in distill/configs and run `make distill export`"
         )
     return size

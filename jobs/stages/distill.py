@@ -75,7 +75,7 @@ def reranker_jobs(context: Context) -> Iterator[Job]:
     config, about = files.stacking / paths.CONFIG, rows[0] / paths.ROWS_ABOUT
     yield job(
         "distill/reranker/pack",
-        "distill.export.reranker",
+        "distill.export.pack",
         [config, out / paths.BOOSTER, about, files.store, files.folds, out],
         [config, out / paths.BOOSTER, about, files.manifest, files.folds],
         in_folder(out, *paths.RERANKER_FILES),

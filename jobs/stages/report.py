@@ -31,7 +31,7 @@ def export_jobs(context: Context) -> Iterator[Job]:
     )
     yield job(
         "export/score",
-        "distill.export.score",
+        "distill.export.evaluate",
         [out, files.store, files.folds, files.evaluation],
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, *reranker) + [files.folds],
         [files.evaluation, files.evaluation_predictions],

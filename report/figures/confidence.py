@@ -1,6 +1,6 @@
 """How far probabilities can be trusted, and what a threshold on them gives.
 
-Reliability is of the candidates of a sample; thresholds are of all labels of the system's videos.
+Reliability looks at the candidates of a sample, thresholds at all labels of the system's videos.
 """
 
 import numpy as np
@@ -12,12 +12,12 @@ from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.records.labels import Labels
 
 BINS = 10
-FEW = 20  # labels; a bin of fewer is not drawn
+FEW = 20  # labels; bins with fewer are not drawn
 STEPS = np.linspace(0.01, 0.99, 99)  # thresholds
 
 
 def figures(run: Run, group: Sample) -> list[Figure]:
-    """Both, of the same videos where there is a holdout."""
+    """Both figures; of the same videos if the run has a holdout."""
     return [reliability(run, group), thresholds(run)]
 
 
@@ -33,31 +33,31 @@ def reliability(run: Run, group: Sample) -> Figure:
     plot.line([0, 1], [0, 1], "soft")
     legend = []
     for style, name, probability in systems:
-        said, right, number = binned(probability.ravel(), group.labels.ravel())
-        error = float((np.abs(said - right) * number).sum() / max(number.sum(), 1))
+        predicted, right, number = bins(probability.ravel(), group.labels.ravel())
+        error = float((np.abs(predicted - right) * number).sum() / max(number.sum(), 1))
         legend.append((style, f"{name} (mean gap {error:.4f})"))
         enough = number >= FEW
-        plot.line(said[enough], right[enough], style)
+        plot.line(predicted[enough], right[enough], style)
         texts = [
-            f"{name}: {n:,} labels said to be {a:.0%} likely, {b:.0%} are labelled"
-            for a, b, n in zip(said[enough], right[enough], number[enough], strict=True)
+            f"{name}: {n:,} labels predicted as {a:.0%} likely, {b:.0%} are right"
+            for a, b, n in zip(predicted[enough], right[enough], number[enough], strict=True)
         ]
-        plot.dots(said[enough], right[enough], style.split()[0], texts, 2.6)
+        plot.dots(predicted[enough], right[enough], style.split()[0], texts, 2.6)
     reading = (
-        "On the diagonal, of all labels said to be 70 % likely 70 % are there. Below it, the "
-        f"system is too sure; above, too timid. Bins of fewer than {FEW} labels are not drawn."
+        "On the diagonal, 70 % of the labels predicted as 70 % likely are right. Below it, the "
+        f"system is too sure; above, too timid. Bins with fewer than {FEW} labels are left out."
     )
     source = f"candidates of {source_of(run, len(group.ids))}"
     return Figure(title, plot.svg(title), reading, source, tuple(legend))
 
 
-def binned(probability: np.ndarray, right: np.ndarray):
-    """(mean probability, share that is right, number) of each of BINS bins that holds anything."""
+def bins(probability: np.ndarray, right: np.ndarray):
+    """(mean probability, share that is right, number) of each of BINS bins that is not empty."""
     place = np.minimum((probability * BINS).astype(np.int64), BINS - 1)
     number = np.bincount(place, minlength=BINS)
     used = number > 0
-    said = np.bincount(place, probability, BINS)[used] / number[used]
-    return said, np.bincount(place, right, BINS)[used] / number[used], number[used]
+    predicted = np.bincount(place, probability, BINS)[used] / number[used]
+    return predicted, np.bincount(place, right, BINS)[used] / number[used], number[used]
 
 
 def thresholds(run: Run) -> Figure:
@@ -73,8 +73,8 @@ def thresholds(run: Run) -> Figure:
     plot.line(STEPS, precision, "accent")
     plot.line(STEPS, recall, "ink")
     reading = (
-        "Everything above the threshold is called a label: the share of those calls that is right "
-        "(precision), and of the video’s labels that is called (recall)."
+        "Everything above the threshold is called a label. Precision: the share of these that is "
+        "right. Recall: the share of the video’s labels that is called."
     )
     legend = (("accent", "precision"), ("ink", "recall"))
     return Figure(title, plot.svg(title), reading, source.format(len(found.ids)), legend)

@@ -1,7 +1,7 @@
-"""What the models of the ensemble bring, and how alike they are.
+"""What each model adds to the ensemble, and how alike the models are.
 
-All from candidates of one sample of videos (report.run.Sample) that neither these models nor their
-booster saw. m models, n videos, M candidates.
+All figures use the candidates of one sample of videos (report.run.Sample) that neither these models
+nor their booster saw. m models, n videos, M candidates.
 """
 
 import numpy as np
@@ -11,9 +11,10 @@ from scipy.spatial.distance import squareform
 
 from report.figures.figure import Figure
 from report.figures.svg import shades
-from report.run import FOLD, Run, Sample, drawn, prefix_of, sample, source_of
+from report.run import FOLD, Run, Sample, choose, prefix_of, sample, source_of
 from stacking import features
 from stacking.booster import read_booster
+from yt8m.base.paths import BOOSTER
 from yt8m.data.splits import seed_of
 from yt8m.training.metrics import gap
 
@@ -26,7 +27,7 @@ SHUFFLED = 500  # of them, for the permutation: m + 1 predictions of the booster
 def draw(run: Run) -> Sample:
     """The sample of all these figures."""
     prefix = prefix_of(run)
-    return sample(run, prefix, drawn(np.array(run.rows(prefix).ids), VIDEOS))
+    return sample(run, prefix, choose(np.array(run.rows(prefix).ids), VIDEOS))
 
 
 def correlations(group: Sample) -> np.ndarray:
@@ -38,12 +39,12 @@ def correlations(group: Sample) -> np.ndarray:
 
 
 def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
-    """(the booster's GAP@20, how much it loses when a model's scores are those of another video).
+    """(the booster's GAP@20, its loss when a model's scores come from another video, float (m,)).
 
-    Columns made of all models (mean, margins, entropy, ...) are made anew; counts of top-5 and
-    top-20 lists, and columns from labels, stay. float (m,).
+    Columns made of all models (mean, margins, entropy, ...) are recomputed; counts of top-5 and
+    top-20 lists, and columns from labels, stay.
     """
-    booster = read_booster(run.folder / "stacking" / f"fold{FOLD}" / "model.txt")
+    booster = read_booster(run.files.stack_fold(FOLD) / BOOSTER)
     count, part = len(run.models), slice(0, SHUFFLED)
     chosen = group.videos[part]
     matrix = group.rows.matrix(chosen, 0)
@@ -101,7 +102,7 @@ def correlation_map(run: Run, group: Sample) -> Figure:
     order = _by_likeness(alike)
     alike, names = alike[np.ix_(order, order)], [run.models[i] for i in order]
     low = min(float(np.floor(alike.min() * 10) / 10), 0.9)
-    drawing = _drawn(title, alike, names, low)
+    drawing = _draw(title, alike, names, low)
     reading = (
         f"Correlation of two models' scores: no colour = {low:.1f}, full colour = 1. Models that "
         "are alike stand side by side; a strong block is redundant, a faint row brings more."
@@ -110,8 +111,8 @@ def correlation_map(run: Run, group: Sample) -> Figure:
     return Figure(title, drawing, reading, source, wide=True)
 
 
-def _drawn(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
-    """The map; names beside it and numbers in it as far as they can be read, else on hovering."""
+def _draw(title: str, alike: np.ndarray, names: list[str], low: float) -> Markup:
+    """The map. Names and numbers that would be too small to read appear on hovering."""
     count, side = len(names), SIDE
     left, step = NAMES if count <= NAMED else 10, SIDE / count
     edges = np.linspace(0, side, count + 1)

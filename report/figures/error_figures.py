@@ -1,6 +1,6 @@
-"""The error analysis of the main paper (its figures 4 and 5) for the system that is handed over.
+"""The error analysis of the main paper (its figures 4 and 5), of the export on the holdout.
 
-Without a holdout the stack takes its place: out of fold, it did not see what it is judged by.
+Without a holdout, of the stack out of fold: it did not see the videos that judge it.
 """
 
 from dataclasses import dataclass
@@ -60,8 +60,8 @@ def totals(analysis: Analysis) -> dict:
 
 
 def class_table(run: Run, analysis: Analysis) -> list[list]:
-    """[name, training positives, positives here, TP, FP, FN, F1] of the classes that were there or
-    predicted, the worst first: by labels wrong or missed."""
+    """[name, training positives, positives here, TP, FP, FN, F1] of each class that occurs or is
+    predicted; the most wrong or missed labels first."""
     counts = analysis.counts
     columns = (counts.positives, counts.true_positive, counts.false_positive, counts.false_negative)
     wrong = counts.false_positive + counts.false_negative

@@ -39,7 +39,7 @@ class Counts:
 
     @property
     def f1(self) -> np.ndarray:
-        """NaN where a class is neither there nor predicted."""
+        """NaN where a class has neither positives nor predictions."""
         total = 2 * self.true_positive + self.false_positive + self.false_negative
         return _ratio(2 * self.true_positive, total)
 

@@ -1,4 +1,4 @@
-"""What the page shows of a figure: a drawing, and in words what it is and how to read it."""
+"""A figure of the page: a drawing, and in words what it shows and how to read it."""
 
 from dataclasses import dataclass
 
@@ -7,8 +7,8 @@ from markupsafe import Markup
 
 @dataclass(frozen=True)
 class Figure:
-    """drawing: SVG, or None when `source` says why there is none. reading: one line on how to read
-    it; source: which videos it is from; legend: (class of svg.py, text) of its lines."""
+    """drawing: SVG, or None when `source` explains why; reading: one line on how to read it;
+    source: its videos; legend: (class of svg.py, text) of its lines."""
 
     title: str
     drawing: Markup | None

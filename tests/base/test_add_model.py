@@ -15,6 +15,16 @@ SECTION = re.compile(r"^## Add a model\n(.*?)^## ", re.MULTILINE | re.DOTALL)
 FILE = re.compile(
     r"^    # (first_level/\S+)(?: -- (.*))?\n((?:(?!    # first_level)(?:    .*)?\n)+)", re.M
 )
+# What the planner writes of the models of a folder.
+SNAPSHOTS = """
+import sys
+from pathlib import Path
+from jobs.plans import model_snapshots, read_models
+from yt8m.base.config import write_if_changed
+toml, out = map(Path, sys.argv[1:])
+for path, text in model_snapshots(read_models(toml), out).items():
+    write_if_changed(path, text)
+"""
 
 
 @pytest.fixture(scope="module")
@@ -68,13 +78,12 @@ def test_make_lists_it(copy, shown):
 
 def test_it_trains_and_predicts(copy, shown, data_set, tmp_path):
     (toml,) = (Path(path) for path in shown if path.endswith(".toml"))
-    python = (sys.executable, "-m")
-    _run(copy, *python, "first_level.config", str(toml.parent), str(tmp_path))
+    _run(copy, sys.executable, "-c", SNAPSHOTS, str(toml.parent), str(tmp_path))
     config = tmp_path / toml.stem / "config.json"
     places = map(
         str, (config, data_set / "store", data_set / "folds.safetensors", tmp_path / "job")
     )
-    _run(copy, *python, "first_level.train", *places, "--fold", "2")
+    _run(copy, sys.executable, "-m", "first_level.train", *places, "--fold", "2")
     report = read_json(tmp_path / "job" / "report.json")
     assert report["model"] == toml.stem
     assert report["gap_fold"] > 0.2  # chance is below 0.1

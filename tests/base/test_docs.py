@@ -252,3 +252,9 @@ def test_links_between_pages_lead_somewhere(path):
             heads = re.findall(r"^#+ (.*)", linked.read_text(), re.M)
             made = [re.sub(r"[^\w -]", "", head.lower()).replace(" ", "-") for head in heads]
             assert anchor in made, target
+
+
+@pytest.mark.parametrize("path", [ROOT / page for page in FOUND], ids=FOUND)
+def test_modules_that_pages_name_exist(path):
+    named = re.findall(r"`(\w+/[\w/]+\.py)`", path.read_text())
+    assert [name for name in named if not (ROOT / name).exists()] == []

@@ -13,6 +13,7 @@ from safetensors.torch import load_file
 from scipy.special import expit
 
 from distill.config import DistillConfig, member_of
+from distill.export import parity
 from distill.export import write as export
 from distill.export.run import Exported
 from first_level.bundle.network import build_network
@@ -128,7 +129,7 @@ def test_over_budget_leaves_nothing(students, data_set, tmp_path):
 
 def test_a_failed_parity_check_leaves_the_old_export(students, data_set, monkeypatch):
     before = (students / "out" / "model.safetensors").stat().st_mtime_ns
-    monkeypatch.setitem(export.TOLERANCE, "float16", 0.0)
+    monkeypatch.setitem(parity.TOLERANCE, "float16", 0.0)
     with pytest.raises(AssertionError, match="model.safetensors: scores within"):
         run_export(students, data_set, students / "out", onnx=False)
     assert (students / "out" / "model.safetensors").stat().st_mtime_ns == before
@@ -152,7 +153,7 @@ def test_export_errors(students, data_set, tmp_path):
 def test_damaged_or_foreign_networks(students, tmp_path, runtime):
     name = {"torch": "model.safetensors", "onnx": "model.onnx"}[runtime]
     cut = {"torch": "does not fit model.json", "onnx": "cannot be loaded"}[runtime]
-    other = {"torch": cut, "onnx": "gives 30 classes and model.json says 31"}[runtime]
+    other = {"torch": cut, "onnx": "gives 30 classes, but model.json has 31"}[runtime]
     shutil.copytree(students / "out", tmp_path / "out")
     path = tmp_path / "out" / name
     path.write_bytes(path.read_bytes()[:-99])

@@ -18,7 +18,8 @@ from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
 
 from distill import predict, refittable
-from distill.export import given, score
+from distill.export import batches as given
+from distill.export import evaluate as score
 from distill.export import write as export
 from distill.export.graph import session_of
 from distill.export.onnx_graph import write_onnx
@@ -80,7 +81,7 @@ def run_export(run, data_set, out, **flags) -> None:
     export.main(run / "distill", run / "distill/config.json", data_set / "store", out, **flags)
 
 
-def batch_of(store, rows, dims) -> given.Given:
+def batch_of(store, rows, dims) -> given.VideoBatch:
     (batch,) = given.of_store(store, rows, dims)
     return batch
 

@@ -14,7 +14,7 @@ from export_world import write_video_records
 from kinds import named
 
 from distill import evaluate, predict
-from distill.export import score
+from distill.export import evaluate as score
 from distill.export.run import Exported
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json

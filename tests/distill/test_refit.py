@@ -14,7 +14,7 @@ from snapshots import write_distill_snapshots
 
 from distill import predict, refit
 from distill.config import DistillConfig
-from distill.export import reranker
+from distill.export import pack as packing
 from distill.export import write as export
 from distill.export.run import Exported
 from distill.refittable import check_refittable
@@ -28,6 +28,7 @@ from stacking.config import Stacking
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import RERANKER_COUNTS, RERANKER_TREES
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import prepared
@@ -92,7 +93,7 @@ def pack(run, store, folds, out) -> None:
         rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
     train.main(settings, out, out / "model.txt", fold=-1)
     about = out / "fold0" / "rows" / "rows.json"
-    reranker.main(settings, out / "model.txt", about, store, folds, out)
+    packing.main(settings, out / "model.txt", about, store, folds, out)
 
 
 def test_refitted_models_learn_from_all_folds_and_copies_differ(run, splits):
@@ -170,13 +171,13 @@ def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, 
             data.__dict__["labels"] = Labels.from_lists(lists)
             return data
 
-        for module in (rows, reranker):
+        for module in (rows, packing):
             monkeypatch.setattr(module, "Store", changed)
         pack(run, store, folds, tmp_path / str(same))
         equal = [
             (run / "distill/reranker" / file).read_bytes()
             == (tmp_path / str(same) / file).read_bytes()
-            for file in (reranker.TREES, reranker.COUNTS)
+            for file in (RERANKER_TREES, RERANKER_COUNTS)
         ]
         assert equal == [same, same]
 
@@ -206,18 +207,18 @@ def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
 def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
     (tmp_path / "export" / "model.onnx").unlink()
-    with pytest.raises(InputError, match="no model.onnx, which is needed where torch is not"):
+    with pytest.raises(InputError, match="no model.onnx, and torch is not installed; export"):
         Exported(tmp_path / "export", "onnx")
 
 
 def test_a_damaged_re_ranker_is_named(run, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
-    (tmp_path / "export" / reranker.COUNTS).unlink()
+    (tmp_path / "export" / RERANKER_COUNTS).unlink()
     with pytest.raises(InputError, match="reranker.safetensors: no such file"):
         Exported(tmp_path / "export")
 
 
-@pytest.mark.parametrize("file", [reranker.TREES, "model.onnx"])
+@pytest.mark.parametrize("file", [RERANKER_TREES, "model.onnx"])
 def test_a_damaged_graph_is_named(run, tmp_path, file):
     shutil.copytree(run / "export", tmp_path / "export")
     path = tmp_path / "export" / file
@@ -268,13 +269,13 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
 
 def test_export_errors(run, data_set, tmp_path):
     config, store = run / "distill/config.json", data_set / "store"
-    with pytest.raises(InputError, match="a re-ranked student is no mean; allowed: student, resn"):
+    with pytest.raises(InputError, match="re-ranked students have no mean; allowed: student, resn"):
         export.main(run / "distill", config, store, tmp_path / "x", name="both")
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/distill/refit/wide/copy1/weights.safetensors").unlink()
     with pytest.raises(InputError, match="wide/copy1/weights.safetensors: no such file; run `mak"):
         export.main(tmp_path / "run/distill", config, store, tmp_path / "x")
-    with pytest.raises(ValueError, match="a model is named twice; say copies = 2"):
+    with pytest.raises(ValueError, match="a model appears twice; set copies = 2"):
         DistillConfig.model_validate({"refit": {"models": ["a", "a"]}})
     settings = DistillConfig.model_validate({"refit": {"models": ["c", "a", "b"]}})
     assert settings.refit.models == ("a", "b", "c"), "the order of make's jobs changes no export"
@@ -285,7 +286,7 @@ def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
     write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
     folds, out = data_set / "folds.safetensors", run / "distill/reranker"
     with pytest.raises(InputError, match="was trained on other columns than"):
-        reranker.main(
+        packing.main(
             run / "stacking.json",
             out / "model.txt",
             tmp_path / "rows.json",

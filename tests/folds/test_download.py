@@ -33,7 +33,7 @@ def test_parts_are_disjoint_together_everything_and_chosen_by_the_hash_of_the_na
     def urls(part, parts):
         return [
             file.url.rpartition("/")[2]
-            for file in Partition.named(PARTITION, f"{part},{parts}", "us").files(plan, tmp_path)
+            for file in Partition.parse(PARTITION, f"{part},{parts}", "us").files(plan, tmp_path)
         ]
 
     parts = [urls(part, 5) for part in range(1, 6)]
@@ -52,7 +52,7 @@ def test_public_addresses(tmp_path):
             return json.dumps({"files": {"trainab.tfrecord": "0" * 32}}).encode()
 
     for mirror, kind, folder in (("eu", "2/video", "video"), ("us", "3/frame", "segment")):
-        partition = Partition.named(f"{kind}/train", "1,1", mirror)
+        partition = Partition.parse(f"{kind}/train", "1,1", mirror)
         (file,) = partition.files(partition.plan(Noted()), tmp_path)
         assert file.url == f"http://{mirror}.data.yt8m.org/{kind}/train/trainab.tfrecord"
         assert (file.path.name, partition.folder) == ("train0001.tfrecord", folder)

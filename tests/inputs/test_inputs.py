@@ -99,5 +99,5 @@ def test_a_distilled_model_takes_what_its_export_can_make():
     ):
         with pytest.raises(InputError, match=f"d.toml: inputs = .*{name}: an export takes"):
             validated({"inputs": inputs}, DistillConfig, "d.toml")
-    with pytest.raises(InputError, match='an export can do "none" and "l2"'):
+    with pytest.raises(InputError, match='an export supports only "none" and "l2"'):
         validated({"inputs": {"normalise": "whiten"}}, DistillConfig, "d.toml")

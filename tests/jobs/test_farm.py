@@ -1,4 +1,4 @@
-"""What the live view and status know of jobs: names, durations, what runs, what is left."""
+"""What the live view and status know of jobs: durations, what runs, what is left."""
 
 import io
 import time
@@ -7,145 +7,141 @@ from pathlib import Path
 import pytest
 from rich.console import Console
 
-from jobs.dry_run import Job, Make, read_trace
 from jobs.durations import Durations, clock
 from jobs.farm import Farm
-from jobs.live import View
-from jobs.status import takes
+from jobs.job import Graph, Job
+from jobs.live import View, environment
+from jobs.settings import Settings
+from jobs.status import sum_of
 from report import stage
 from yt8m.base.cli import InputError
-from yt8m.base.files import write_json
+from yt8m.base.files import remove, write_json
+from yt8m.base.paths import Artifacts
+from yt8m.base.receipts import RUNNING, Places
 from yt8m.base.run_log import write_log
-
-TRACE = """Makefile:9: update target 'a/p/budget.txt' due to: FORCE
-mkdir -p a/p
-Makefile:9: update target 'a/p/first_level/models.txt' due to: FORCE
-python -m first_level.config first_level/configs/p a/p/first_level
-Makefile:12: target 'a/p/first_level/linear/fold3/predictions.safetensors' does not exist
-srun python -m first_level.train a/p/first_level/linear/config.json OUT --fold 3
-Makefile:14: update target 'a/p/stacking/fold1/rows/rows.json' due to: a/p/folds.safetensors a/p/x
-python -m stacking.rows a/p --fold 1
-Makefile:15: update target 'a/p/distill/extractor_b/weights.safetensors' due to: a/p/x
-python -m distill.train a/p --part b
-Makefile:16: update target 'a/p/evaluation.json' due to: target does not exist
-OMP_NUM_THREADS=$(( 2 * 1 )) python -m distill.export.score a/p/export
-"""
-
-
-def test_jobs_are_read_from_makes_own_dry_run():
-    jobs, others = read_trace(TRACE.splitlines())
-    assert others == ["a/p/budget.txt", "a/p/first_level/models.txt"]
-    assert [(job.stage, job.name) for job in jobs] == [
-        ("first_level", "linear fold3"),
-        ("stacking", "rows fold1"),
-        ("distill", "extractor_b"),
-        ("export", "score"),
-    ]
-    assert jobs[1].because == ("a/p/folds.safetensors", "a/p/x")
 
 
 def test_make_is_called_as_the_first_make_was(monkeypatch):
     monkeypatch.setenv("MAKEFLAGS", "k -j2 --jobserver-auth=3,4 -- RUN=srun\\ -n\\ 1 PLAN=x")
     monkeypatch.setenv("MAKELEVEL", "1")
     monkeypatch.setenv("MAKE_TERMOUT", "/dev/pts/0")
-    found = Make("make", ("all",), 2).environment()
+    found = environment()
     assert found["MAKEFLAGS"] == "k -j2 -- RUN=srun\\ -n\\ 1 PLAN=x"
     assert not {"MAKELEVEL", "MAKE_TERMOUT"} & set(found)
 
 
-def test_a_make_that_fails_is_an_error_of_its_own_words(tmp_path):
-    program = tmp_path / "make"
-    program.write_text("#!/bin/sh\necho 'error: DATA is not given' >&2; exit 2\n")
-    program.chmod(0o755)
-    with pytest.raises(InputError, match="^DATA is not given$"):
-        Make(str(program), ("all",), 1).every_job()
+def _job(run: Path, model: str, fold: int = 0, arch: str = "mlp") -> Job:
+    out = run / "first_level" / model / f"fold{fold}" / "predictions.safetensors"
+    name, kin = f"first_level/{model}/fold{fold}", (f"first_level/{model}", f"arch {arch}")
+    return Job(name, "first_level", "first_level.train", (model, str(fold)), (), (out,), kin=kin)
 
 
-def _job(run: Path, model: str, fold: int = 0) -> Job:
-    target = run / "first_level" / model / f"fold{fold}" / "predictions.safetensors"
-    return Job(target, "first_level.train", f"python -m first_level.train {model} {fold}")
+class Measured:
+    """A run of some jobs, whose receipts say how long they took."""
 
+    def __init__(self, run: Path, videos: int = 1000):
+        self.files, self.jobs, self.receipts = Artifacts(run, run / "store"), [], {}
+        write_json(self.files.manifest, {"videos": videos})
 
-def _took(run: Path, model: str, fold: int, seconds: float, arch: str = "mlp", gap=0.5):
-    folder = run / "first_level" / model
-    record = {"seconds": seconds, "arch": arch, "gap_fold": gap, "gap_holdout": gap}
-    record |= {"level": "video", "megabytes": 1.0}
-    write_json(folder / f"fold{fold}" / "report.json", record)
-    write_json(folder / "config.json", {"arch": arch})
+    def took(self, job: Job, seconds: float) -> None:
+        self.jobs.append(job)
+        self.receipts[job.name] = {"seconds": seconds}
+        write_json(Places(self.files.run, self.files.store).receipt(job.name), {"seconds": seconds})
+        listed = [{"name": job.name, "kin": [job.name, *job.kin]} for job in self.jobs]
+        write_json(self.files.jobs, {"store": str(self.files.store), "jobs": listed})
+
+    def durations(self) -> Durations:
+        return Durations(Graph(tuple(self.jobs), {}), self.receipts, self.files)
 
 
 def test_a_duration_is_that_of_the_nearest_thing_that_was_measured(tmp_path):
-    run, other = tmp_path / "p", tmp_path / "q"
-    assert Durations(run).expected(_job(run, "a", 1)) is None
-    for folder, videos in ((run, 1000), (other, 4000)):
-        write_json(folder / "store" / "manifest.json", {"videos": videos})
-        (folder / "data.txt").write_text("x")
-    write_json(run / "first_level/a/config.json", {"arch": "mlp"})
-    _took(other, "z", 0, 80.0)
-    assert Durations(run).expected(_job(run, "a", 1)) == 20.0, "a quarter of the videos"
-    _took(run, "b", 0, 7.0)
-    _took(run, "c", 0, 99.0, arch="lstm")
-    assert Durations(run).expected(_job(run, "a", 1)) == 7.0, "the same architecture"
-    _took(run, "a", 0, 3.0)
-    assert Durations(run).expected(_job(run, "a", 1)) == 3.0, "the same model"
-    _took(run, "a", 1, 5.0)
-    assert Durations(run).expected(_job(run, "a", 1)) == 5.0, "itself"
-    assert Durations(run).expected(Job(run / "folds.safetensors", "folds.assign", "")) is None
+    run, other = Measured(tmp_path / "p"), Measured(tmp_path / "q", videos=4000)
+    wanted = _job(run.files.run, "a", 1)
+    assert run.durations().expected(wanted) is None
+    other.took(_job(other.files.run, "z"), 80.0)
+    assert run.durations().expected(wanted) == 20.0, "a quarter of the videos"
+    run.took(_job(run.files.run, "b"), 7.0)
+    run.took(_job(run.files.run, "c", arch="lstm"), 99.0)
+    assert run.durations().expected(wanted) == 7.0, "the same architecture"
+    run.took(_job(run.files.run, "a"), 3.0)
+    assert run.durations().expected(wanted) == 3.0, "the same model"
+    run.took(wanted, 5.0)
+    assert run.durations().expected(wanted) == 5.0, "itself"
 
 
 def test_durations_in_words():
     assert [clock(s) for s in (5, 65, 7265)] == ["0:05", "1:05", "2:01:05"]
-    assert takes([], 2) == "-"
-    assert takes([None], 2) == "unknown"
-    assert takes([60.0, 60.0, None], 2) == "1:00 and 1 unknown"
+    assert sum_of([], 2) == "-"
+    assert sum_of([None], 2) == "unknown"
+    assert sum_of([60.0, 60.0, None], 2) == "1:00 and 1 unknown"
 
 
-def test_a_job_runs_from_its_command_to_its_file(tmp_path):
-    jobs = [_job(tmp_path, "a", fold) for fold in range(3)]
-    _took(tmp_path, "b", 0, 1.0, gap=0.7)
-    farm = Farm(tmp_path, jobs, jobs, 2)
+class Running:
+    """A farm of three folds of one model, and what its jobs would write."""
+
+    def __init__(self, run: Path, folds: int = 3, slots: int = 2):
+        self.places = Places(run, run / "store")
+        self.jobs = [_job(run, "a", fold) for fold in range(folds)]
+        self.farm = Farm(self.places, self.jobs, Measured(run).durations(), slots)
+
+    def start(self, job: Job) -> None:
+        marker = self.places.receipt(job.name).with_suffix(RUNNING)
+        write_json(marker, {"pid": 1, "started": time.time()})
+
+    def end(self, job: Job, well: bool = True) -> None:
+        if well:
+            write_json(self.places.receipt(job.name), {})
+        remove(self.places.receipt(job.name).with_suffix(RUNNING))
+
+
+def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
+    report = {"gap_fold": 0.7}
+    write_json(tmp_path / "first_level/b/fold0/report.json", report)
+    running = Running(tmp_path)
+    farm, jobs = running.farm, running.jobs
     assert farm.left() == (0, 3)
-    assert not farm.command("hello")
-    assert farm.command(jobs[0].command)
-    farm.look()
+    assert farm.look() == []
+    running.start(jobs[0])
+    assert farm.look() == [jobs[0]]
     assert (len(farm.running), len(farm.ended)) == (1, 0)
     write_log(jobs[0].target.parent, "a fold0", 4, [{"epoch": 1, "gap": 0.3, "left": 9.0}])
-    farm.look()
-    assert farm.running[jobs[0].target].share == 0.25
+    assert farm.look() == []
+    assert farm.running[jobs[0].name].share == 0.25
     assert farm.worst() == ("a", 0.3)
-    jobs[0].target.write_text("made")
-    farm.running[jobs[0].target].since -= 10
+    farm.running[jobs[0].name].since -= 10
+    running.end(jobs[0])
     farm.look()
     assert (len(farm.running), len(farm.ended)) == (0, 1)
     seconds, unknown = farm.left()
     assert seconds == pytest.approx(10, abs=1), "two more like it on two slots"
     assert unknown == 0
-    farm.command(jobs[1].command)
-    farm.failure(f"make: *** [Makefile:135: {jobs[1].target}] Error 1")
-    assert farm.failed == {jobs[1].target}
+    running.start(jobs[1])
+    farm.look()
+    running.end(jobs[1], well=False)
+    farm.look()
+    assert farm.failed == {jobs[1].name}
     assert not farm.running
 
 
-def test_an_earlier_runs_epochs_and_file_are_not_this_ones(tmp_path):
+def test_an_earlier_runs_epochs_and_receipt_are_not_this_ones(tmp_path):
     job = _job(tmp_path, "a")
     write_log(job.target.parent, "a fold0", 4, [{"epoch": 4, "gap": 0.3, "left": 0.0}])
-    job.target.write_text("old")
+    write_json(Places(tmp_path, tmp_path / "store").receipt(job.name), {})
     time.sleep(0.02)
-    farm = Farm(tmp_path, [job], [job], 1)
-    farm.command(job.command)
-    farm.look()
-    assert farm.running[job.target].share is None
+    running = Running(tmp_path, folds=1)
+    running.start(job)
+    running.farm.look()
+    assert running.farm.running[job.name].share is None
 
 
 def test_the_view_names_what_runs_and_shows_what_is_no_jobs_line(tmp_path):
-    jobs = [_job(tmp_path, "a", 0), _job(tmp_path, "a", 1)]
-    farm = Farm(tmp_path, jobs, jobs, 2)
+    running = Running(tmp_path, folds=2)
     console = Console(width=120, record=True, file=io.StringIO())
-    view = View(farm, console)
-    view.line(jobs[0].command, False)
+    view = View(running.farm, console)
+    running.start(running.jobs[0])
     line = {"epoch": 1, "loss": 1.0, "gap": 0.4321, "examples_per_s": 1234.0, "left": 65.0}
-    write_log(jobs[0].target.parent, "a fold0", 4, [line])
-    farm.look()
+    write_log(running.jobs[0].target.parent, "a fold0", 4, [line])
+    running.farm.look()
     view.line("[a fold0] epoch 1/4", False)
     view.line("error: x: y", True)
     view.line("| a table |", False)
@@ -156,6 +152,23 @@ def test_the_view_names_what_runs_and_shows_what_is_no_jobs_line(tmp_path):
         assert part in lines[2]
     assert lines[3].startswith("0 of 2 jobs done | 0:00")
     assert lines[4] == "[a fold0] epoch 1/4"
+
+
+def test_settings_of_the_environment_are_data(tmp_path):
+    given = {"YT8M_GIVEN": "DATA HOLDOUT", "YT8M_DATA": "$(x) `y` 'z'", "YT8M_HOLDOUT": "0.2"}
+    found = Settings.read({"YT8M_PLAN": "small", "YT8M_ARTIFACTS": str(tmp_path)} | given)
+    assert found.data == Path("$(x) `y` 'z'")
+    assert found.holdout == "0.2"
+    with pytest.raises(InputError, match=r"DATA 'a\\nb': a character in it cannot be printed"):
+        Settings.read({"YT8M_GIVEN": "DATA", "YT8M_DATA": "a\nb"})
+    with pytest.raises(InputError, match="JOBS two: a whole number is needed, 1 or more"):
+        _ = Settings.read({"YT8M_JOBS": "two"}).jobs
+
+
+def _took(run: Path, model: str, fold: int, seconds: float, gap: float) -> None:
+    record = {"seconds": seconds, "gap_fold": gap, "gap_holdout": gap}
+    record |= {"level": "video", "megabytes": 1.0}
+    write_json(run / "first_level" / model / f"fold{fold}" / "report.json", record)
 
 
 def test_tables_of_stages(tmp_path):

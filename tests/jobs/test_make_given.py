@@ -43,7 +43,7 @@ def test_unlabelled_records_are_labelled_by_what_is_there_and_teach_the_students
 
     taught = [call for call in make(tree, "UNLABELLED=") if call.startswith("distill.")]
     assert modules(taught) == [
-        "distill.export.score",
+        "distill.export.evaluate",
         "distill.export.write",
         "distill.refit",
         "distill.train",

@@ -37,7 +37,7 @@ STAGES = {  # and what each makes: removed before, so that a fast machine has no
     "stacking.soft_labels": "stacking/soft_labels.safetensors",
     "distill.train": "distill/*/weights.safetensors",
     "distill.export.write": "export",
-    "distill.export.score": "evaluation.json",
+    "distill.export.evaluate": "evaluation.json",
     "report.page": "report.html",
 }
 TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json"}

@@ -86,7 +86,7 @@ def test_thresholds_and_curve_equal_direct_counts():
 def test_reliability_bins_hold_everything_once():
     rng = np.random.default_rng(0)
     probability = rng.random(5000)
-    said, right, number = confidence.binned(probability, rng.random(5000) < probability)
+    said, right, number = confidence.bins(probability, rng.random(5000) < probability)
     assert number.sum() == 5000
     assert np.abs(said - right).max() < 0.06  # drawn to be reliable
 
@@ -197,7 +197,7 @@ def test_small_figures_places_and_durations_are_readable():
 
 
 def test_embedded_json_cannot_end_its_script():
-    text = page.embedded({"name": "</script><!--"})
+    text = page.embed({"name": "</script><!--"})
     assert "<" not in text
 
 

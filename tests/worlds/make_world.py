@@ -111,5 +111,5 @@ def modules(calls):
 
 STACK_ON = ["stacking.train"] * 5 + ["stacking.predict"] * 5
 STACK_ON += ["stacking.report", "stacking.soft_labels"]
-SCORE_ON = ["distill.export.score", "report.page", "report.summary"]
+SCORE_ON = ["distill.export.evaluate", "report.page", "report.summary"]
 DISTILL_ON = ["distill.train"] * 8 + ["distill.export.write", *SCORE_ON]

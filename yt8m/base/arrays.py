@@ -1,13 +1,13 @@
 """Arrays in files, as large as the data: mapped, so that a process holds what it looks at.
 
-    open_array, create      one array, a .npy file
+    open_array, create          one array, a .npy file
     open_arrays, write_arrays   named arrays, one .safetensors file
-    scratch, empty          an array in a file without a name, gone with its process; or in memory
+    scratch, empty              an array in memory, or in a nameless file, gone with its process
 
-All are plain numpy arrays. A page of a file stays with the process that touched it until `let_go`,
-which loops over data call as they go on, finds more than MEMORY_MB of them. They then stay in the
-system's cache, what was written to them too. So memory does not grow with the data, and where there
-is enough of it, nothing is read twice.
+All are plain numpy arrays. A process holds each page of a file that it touched, until `let_go`
+finds more than MEMORY_MB of them. Loops over data call it after each block. The pages then stay in
+the system's cache, with what was written to them. So memory does not grow with the data; where it
+is large enough, nothing is read twice.
 """
 
 import contextlib
@@ -50,7 +50,7 @@ _before = 0  # bytes of files that were in memory when pages were let go of
 
 def open_array(path: Path) -> np.ndarray:
     """A .npy, to be read. FileNotFoundError; ValueError when it is none or cut off."""
-    return _kept(np.lib.format.open_memmap(path, mode="r"))
+    return _register(np.lib.format.open_memmap(path, mode="r"))
 
 
 def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -59,7 +59,7 @@ def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
     array = np.lib.format.open_memmap(path, mode="w+", dtype=dtype, shape=shape)
     with open(path, "rb+") as file:
         _take_room(file, path.stat().st_size, path.parent)
-    return _kept(array)
+    return _register(array)
 
 
 def scratch(folder: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -70,7 +70,7 @@ def scratch(folder: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
     folder.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryFile(dir=folder) as file:
         _take_room(file, int(np.prod(shape, dtype=np.int64)) * np.dtype(dtype).itemsize, folder)
-        return _kept(np.memmap(file, dtype, "r+", shape=shape))
+        return _register(np.memmap(file, dtype, "r+", shape=shape))
 
 
 def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -104,7 +104,7 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
 def open_arrays(path: Path) -> dict[str, np.ndarray]:
     """Named arrays that write_arrays wrote, mapped, to be read. Reads all bytes once, for their
     checksum. InputError when absent or damaged."""
-    with _opened(path) as file:
+    with _reading(path) as file:
         header = _read_header(file)
         checksum, found = 0, HEAD.match(header).span("checksum")
         while block := file.read(BLOCK_BYTES):
@@ -112,7 +112,7 @@ def open_arrays(path: Path) -> dict[str, np.ndarray]:
         blanked = header[: found[0]] + BLANK.encode() + header[found[1] :]
         if f"{crc32c(blanked, checksum):08x}".encode() != header[slice(*found)]:
             raise ValueError("its checksum differs")
-        data = _kept(np.memmap(file, np.uint8, "r"))[len(header) :]
+        data = _register(np.memmap(file, np.uint8, "r"))[len(header) :]
     entries = json.loads(header[8:])
     strings = entries.pop("__metadata__")["strings"].split()
     return {name: _tensor(data, entry, name in strings) for name, entry in entries.items()}
@@ -121,7 +121,7 @@ def open_arrays(path: Path) -> dict[str, np.ndarray]:
 def content_digest_of(path: Path) -> str:
     """The digest of a file's arrays: of names, types, shapes and values. Reads the header alone.
     InputError when absent or not written by write_arrays."""
-    with _opened(path) as file:
+    with _reading(path) as file:
         return HEAD.match(_read_header(file))["digest"].decode()
 
 
@@ -145,19 +145,19 @@ def _limit() -> int:
 
 def _in_memory() -> int | None:
     """Bytes of files, libraries too, that this process has in memory; None if the system does not
-    tell."""
-    file = _opened_statm(os.getpid())
+    say."""
+    file = _open_statm(os.getpid())
     return None if file is None else int(os.pread(file, 99, 0).split()[2]) * PAGE
 
 
 @functools.cache
-def _opened_statm(process: int) -> int | None:
-    """What Linux tells of a process's memory, kept open: let_go looks there thousands of times."""
+def _open_statm(process: int) -> int | None:
+    """Linux's file about a process's memory, kept open: let_go reads it thousands of times."""
     with contextlib.suppress(OSError):
         return os.open(f"/proc/{process}/statm", os.O_RDONLY)
 
 
-def _kept(array: np.memmap) -> np.ndarray:
+def _register(array: np.memmap) -> np.ndarray:
     """A mapped array as a plain one, which let_go knows of."""
     _allow_many_files()
     _maps.add(array._mmap)
@@ -190,7 +190,7 @@ def _take_room(file, size: int, folder: Path) -> None:
 
 
 @contextlib.contextmanager
-def _opened(path: Path):
+def _reading(path: Path):
     """A file open for reading; what goes wrong meanwhile becomes an InputError."""
     try:
         with open(path, "rb") as file:

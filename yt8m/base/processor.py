@@ -1,6 +1,8 @@
-"""How this process uses the processor: threads, denormal numbers and freed memory."""
+"""The processor and how this process uses it: threads, denormal numbers, freed memory."""
 
 import ctypes
+import platform
+from pathlib import Path
 
 M_TRIM_THRESHOLD, M_MMAP_MAX = -1, -4  # malloc.h
 
@@ -37,3 +39,11 @@ def keep_freed_memory() -> None:
     if mallopt is not None:
         mallopt(M_MMAP_MAX, 0)
         mallopt(M_TRIM_THRESHOLD, 2**31 - 1)
+
+
+def name() -> str:
+    """The processor's name, such as "Intel(R) Xeon(R) Processor"."""
+    path = Path("/proc/cpuinfo")
+    lines = path.read_text().splitlines() if path.is_file() else []
+    names = [line.split(":", 1)[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor() or platform.machine()

@@ -18,6 +18,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import write_arrays
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
+from yt8m.base.paths import CLEAN_LABELS, DESCRIPTION_FILE
 from yt8m.records.framing import write_records
 from yt8m.records.labels import Labels
 from yt8m.records.messages import example, floats, integers, sequence, strings
@@ -73,8 +74,8 @@ def main(
         for kind in kinds:
             write_records(out / kind / name, records.of(kind, shard_rng))
     _write_vocabulary(out / "vocabulary.csv", world, noisy, np.random.default_rng([seed, 0, 1]))
-    write_arrays(out / "clean_labels.safetensors", {"ids": ids, **vars(clean)})
-    _write_description(out / "dataset.toml", classes)
+    write_arrays(out / CLEAN_LABELS, {"ids": ids, **vars(clean)})
+    _write_description(out / DESCRIPTION_FILE, classes)
     size = f"{videos:,} videos ({', '.join(kinds)}), {classes:,} classes"
     log(f"{out}: {size}, {label_noise(clean, noisy)}")
 

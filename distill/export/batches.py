@@ -1,4 +1,4 @@
-"""What an export is given of videos: values of whole videos, or frames in padded batches. No torch.
+"""Videos as an export takes them: values of whole videos, or frames in padded batches. No torch.
 
 N videos, T frames of the longest, W width of a kind of features.
 """
@@ -16,48 +16,54 @@ VIDEOS = 128  # videos whose frames are read at a time
 
 
 @dataclass(frozen=True)
-class Given:
-    """features: (N, W) by kind or, of a kind with frames, (N, T, W), zero in the padding; lengths
-    (N,): how many frames are real; None where the export takes no frames."""
+class VideoBatch:
+    """One batch of videos.
+
+    features: by kind, (N, W) or, of a kind with frames, (N, T, W) with zeros as padding; lengths
+    (N,): how many frames are real, None where the export takes no frames.
+    """
 
     features: Features
     lengths: np.ndarray | None = None
 
 
-def of_store(data: Videos, rows: np.ndarray, dims: Dims) -> Iterator[Given]:
-    """Of store rows, in order; dims: of the export."""
+def of_store(data: Videos, rows: np.ndarray, dims: Dims) -> Iterator[VideoBatch]:
+    """Batches of store rows, in order; dims: of the export."""
     whole = [name for name in dims.features if not dims.max_frames or name in dims.frameless]
     if not dims.max_frames:
-        yield Given(data.video(rows, whole))
+        yield VideoBatch(data.video(rows, whole))
         return
     framed = [name for name in dims.features if name not in whole]
     for start in range(0, len(rows), VIDEOS):
-        some = rows[start : start + VIDEOS]
-        frames, lengths = data.frames(some, framed)
+        part = rows[start : start + VIDEOS]
+        frames, lengths = data.frames(part, framed)
         cuts = np.cumsum(lengths)[:-1]
-        columns = {name: np.split(part, cuts) for name, part in frames.items()}
-        yield from of_videos(columns | data.video(some, whole), dims)
+        columns = {name: np.split(values, cuts) for name, values in frames.items()}
+        yield from of_videos(columns | data.video(part, whole), dims)
 
 
-def of_videos(columns: dict[str, Sequence[np.ndarray]], dims: Dims) -> Iterator[Given]:
-    """Of videos: by kind, each one's values (W,) as float or, if the export takes frames of it,
-    uint8 (T, W)."""
+def of_videos(columns: dict[str, Sequence[np.ndarray]], dims: Dims) -> Iterator[VideoBatch]:
+    """Batches of videos.
+
+    columns: by kind, each video's values (W,) as float or, if the export takes its frames, uint8
+    (T, W).
+    """
     columns = {name: columns[name] for name in dims.features}
     framed = [name for name in columns if dims.max_frames and name not in dims.frameless]
     if not framed:
-        yield Given({name: np.stack(values) for name, values in columns.items()})
+        yield VideoBatch({name: np.stack(values) for name, values in columns.items()})
         return
     lengths = np.array([min(len(video), dims.max_frames) for video in columns[framed[0]]])
     for part in _cut(lengths):
         features = {
-            name: _padded(values[part], lengths[part]) if name in framed else np.stack(values[part])
+            name: pad(values[part], lengths[part]) if name in framed else np.stack(values[part])
             for name, values in columns.items()
         }
-        yield Given(features, lengths[part])
+        yield VideoBatch(features, lengths[part])
 
 
 def for_receivers(dims: Dims) -> dict[str, str]:
-    """What receivers.md says of an export's inputs."""
+    """The inputs of an export, in the words of receivers.md."""
     frames, inputs, names = dims.max_frames, [], list(dims.features)
     for name, width in dims.features.items():
         framed = frames and name not in dims.frameless
@@ -102,8 +108,8 @@ def _cut(lengths: np.ndarray) -> Iterator[slice]:
     yield slice(start, len(lengths))
 
 
-def _padded(videos: Sequence[np.ndarray], lengths: np.ndarray) -> np.ndarray:
-    """float32 (N, T, D) of bytes; of a longer video frames at even steps, as training takes."""
+def pad(videos: Sequence[np.ndarray], lengths: np.ndarray) -> np.ndarray:
+    """Bytes of frames -> float32 (N, T, W); a longer video gives frames at even steps."""
     out = np.zeros((len(videos), lengths.max(), videos[0].shape[1]), np.float32)
     for row, video, length in zip(out, videos, lengths, strict=True):
         row[:length] = dequantise(video[np.arange(length) * len(video) // length])

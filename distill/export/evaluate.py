@@ -1,10 +1,10 @@
-"""The six figures of an export on the holdout.
+"""Scores an export on the holdout: the six figures that `make evaluate` prints.
 
-    python -m distill.export.score EXPORT STORE FOLDS OUT.json
+    python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
-Scores what is handed over (float16 weights included), on the videos that no stage saw. All null
-when the holdout is empty (HOLDOUT=0). Its KEEP best classes of each video go to
-OUT_predictions.safetensors, for the report.
+It scores the export itself, float16 weights included, on the videos that no stage saw. The figures
+are null when the holdout is empty (HOLDOUT=0). The report reads OUT_predictions.safetensors, the
+KEEP best classes of each video.
 """
 
 from pathlib import Path
@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
-from distill.export import given
+from distill.export.batches import of_store
 from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
@@ -32,7 +32,7 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
     if exported.manifest.classes != data.dims.classes:
         raise InputError(
             f"{export}: has {exported.manifest.classes} classes and {store} {data.dims.classes}; "
-            "they are of different data sets"
+            "give the store of the export's data set"
         )
     rows = Splits.read(folds, data.ids).holdout
     best = best_of(exported, data, rows)
@@ -45,22 +45,24 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
 
 
 def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best classes of store rows, KEEP or as many as the export gives: classes int64 and
-    scores float64, (n, k) each, best first."""
+    """The best classes of store rows, best first: classes int64 and scores float64, (n, k) each.
+
+    k is KEEP, or as many as the export gives.
+    """
     if not len(rows):
         keep = min(KEEP, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
     parts = [
         exported.top(batch.features, KEEP, batch.lengths)
         for chunk in batch_rows(rows, 512)
-        for batch in given.of_store(data, chunk, exported.manifest.dims)
+        for batch in of_store(data, chunk, exported.manifest.dims)
     ]
     classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
     return classes, scores
 
 
 def predictions_of(ids: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Predictions:
-    """The same as Predictions."""
+    """Classes and scores (n, k) as Predictions."""
     limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
     logits = logit(scores).clip(-limit, limit).astype(np.float16)
     return Predictions(ids, classes.astype(np.uint16), logits)
@@ -76,7 +78,7 @@ def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.nd
 
 
 def _text(figures: dict) -> str:
-    """On one line; a dash for a figure that could not be taken."""
+    """The figures on one line; a dash for None."""
     pairs = ((name, "-" if v is None else f"{v:.5g}") for name, v in figures.items())
     return ", ".join(f"{name} {value}" for name, value in pairs)
 

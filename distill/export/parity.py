@@ -1,0 +1,74 @@
+"""Whether an export computes what the trained network does, on real videos."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from distill.export.batches import VideoBatch, of_store
+from distill.export.run import Exported
+from first_level.bundle.network import Network
+from yt8m.base.paths import EXPORT_GRAPH, EXPORT_WEIGHTS
+from yt8m.data.predictions import TOP_K
+from yt8m.data.store import Dims, Store
+
+SAMPLE = 256  # videos of the parity check
+# Largest difference of a score, and share of equal top-20 classes, that rounding may cost.
+TOLERANCE = {"float32": 0.02, "float16": 0.02, "int8": 0.1}
+SAME_TOP = {"float32": 0.95, "float16": 0.95, "int8": 0.9}
+
+
+@dataclass(frozen=True)
+class ParitySample:
+    """Some real videos, as an export takes them, and the logits of the trained network."""
+
+    batches: list[VideoBatch]
+    logits: torch.Tensor  # (SAMPLE, C)
+
+    @classmethod
+    def of(cls, network: Network, data: Store, dims: Dims) -> "ParitySample":
+        """SAMPLE videos of the store, evenly spread."""
+        rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
+        batches = list(of_store(data, rows, dims))
+        with torch.inference_mode():
+            found = torch.cat([network(*_tensors(batch)) for batch in batches])
+        return cls(batches, found)
+
+    def compare(self, exported: Exported, name: str, dtype: str) -> str:
+        """How far a form of the export is from the network. AssertionError over tolerance."""
+        parts = [exported.logits(batch.features, batch.lengths) for batch in self.batches]
+        return _compare(self.logits, np.concatenate(parts), name, dtype)
+
+
+def _tensors(batch: VideoBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
+    features = {name: torch.from_numpy(values) for name, values in batch.features.items()}
+    return features, None if batch.lengths is None else torch.from_numpy(batch.lengths)
+
+
+def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
+    """Compares the folder's forms with the trained network; writes the ONNX form.
+
+    AssertionError over tolerance: the export is then wrong, whatever its user did.
+    """
+    exported = Exported(folder, "torch")
+    texts = [sample.compare(exported, EXPORT_WEIGHTS, dtype)]
+    if onnx:
+        from distill.export.onnx_graph import write_onnx  # its imports take seconds
+
+        write_onnx(exported.network, exported.manifest.dims, folder / EXPORT_GRAPH, dtype)
+        del exported
+        texts.append(sample.compare(Exported(folder, "onnx", threads), EXPORT_GRAPH, dtype))
+    return "; ".join(texts)
+
+
+def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
+    found = torch.from_numpy(other)
+    difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
+    k = min(TOP_K, truth.shape[1])
+    marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]
+    same = float((marks[0] * marks[1]).sum() / marks[0].sum())
+    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
+    if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
+        raise AssertionError(f"{text}; allowed: {TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}")
+    return text
