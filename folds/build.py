@@ -6,40 +6,32 @@ rows of the same parts. The manifest is written last, and only when it changes.
 
 import hashlib
 import json
-import os
 import re
-import shutil
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 
-import joblib
 import numpy as np
-from joblib.externals.loky.process_executor import TerminatedWorkerError
 
+from folds.decoding import LOCKS, MIB, decode, estimate
 from folds.join import read_rows, write_rows
-from folds.part_writer import write_part
 from folds.parts import LEVELS, Finished, Part, Shard, arrange
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import write_if_changed
-from yt8m.base.files import read_json, remove, working_in
-from yt8m.base.paths import MANIFEST
+from yt8m.base.files import read_json, remove
+from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digest
 from yt8m.records.description import Description
 from yt8m.records.reader import dims_of
 from yt8m.records.vocabulary import Vocabulary
 
-SAMPLE_BYTES = 4 << 20  # of shards, decoded to estimate disk and time
-SAMPLE_SHARDS = 64
-LOCKS = "locks"
-REPORT_SECONDS = 5
-MIB = float(1 << 20)
+DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
 
 
 @dataclass(frozen=True)
-class Source:
+class Recipe:
     """What a store is made of: records of a description, and names of the classes.
 
     data: as the user named it; shards: by level of records, "video" and "frame"; without: ids to
@@ -72,136 +64,64 @@ class Source:
 Parts = dict[str, list[Part]]  # by level, in order
 
 
-def build(source: Source, levels: dict[str, Part], store: Path, jobs: int) -> None:
-    """Makes what STORE lacks. levels: `source.levels`; jobs: processes."""
+def build(recipe: Recipe, levels: dict[str, Part], store: Path, jobs: int) -> None:
+    """Makes what STORE lacks. levels: `recipe.levels`; jobs: processes."""
     started = time.perf_counter()
-    parts = _arranged(levels, store)
+    parts = _arrange_levels(levels, store)
     missing = [part for members in parts.values() for part in members if not part.finished]
     if missing:
         total = sum(len(members) for members in parts.values())
-        log(f"{source.data}: {estimate(missing, total, store, jobs)}")
+        log(f"{recipe.data}: {estimate(missing, total, store, jobs)}")
         decode(missing, store, jobs)
-        parts = _arranged(levels, store, look=True)
-    if _finish(source, parts, store) or missing:
+        parts = _arrange_levels(levels, store, look=True)
+    if _finish(recipe, parts, store) or missing:
         log(f"{store}: {summary(store)}; {time.perf_counter() - started:.1f} s")
         return
     videos = read_json(store / MANIFEST)["videos"]
     log(f"{store}: complete ({videos:,} videos); nothing to do")
 
 
-def _arranged(levels: dict[str, Part], store: Path, *, look: bool = False) -> Parts:
+def _arrange_levels(levels: dict[str, Part], store: Path, *, look: bool = False) -> Parts:
     finished = Finished(store)
     return {level: arrange(whole, finished, look=look) for level, whole in levels.items()}
 
 
-def estimate(missing: list[Part], total: int, store: Path, jobs: int) -> str:
-    """What the missing parts will take, from a sample that is decoded and thrown away.
-
-    InputError when the disk has less free.
-    """
-    expected = seconds = 0.0
-    for level in sorted({part.kind for part in missing}):
-        parts = [part for part in missing if part.kind == level]
-        sample = replace(parts[0], shards=_sample(parts[0].shards))
-        folder = store / "sample"
-        started = time.perf_counter()
-        write_part(sample, folder)
-        took = time.perf_counter() - started
-        written = sum(path.stat().st_size for path in folder.iterdir())
-        remove(folder)
-        scale = sum(part.size for part in parts) / sample.size
-        expected += written * scale
-        seconds += took * scale / min(jobs, len(parts))
-    free = shutil.disk_usage(store).free
-    size = sum(part.size for part in missing)
-    shards = sum(len(part.shards) for part in missing)
-    text = (
-        f"{shards:,} shards, {size / MIB:,.1f} MiB to decode ({total - len(missing)} of {total} "
-        f"parts kept): about {expected / MIB:,.1f} MiB of disk ({free / MIB:,.0f} MiB free) and "
-        f"{max(seconds, 1):,.0f} s with {jobs} jobs"
-    )
-    if expected > free:
-        raise InputError(f"{store}: not enough disk: {text}; free some or choose another ARTIFACTS")
-    return text
-
-
-def _sample(shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
-    """The first shards, as many as make 4 MiB, at least one."""
-    size = count = 0
-    while count < min(len(shards), SAMPLE_SHARDS) and size < SAMPLE_BYTES:
-        size += shards[count].size
-        count += 1
-    return shards[:count]
-
-
-def decode(missing: list[Part], store: Path, jobs: int) -> None:
-    """Writes parts in `jobs` processes; a failure leaves those that are complete."""
-    started = reported = time.perf_counter()
-    done = videos = size = 0
-    total = sum(part.size for part in missing)
-    backend = joblib.Parallel(
-        min(jobs, len(missing)), batch_size=1, return_as="generator_unordered"
-    )
-    tasks = (joblib.delayed(_decode_one)(part, store) for part in missing)
-    try:
-        for part_videos, part_size in backend(tasks):
-            done, videos, size = done + 1, videos + part_videos, size + part_size
-            now = time.perf_counter()
-            if now - reported > REPORT_SECONDS:
-                reported = now
-                left = (now - started) * (total - size) / size
-                parts = f"{done} of {len(missing)} parts"
-                log(f"[decode] {parts}, {videos:,} videos; {left:,.0f} s left")
-    except TerminatedWorkerError as error:
-        raise InputError(
-            "a decoding process was killed (out of memory?); run the command again, complete parts "
-            "are kept; fewer --jobs take less memory"
-        ) from error
-
-
-def _decode_one(part: Part, store: Path) -> tuple[int, int]:
-    """(videos, bytes of shards). Waits for a worker of a killed run that still writes this part."""
-    with working_in(store / LOCKS / part.pending):
-        folder = store / part.kind / part.pending
-        about = write_part(part, folder)
-        name = part.name(about["digests"])
-    with working_in(store / LOCKS / name):  # another part may be of the same content
-        finished = store / part.kind / name
-        remove(finished)
-        os.replace(folder, finished)
-    return about["videos"], part.size
-
-
-def _finish(source: Source, parts: Parts, store: Path) -> bool:
+def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     """Joins the parts unless that is done, writes the manifest, then removes what it does not name;
     whether anything was to do."""
     changed = [part for members in parts.values() for part in members if not part.finished]
     if changed:
         raise InputError(f"{changed[0].shards[0].path}: changed while it was read; run it again")
-    digests = by_folder(source.shards, Finished(store).digests)
+    digests = by_folder(recipe.shards, Finished(store).digests)
     needs = [members[0].needs for members in parts.values()]
-    text = json.dumps([digests, needs, source.without_key], sort_keys=True)
+    text = json.dumps([digests, needs, recipe.without_key], sort_keys=True)
     rows = store / f"rows-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
     about = read_rows(rows)
     joined = about is None
     if joined:
-        about = write_rows(parts, store, rows, source.without)
-    content = description_digest(source.description, source.vocabulary)
+        about = write_rows(parts, store, rows, recipe.without)
+    content = description_digest(recipe.description, recipe.vocabulary)
+    names = {  # apart, so that other names of classes make no result stale that knows none
+        "description": recipe.description.model_dump(mode="json"),
+        "class_names": recipe.vocabulary.names,
+        "content": {"shards": digests, "description": content},
+        "shard_bytes": sum(part.size for members in parts.values() for part in members),
+    }
     manifest = {
         "version": VERSION,
         "rows": rows.name,
         "videos": about["videos"],
         "dims": _dims(parts) | {"max_frames": about["max_frames"]},
-        "description": source.description.model_dump(mode="json"),
-        "class_names": source.vocabulary.names,
-        "verticals": source.vocabulary.verticals,
-        "parts": _named(parts, about["parts"]),
-        "content": {"shards": digests, "description": content},
-        "shard_bytes": sum(part.size for members in parts.values() for part in members),
+        "verticals": recipe.vocabulary.verticals,
+        "parts": _names_of(parts, about["parts"]),
     }
-    written = write_if_changed(store / MANIFEST, json.dumps(manifest, indent=1) + "\n")
+    files = {ABOUT: names, MANIFEST: manifest}
+    written = [
+        write_if_changed(store / name, json.dumps(values, indent=1) + "\n")
+        for name, values in files.items()
+    ]
     _remove_stale(parts, store, rows.name)
-    return joined or written
+    return joined or any(written)
 
 
 def _dims(parts: Parts) -> dict:
@@ -213,7 +133,7 @@ def _dims(parts: Parts) -> dict:
     return {"features": dict(first.features), "classes": first.classes, "frameless": frameless}
 
 
-def _named(parts: Parts, videos: dict[str, list[int]]) -> dict[str, list[dict]]:
+def _names_of(parts: Parts, videos: dict[str, list[int]]) -> dict[str, list[dict]]:
     """By level, the name and the number of videos of each part."""
     return {
         level: [
@@ -234,11 +154,11 @@ def _remove_stale(parts: Parts, store: Path, rows: str) -> None:
             if ours and folder.name not in wanted:
                 remove(folder)
     stale = [folder for folder in store.glob("rows-*") if folder.name != rows]
+    if stale:  # what was computed from them is gone too
+        derived = (store / DERIVED).glob("*")
+        stale += [folder for folder in derived if re.fullmatch(DERIVED_NAME, folder.name)]
     for folder in stale:
         remove(folder)
-    for folder in (store / DERIVED).glob("*") if stale else ():  # computed from rows that are gone
-        if re.fullmatch(r"[a-z]+-[0-9a-f]{16}", folder.name):
-            remove(folder)
 
 
 def summary(store: Path) -> str:

@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 
 from folds.label_files import LabelFile, labels_for, write_vocabulary
-from folds.sources import Source, Table, from_files
+from folds.sources import FeatureSource, Table, from_files
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import validate
 from yt8m.base.files import working_in, writing
@@ -30,7 +30,6 @@ EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
 LEAST_USED = EDGE / 4  # a smaller range than this deserves a --scale
 MAX_FRAMES = Description().max_frames
 PUBLISHED = ("rgb", "audio")  # kinds that YouTube-8M has, under names of its own
-OLDER = {f"--{kind}-column": kind for kind in PUBLISHED}  # options that --feature replaces
 
 
 def main(
@@ -68,18 +67,23 @@ def main(
         raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
     named = kinds_of(feature)
     files = {kind: path for kind, path in {"rgb": rgb, "audio": audio}.items() if path}
-    if table and not files:
+    if bool(table) == bool(files or (named and not table)):
+        options = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
+        raise InputError(f"give features: {options}")
+    if table:
         source = Table(table, id_column, named, PUBLISHED)
-    elif table or not (files or named):
-        text = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
-        raise InputError(f"give features: {text}")
     else:
         source = from_files(files | {k: Path(v) for k, v in named.items()}, ids, lengths)
     names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
     known, rows = labels_for(source.ids, labels, names)
+    _write(out, Converter(source, known, rows, scale), names, shard_videos)
+
+
+def _write(out: Path, converter: "Converter", names: Vocabulary, shard_videos: int) -> None:
+    """Writes all that OUT holds. names: of classes, where the labels give no others."""
+    source, known, rows = converter.source, converter.known, converter.rows
     names = known.vocabulary if known else names
     classes = known.classes if known else len(names)
-    converter = Converter(source, known, rows, scale)
     with working_in(out), _new_folder(out / ("frame" if source.frames else "video")) as folder:
         shards = -(-len(rows) // shard_videos)
         for shard in range(shards):
@@ -89,20 +93,6 @@ def main(
     for line in converter.warnings():
         log(f"[convert] {line}")
     log(f"{out}: {_summary(source, known, rows, classes)}")
-
-
-def newer(arguments: list[str]) -> list[str]:
-    """A command line in which --feature takes the place of --rgb-column and --audio-column."""
-    found = []
-    for argument in arguments:
-        option, equals, value = argument.partition("=")
-        if option in OLDER and equals:
-            found += ["--feature", f"{OLDER[option]}={value}"]
-        elif found and found[-1] in OLDER:
-            found[-1:] = ["--feature", f"{OLDER[found[-1]]}={argument}"]
-        else:
-            found.append(argument)
-    return found
 
 
 def kinds_of(features: list[str]) -> dict[str, str]:
@@ -120,7 +110,9 @@ def kinds_of(features: list[str]) -> dict[str, str]:
 class Converter:
     """Serialises the videos of a source in order, and notes what became of their values."""
 
-    def __init__(self, source: Source, known: LabelFile | None, rows: np.ndarray, scale: float):
+    def __init__(
+        self, source: FeatureSource, known: LabelFile | None, rows: np.ndarray, scale: float
+    ):
         """rows: int64 (N,), of each video in `known`, -1 = unlabelled."""
         self.source, self.known, self.rows, self.scale = source, known, rows, np.float32(scale)
         self.videos = enumerate(source)
@@ -136,7 +128,7 @@ class Converter:
         for _, (row, arrays) in zip(range(count), self.videos, strict=False):
             identity = self.source.ids[row]
             where = f"video {identity.decode(errors='replace')}"
-            ready = {kind: self._checked(kind, values, where) for kind, values in arrays.items()}
+            ready = {kind: self._convert(kind, values, where) for kind, values in arrays.items()}
             self.optional |= self.source.kinds - ready.keys()
             features = {"id": strings([bytes(identity)])}
             if self.rows[row] >= 0:
@@ -161,7 +153,7 @@ class Converter:
             raise InputError(f"{where}: has no frames, others have; leave it out")
         self.longest = max(self.longest, *lengths)
 
-    def _checked(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
+    def _convert(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
         """float32 (W,) or uint8 (T, W). InputError on what no record can hold."""
         framed = kind in self.source.frames
         width = self.widths.setdefault(kind, values.shape[-1])
@@ -179,9 +171,9 @@ class Converter:
         if not held:
             text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
             raise InputError(f"{where}: {kind}: {text}")
-        return self._quantised(kind, scaled) if framed else scaled
+        return self._quantise(kind, scaled) if framed else scaled
 
-    def _quantised(self, kind: str, values: np.ndarray) -> np.ndarray:
+    def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:
         size = np.abs(values)
         self.values[kind] = self.values.get(kind, 0) + size.size
         self.outside[kind] = self.outside.get(kind, 0) + int((size > EDGE).sum())
@@ -243,7 +235,7 @@ def _write_description(out: Path, classes: int, names: Vocabulary, converter: Co
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _summary(source: Source, known: LabelFile | None, rows: np.ndarray, classes: int) -> str:
+def _summary(source: FeatureSource, known: LabelFile | None, rows: np.ndarray, classes: int) -> str:
     level = "frame" if source.frames else "video"
     text = f"{len(rows):,} videos ({level} level), {(rows < 0).sum():,} of them without labels"
     if known:

@@ -8,7 +8,7 @@ STORE has keeps its place there, in a fold or the holdout, and is left out here.
 
 from pathlib import Path
 
-from folds.build import Source, build
+from folds.build import Recipe, build
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, working_in
@@ -35,7 +35,7 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
             f"{data}: has no {absent[0]}-level records, but DATA has {' and '.join(labelled.kinds)}"
             "; give UNLABELLED the same kinds of records"
         )
-    source = Source(
+    recipe = Recipe(
         data,
         {level: shards[level] for level in labelled.kinds},
         # No names of labels: they are not even decoded.
@@ -44,10 +44,10 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
         without=labelled.ids,
         without_key=read_json(store / MANIFEST)["rows"],
     )
-    levels = source.levels(labelled.dims.features)
+    levels = recipe.levels(labelled.dims.features)
     _check_sizes(data, next(iter(levels.values())).dims, labelled.dims)
     with working_in(store / FOLDER) as out:
-        build(source, levels, out, jobs)
+        build(recipe, levels, out, jobs)
 
 
 def _check_sizes(data: Path, dims: Dims, wanted: Dims) -> None:

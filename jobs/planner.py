@@ -10,6 +10,7 @@ from jobs.plans import Plan
 from jobs.settings import Settings
 from yt8m.base.digests import Digests
 from yt8m.base.files import read_json
+from yt8m.base.paths import ABOUT
 from yt8m.base.receipts import Places
 from yt8m.records.content import content_of
 
@@ -46,7 +47,7 @@ def same_records(job: Job, settings: Settings, digests: Digests) -> bool:
     """
     if not job.records.exists():
         return True
-    decoded = read_json(job.target).get("content")
+    decoded = read_json(job.target.with_name(ABOUT)).get("content")
     unlabelled = job.records == settings.unlabelled
     described = None if unlabelled else settings.description
     found = content_of(job.records, digests.shards, described)

@@ -10,17 +10,17 @@ import numpy as np
 from report.run import Run
 from yt8m.base import processor
 from yt8m.base.files import read_json
-from yt8m.base.paths import CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, MANIFEST
+from yt8m.base.paths import ABOUT, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 
 
 def flow(run: Run) -> list[dict]:
     """Stages: {name, number, what, details, seconds}, in order; seconds of all jobs together."""
-    manifest = read_json(run.store.folder / MANIFEST)
+    about = read_json(run.store.folder / ABOUT)
     dims, fold = run.store.dims, run.splits.fold
-    shards = sum(map(len, manifest["content"]["shards"].values()))
-    kinds = " and ".join(f"{kind}-level" for kind in manifest["parts"])
+    shards = sum(map(len, about["content"]["shards"].values()))
+    kinds = " and ".join(f"{kind}-level" for kind in run.store.kinds)
     jobs = [job for reports in run.reports.values() for job in reports]
     levels = [reports[0]["level"] for reports in run.reports.values()]
     stack, students = run.stack, run.students
@@ -28,7 +28,7 @@ def flow(run: Run) -> list[dict]:
     size = (run.files.export / EXPORT_WEIGHTS).stat().st_size / 1e6
     return [
         _stage("folds", len(run.store), "videos", [
-            f"{shards:,} shards, {manifest['shard_bytes'] / 1e6:,.0f} MB, {kinds}",
+            f"{shards:,} shards, {about['shard_bytes'] / 1e6:,.0f} MB, {kinds}",
             f"{dims.classes:,} classes, {dims.sizes}",
             f"{(fold >= 0).sum():,} for training in 5 folds, {(fold == -1).sum():,} in the "
             f"holdout, {(fold == -2).sum():,} unlabelled",

@@ -5,10 +5,25 @@ import sys
 
 from yt8m.base import cli
 
-convert = importlib.import_module("folds.convert")  # folds stands above yt8m
-main = convert.main
+main = importlib.import_module("folds.convert").main  # folds stands above yt8m
 main.__module__ = __name__  # so that the usage says this name
+OLDER = {"--rgb-column": "rgb", "--audio-column": "audio"}  # options that --feature replaces
+
+
+def newer(arguments: list[str]) -> list[str]:
+    """A command line in which --feature takes the place of --rgb-column and --audio-column."""
+    found = []
+    for argument in arguments:
+        option, equals, value = argument.partition("=")
+        if option in OLDER and equals:
+            found += ["--feature", f"{OLDER[option]}={value}"]
+        elif found and found[-1] in OLDER:
+            found[-1:] = ["--feature", f"{OLDER[found[-1]]}={argument}"]
+        else:
+            found.append(argument)
+    return found
+
 
 if __name__ == "__main__":
-    sys.argv[1:] = convert.newer(sys.argv[1:])
+    sys.argv[1:] = newer(sys.argv[1:])
     cli.run(main)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 from jobs.job import Job
 from jobs.stages.context import Context, job
+from yt8m.base import paths
 
 DEMO = ["--frames", "--videos", "4000", "--classes", "80", "--rgb", "128", "--audio", "32"]
 STORE_FOLDERS = ("video", "frame", "rows-*")
@@ -48,7 +49,7 @@ def store_job(
         f"folds.{verb}",
         [records, context.files.store, *options, *processes],
         inputs,
-        [store / context.files.manifest.name],
+        [store / paths.MANIFEST, store / paths.ABOUT],
         folders=tuple(store / folder for folder in STORE_FOLDERS),
         records=records,
     )

@@ -21,7 +21,8 @@ def export_jobs(context: Context) -> Iterator[Job]:
         "distill.export.write",
         [files.distill, files.distill / paths.CONFIG, files.store, out]
         + ["--budget-mb", settings.budget_mb, *dtype, "--plan", settings.plan],
-        [files.distill / paths.CONFIG, files.manifest, *student_weights(context), *handed]
+        [files.distill / paths.CONFIG, files.manifest, files.about, *student_weights(context)]
+        + handed
         + in_folder(files.reranker, *reranker),
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
         + in_folder(out, paths.EXPORT_README, *reranker),
@@ -52,7 +53,7 @@ def report_jobs(context: Context) -> Iterator[Job]:
         "report/page",
         "report.page",
         [files.run, files.store, files.page, "--videos", videos],
-        [files.summary, files.soft_labels],
+        [files.summary, files.soft_labels, files.about],
         [files.page],
         settings={"VIDEOS": str(videos)},
     )

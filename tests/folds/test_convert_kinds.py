@@ -7,6 +7,7 @@ from convert_world import BOTH, FRAMES, IDS, LENGTHS, converted, nested, write_p
 from folds import convert, decode
 from yt8m.base import cli
 from yt8m.base.cli import InputError
+from yt8m.convert import newer
 from yt8m.data.store import Store
 from yt8m.records.video import QUANTUM, dequantise
 
@@ -101,7 +102,7 @@ def test_mistakes(forms, tmp_path, options, message):
 
 def test_a_feature_may_be_repeated_and_older_options_name_columns():
     line = ["out", "--table", "t.parquet", "--rgb-column", "clip", "--audio-column=sound"]
-    line = convert.newer([*line, "--feature", "title=t"])
+    line = newer([*line, "--feature", "title=t"])
     arguments = vars(cli.parser_of(convert.main).parse_args(line))
     assert arguments["feature"] == ["rgb=clip", "audio=sound", "title=t"]
     assert vars(cli.parser_of(convert.main).parse_args(["out"]))["feature"] == []

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from folds import build, decode, parts
+from folds import decode, decoding, parts
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
@@ -46,7 +46,7 @@ def test_done_once(records, tmp_path, capsys, monkeypatch):
     assert "6 shards" in first
     assert "of disk" in first
     assert "60 videos, rgb 6, audio 3, 12 classes" in first
-    monkeypatch.setattr(build, "write_part", None)
+    monkeypatch.setattr(decoding, "write_part", None)
     before = (tmp_path / "store" / "manifest.json").stat().st_mtime_ns
     decode.main(records, tmp_path / "store", jobs=1)
     assert "complete (60 videos); nothing to do\n" in capsys.readouterr().out
@@ -55,7 +55,7 @@ def test_done_once(records, tmp_path, capsys, monkeypatch):
 
 def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts, monkeypatch):
     decode.main(records, tmp_path / "undisturbed", jobs=1)
-    calls, real = [], build.write_part
+    calls, real = [], decoding.write_part
 
     def killed_at_third(part, folder):
         if folder.name != "sample":
@@ -65,7 +65,7 @@ def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts
                 raise KeyboardInterrupt
         return real(part, folder)
 
-    monkeypatch.setattr(build, "write_part", killed_at_third)
+    monkeypatch.setattr(decoding, "write_part", killed_at_third)
     with pytest.raises(KeyboardInterrupt):
         decode.main(records, tmp_path / "store", jobs=1)
     with pytest.raises(InputError, match="no complete store here"):
@@ -79,7 +79,7 @@ def test_a_killed_run_goes_on_with_what_is_missing(records, tmp_path, tiny_parts
 def test_sigkill_and_again_is_the_same_as_undisturbed(tmp_path):
     options = {"videos": 600, "rgb": 256, "audio": 64, "shards": 12, "frames": True}
     synthetic.main(tmp_path / "records", **options)
-    code = "import sys; from pathlib import Path; from folds import build, decode, parts\n"
+    code = "import sys; from pathlib import Path; from folds import decode, decoding, parts\n"
     code += "parts.SMALLEST = 1; decode.main(Path(sys.argv[1]), Path(sys.argv[2]), jobs=2)"
 
     def start(store):
@@ -110,13 +110,13 @@ def test_only_changed_shards_are_decoded_again(records, tmp_path, tiny_parts, mo
     decode.main(records, tmp_path / "store", jobs=1)
     changed = sorted((records / "video").iterdir())[1]
     write_records(changed, [bytes(payload) for payload in read_records(changed)][:5])
-    calls, real = [], build.write_part
+    calls, real = [], decoding.write_part
 
     def counted(part, folder):
         calls.append(folder.name)
         return real(part, folder)
 
-    monkeypatch.setattr(build, "write_part", counted)
+    monkeypatch.setattr(decoding, "write_part", counted)
     decode.main(records, tmp_path / "store", jobs=1)
     assert len(calls) == 2
     assert calls[0] == "sample"
@@ -148,7 +148,7 @@ def test_the_estimate_of_disk_is_close(tmp_path, capsys):
 
 def test_a_full_disk_is_an_error_before_decoding(records, tmp_path, monkeypatch):
     usage = shutil.disk_usage(tmp_path)._replace(free=100)
-    monkeypatch.setattr(build.shutil, "disk_usage", lambda path: usage)
+    monkeypatch.setattr(decoding.shutil, "disk_usage", lambda path: usage)
     with pytest.raises(InputError, match="store: not enough disk: 6 shards"):
         decode.main(records, tmp_path / "store", jobs=1)
     assert not list((tmp_path / "store").rglob("*.npy"))

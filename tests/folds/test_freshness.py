@@ -6,7 +6,7 @@ import shutil
 import numpy as np
 import pytest
 
-from folds import build, decode, parts
+from folds import decode, decoding, parts
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 from yt8m.records import synthetic
@@ -21,14 +21,14 @@ def world(tmp_path, monkeypatch):
     options = {"videos": 60, "classes": 12, "rgb": 6, "audio": 3, "shards": 4, "max_frames": 9}
     synthetic.main(tmp_path / "records", **options, frames=True)
     decode.main(tmp_path / "records", tmp_path / "store", jobs=1)
-    decoded, real = [], build.write_part
+    decoded, real = [], decoding.write_part
 
     def counted(part, folder):
         if folder.name != "sample":
             decoded.append([shard.path.name for shard in part.shards])
         return real(part, folder)
 
-    monkeypatch.setattr(build, "write_part", counted)
+    monkeypatch.setattr(decoding, "write_part", counted)
     return tmp_path / "records", tmp_path / "store", decoded
 
 
@@ -42,7 +42,7 @@ def shards_of(records, kind="video"):
 
 def test_the_manifest_says_what_the_records_say(world):
     records, store, _ = world
-    assert read_json(store / "manifest.json")["content"] == content_of(records, {})
+    assert read_json(store / "about.json")["content"] == content_of(records, {})
 
 
 def test_touched_copied_and_renamed_shards_are_not_decoded(world, tmp_path, capsys):
@@ -102,9 +102,9 @@ def test_corrected_names_of_classes_decode_and_join_nothing(world):
     assert decoded == []
     assert Store(store).class_names[11] == "Cats"
     changed = {path.name for path, held in bytes_of(store).items() if before[path] != held}
-    assert changed == {"manifest.json"}
+    assert changed == {"about.json"}
     assert (store / "derived" / "means-0123456789abcdef").is_dir()
-    assert read_json(store / "manifest.json")["content"] == content_of(records, {})
+    assert read_json(store / "about.json")["content"] == content_of(records, {})
 
 
 def test_more_classes_decode_nothing_and_too_few_are_refused_by_the_record(world):
@@ -128,7 +128,7 @@ def test_other_names_of_features_decode_again(world):
 @pytest.mark.parametrize("which", ["rows", "part", "manifest"])
 def test_every_file_is_made_again_when_it_is_deleted_or_cut(world, which):
     records, store, _ = world
-    files = {"rows": "rows-*/*", "part": "*/*/*", "manifest": "manifest.json"}[which]
+    files = {"rows": "rows-*/*", "part": "*/*/*", "manifest": "*.json"}[which]
     for path in sorted(store.glob(files)):
         before = bytes_of(store)
         path.unlink()

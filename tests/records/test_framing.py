@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from record_bytes import example, means
 
 from yt8m.base.cli import InputError
-from yt8m.records.framing import framed, read_records, write_records
+from yt8m.records.framing import read_records, with_crcs, write_records
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def shard(tmp_path):
     records = [example(labels=[i], **means(i)) for i in range(3)]
     path = tmp_path / "a.tfrecord"
     write_records(path, records)
-    return path, [framed(record) for record in records]
+    return path, [with_crcs(record) for record in records]
 
 
 @settings(max_examples=30, deadline=None)
@@ -95,7 +95,7 @@ def test_files_that_are_no_tfrecords(shard):
     with pytest.raises(InputError, match="is not a TFRecord file .*DOCTYPE"):
         list(read_records(path))
     path.write_bytes(bytes(range(128, 228)))
-    with pytest.raises(InputError, match="record 0 .* or is no TFRecord file"):
+    with pytest.raises(InputError, match="record 0 .* or is not a TFRecord file"):
         list(read_records(path))
     path.write_bytes(records[0] + bytes(16))
     with pytest.raises(InputError, match="record 1 fails the CRC of its length"):

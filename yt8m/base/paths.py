@@ -21,6 +21,7 @@ MODELS = "models.txt"  # names of a plan's models, one a line
 MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
+ABOUT = "about.json"
 # Of records.
 DESCRIPTION_FILE = "dataset.toml"
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
@@ -105,6 +106,11 @@ class Artifacts:
     @property
     def manifest(self) -> Path:
         return self.store / MANIFEST
+
+    @property
+    def about(self) -> Path:
+        """Names of the store's classes and features, and what it was decoded from."""
+        return self.store / ABOUT
 
     @property
     def unlabelled_store(self) -> Path:

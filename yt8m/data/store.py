@@ -1,6 +1,8 @@
 """The decoded records: mapped arrays (base/arrays.py), read by rows. Written by folds/decode.py.
 
-    store/manifest.json          sizes, class names, parts; written last: without it, no store
+    store/manifest.json          sizes, verticals, parts; written last: without it, no store
+    store/about.json             what depends on no feature: names of classes, the description, and
+                                 the content of the records (yt8m/records/content.py)
     store/rows-<key>/*.npy       ids, labels and, for each row, where its features are
     store/<level>/<part>/*.npy   features of a group of shards, of records at level "video" or
                                  "frame": <kind>.npy and <kind>_frames.npy
@@ -19,7 +21,7 @@ import numpy as np
 
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.paths import MANIFEST
+from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
@@ -142,8 +144,9 @@ class Store(Videos):
     def __init__(self, folder: Path):
         """InputError when the store is missing, incomplete or of another version."""
         manifest = _read_manifest(Path(folder))
-        self.description = Description.model_validate(manifest["description"])
-        self.class_names: list[str] = manifest["class_names"]
+        about = read_json(Path(folder) / ABOUT)
+        self.description = Description.model_validate(about["description"])
+        self.class_names: list[str] = about["class_names"]
         self.verticals: list[str] = manifest["verticals"]
         known = sorted(set(self.verticals) - {""})
         super().__init__(**_columns(Path(folder), manifest, known))

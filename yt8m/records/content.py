@@ -48,7 +48,7 @@ def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str
 
 
 def content_of(data: Path, cache: Cache, description: Path | None = None) -> dict:
-    """What a store of `data` is made of, and what its manifest keeps as "content":
+    """What a store of `data` is made of, and what its about.json keeps as "content":
     {"shards": as `shards_of`, "description": a hash of the description and the vocabulary that
     apply}. description: an explicit TOML file, as for folds.decode.
 

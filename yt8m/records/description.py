@@ -77,7 +77,7 @@ class Description(Config):
 
     @field_validator("features")
     @classmethod
-    def _not_reserved(cls, features: dict) -> dict:
+    def _check_kinds(cls, features: dict) -> dict:
         for name in features:
             if name in RESERVED or name.startswith("segment_") or name.endswith("_frames"):
                 raise ValueError(f"a kind of features cannot be called {name}; choose another name")
@@ -217,7 +217,7 @@ def _with_classes(description, source, built_in, folders, first):
             f"{first}: the number of classes is unknown; set `classes` or `vocabulary` in a "
             "dataset.toml beside the records"
         )
-    resized = vocabulary.resized(classes, path)
+    resized = vocabulary.with_classes(classes, path)
     return description.model_copy(update={"classes": classes}), resized
 
 

@@ -45,11 +45,10 @@ def _length(header: bytes) -> int | None:
 def read_records(path: Path, digest=None) -> Iterator[memoryview]:
     """Yields the payloads of a TFRecord file in order. Both CRCs of every record are checked.
 
-    A yielded view stays valid. digest: a hash that takes all bytes that are not payload, see
-    `content_digest`. InputError, with path, record number and byte (of the decompressed stream when
-    gzip), when the file is empty, truncated, damaged or no TFRecord file.
+    A yielded view stays valid. digest: a hash that takes all other bytes, see `content_digest`.
+    InputError, with path, record number and byte (of the decompressed stream when gzip), when the
+    file is empty, truncated, damaged or not a TFRecord file.
     """
-    path = Path(path)
     with open(path, "rb") as raw:
         source = gzip.GzipFile(fileobj=raw) if _is_gzip(raw) else raw
         block, at, size = memoryview(b""), 0, 0
@@ -77,8 +76,7 @@ def read_records(path: Path, digest=None) -> Iterator[memoryview]:
             if masked_crc(payload) != FOOTER.unpack_from(block, end)[0]:
                 raise InputError(f"{path}: record {number} fails its CRC at byte {start}; {ASK}")
             if digest is not None:
-                digest.update(header)
-                digest.update(block[end:at])
+                digest.update(header + block[end:at])
             yield payload
             number += 1
             start += whole
@@ -193,12 +191,12 @@ def _truncated(path: Path, number: int, start: int) -> None:
 def _reject_header(path: Path, begins: bytes, number: int, start: int) -> None:
     if number == 0 and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in begins):
         raise InputError(f"{path}: is not a TFRecord file (it begins with {begins!r}); {ASK}")
-    hint = " or is no TFRecord file" if number == 0 else ""
+    hint = " or is not a TFRecord file" if number == 0 else ""
     what = "fails the CRC of its length"
     raise InputError(f"{path}: record {number} {what} at byte {start}{hint}; {ASK}")
 
 
-def framed(payload: bytes) -> bytes:
+def with_crcs(payload: bytes) -> bytes:
     """One record as a TFRecord file holds it."""
     length = struct.pack("<Q", len(payload))
     crcs = FOOTER.pack(masked_crc(length)), FOOTER.pack(masked_crc(payload))
@@ -212,6 +210,6 @@ def write_records(path: Path, payloads: Iterable[bytes]) -> None:
         # No name and no time in the gzip header, so that equal records give equal files.
         file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if zipped else raw
         for payload in payloads:
-            file.write(framed(payload))
+            file.write(with_crcs(payload))
         if zipped:
             file.close()

@@ -1,7 +1,7 @@
 """Video-level records of a layout that was met before, read without protobuf.
 
 Most records of a data set differ in their values alone: tags, names and lengths stand at the same
-bytes. A record that protobuf has read gives a `Layout`, and a later one of the same length with the
+bytes. A record that protobuf has read gives a layout, and a later one of the same length with the
 same bytes between the values is cut into values. What does not match, or holds a wrong value, is
 for protobuf to judge, so both ways give the same videos and errors.
 """
@@ -23,7 +23,7 @@ TAGS = {"bytes_list": 0x0A, "float_list": 0x12, "int64_list": 0x1A}  # of a Feat
 
 
 @dataclass(frozen=True, slots=True)
-class Layout:
+class RecordLayout:
     """A record as pieces: what is around the values, and the values, in turn.
 
     fixed: the pieces with an even number; id, labels (None without), features by kind: the numbers
@@ -43,7 +43,9 @@ class Layouts:
     def __init__(self, description: Description, classes: int = MAX_CLASS + 1):
         """classes: a record with a label that is not below is left to protobuf."""
         self.description, self.classes = description, classes
-        self.known: dict[bytes, list[Layout]] = {}  # by the first bytes: length, first feature
+        self.known: dict[
+            bytes, list[RecordLayout]
+        ] = {}  # by the first bytes: length, first feature
 
     def read(self, payload: memoryview) -> Video | None:
         """The video, if the record's layout is known and its values are right."""
@@ -54,7 +56,7 @@ class Layouts:
                     return self._video(layout, pieces)
         return None
 
-    def _video(self, layout: Layout, pieces: tuple[bytes, ...]) -> Video | None:
+    def _video(self, layout: RecordLayout, pieces: tuple[bytes, ...]) -> Video | None:
         identity, labels = pieces[layout.id].rstrip(b"\0"), None
         if layout.labels is not None:
             try:
@@ -81,7 +83,7 @@ class Layouts:
             self.known[begins] = [*known, layout]
 
 
-def _layout(data: bytes, context, description: Description) -> Layout | None:
+def _layout(data: bytes, context, description: Description) -> RecordLayout | None:
     """The layout of a valid record; None unless it is its features, one behind the other."""
     entries = [(name, *_entry(name, context[name])) for name in context]
     entries.sort(key=lambda entry: data.find(entry[1]))
@@ -104,7 +106,9 @@ def _layout(data: bytes, context, description: Description) -> Layout | None:
     kinds = {kind: number(where.names) for kind, where in description.kinds.items()}
     features = {kind: piece for kind, piece in kinds.items() if piece is not None}
     fixed = pieces.unpack(data)[::2]
-    return Layout(pieces, fixed, number(description.ids), number(description.labels), features)
+    return RecordLayout(
+        pieces, fixed, number(description.ids), number(description.labels), features
+    )
 
 
 def _entry(name: str, feature) -> tuple[bytes, int | None]:

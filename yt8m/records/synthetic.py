@@ -9,6 +9,7 @@ evaluation may read it) and, last, OUT/dataset.toml. The same options give the s
 """
 
 import csv
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -61,30 +62,30 @@ def main(
     noisy = noisy_labels(world, clean, *annotator, rng)
     ids = make_ids(videos, seed)
     kinds = ["video", *(["frame"] if frames else []), *(["segment"] if segments else [])]
+    has = {"rgb": rgb > 0, "audio": audio > 0}
     _remove_old(out, kinds, shards)
     for shard, rows in enumerate(np.array_split(np.arange(videos), shards)):
         shard_rng = np.random.default_rng([seed, 1 + shard])
         pieces = np.split(topics[rows], range(CHUNK, len(rows), CHUNK))
         made = [make_clips(appearance, p, max_frames, noise, shard_rng) for p in pieces]
-        clips = concatenate(made)
         shown_as = np.stack([topics[rows], world.vertical[topics[rows]]])
-        records = Records(ids[rows], noisy.take(rows), shown_as, clips, rgb > 0, audio > 0)
+        records = Records(ids[rows], noisy.take(rows), shown_as, concatenate(made), has)
         name = f"synthetic-{shard:04d}-of-{shards:04d}.tfrecord"
-        write_records(out / "video" / name, records.video())
-        if frames:
-            write_records(out / "frame" / name, records.frame())
-        if segments:
-            write_records(out / "segment" / name, records.segment(shard_rng))
+        for kind in kinds:
+            write_records(out / kind / name, records.of(kind, shard_rng))
     _write_vocabulary(out / "vocabulary.csv", world, noisy, np.random.default_rng([seed, 0, 1]))
-    truth = {"ids": ids, "indptr": clean.indptr, "indices": clean.indices}
-    write_arrays(out / CLEAN_LABELS, truth)
-    with writing(out / DESCRIPTION_FILE) as temporary:
+    write_arrays(out / CLEAN_LABELS, {"ids": ids, **vars(clean)})
+    _write_description(out / DESCRIPTION_FILE, classes)
+    size = f"{videos:,} videos ({', '.join(kinds)}), {classes:,} classes"
+    log(f"{out}: {size}, {label_noise(clean, noisy)}")
+
+
+def _write_description(path: Path, classes: int) -> None:
+    with writing(path) as temporary:
         temporary.write_text(
             "# Written by yt8m/records/synthetic.py; feature names are YouTube-8M's.\n"
             f'name = "synthetic"\nclasses = {classes}\nvocabulary = "vocabulary.csv"\n'
         )
-    kinds = f"{videos:,} videos ({', '.join(kinds)}), {classes:,} classes"
-    log(f"{out}: {kinds}, {label_noise(clean, noisy)}")
 
 
 def label_noise(clean: Labels, noisy: Labels) -> str:
@@ -137,12 +138,16 @@ def make_ids(videos: int, seed: int) -> np.ndarray:
 class Records:
     """Serialised records of the videos of one shard."""
 
-    def __init__(self, ids, labels: Labels, shown_as, clips: Clips, has_rgb: bool, has_audio: bool):
-        """shown_as: int64 (2, n, K), the topics and their parents; clips.shown says when."""
+    def __init__(self, ids, labels: Labels, shown_as, clips: Clips, kinds: dict[str, bool]):
+        """shown_as: int64 (2, n, K), the topics and their parents; clips.shown says when. kinds:
+        whether records have rgb and audio."""
         self.ids, self.labels, self.shown_as, self.clips = ids, labels, shown_as, clips
         self.ends = np.cumsum(clips.lengths)
-        modalities = {"rgb": clips.rgb} if has_rgb else {}
-        self.modalities = {**modalities, **({"audio": clips.audio} if has_audio else {})}
+        self.frames_of = {kind: getattr(clips, kind) for kind, has in kinds.items() if has}
+
+    def of(self, level: str, rng: np.random.Generator) -> Iterator[bytes]:
+        """The records of a folder: "video", "frame" or "segment"."""
+        return {"video": self.video, "frame": self.frame}.get(level, lambda: self.segment(rng))()
 
     def _span(self, row: int) -> slice:
         return slice(int(self.ends[row] - self.clips.lengths[row]), int(self.ends[row]))
@@ -156,7 +161,7 @@ class Records:
         """Video-level records: the means of the dequantised frames."""
         for row in range(len(self.ids)):
             features = self._context(row)
-            for name, values in self.modalities.items():
+            for name, values in self.frames_of.items():
                 # The mean of integers is exact, so it is the mean of the dequantised frames.
                 mean = values[self._span(row)].mean(axis=0, dtype=np.float64) * QUANTUM + LOWEST
                 features[f"mean_{name}"] = floats(mean.astype(np.float32))
@@ -189,7 +194,7 @@ class Records:
             yield self._sequence(row, features)
 
     def _sequence(self, row: int, features: dict) -> bytes:
-        frames = {name: values[self._span(row)] for name, values in self.modalities.items()}
+        frames = {name: values[self._span(row)] for name, values in self.frames_of.items()}
         return sequence(features, frames)
 
 
