@@ -25,7 +25,7 @@ from yt8m.base.files import read_json, working_in
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.data.unlabelled import joined
+from yt8m.data.unlabelled import open_both
 
 
 def main(
@@ -44,7 +44,7 @@ def main(
     started = time.monotonic()
     settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
     booster, data = read_booster_for(model, about, rows), Store(store)
-    videos, splits = joined(data, Splits.read(folds, data.ids))
+    videos, splits = open_both(data, Splits.read(folds, data.ids))
     paths = [
         run / "first_level" / m / f"fold{fold}" / "unlabelled.safetensors" for m in about["models"]
     ]
