@@ -2,7 +2,7 @@
 
     open_array, create          one array, a .npy file
     open_arrays, write_arrays   named arrays, one .safetensors file
-    scratch, empty              an array in memory, or in a file without a name, gone with its process
+    scratch, empty              an array in memory, or in a nameless file, gone with its process
 
 All are plain numpy arrays. A process holds each page of a file that it touched, until `let_go`
 finds more than MEMORY_MB of them. Loops over data call it after each block. The pages then stay in

@@ -21,7 +21,7 @@ from distill.export.run import Exported
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 WIDTHS = {"rgb": 16, "audio": 8, "title": 384, "transcript": 256}
 VIDEOS, CLASSES = 240, 20
 CONFIGS = {
@@ -50,7 +50,7 @@ def tree(tmp_path_factory):
     names = [f"--feature={kind}={kind}" for kind in WIDTHS]
     _run(tree, sys.executable, "-m", "yt8m.convert", "records", "--table", "videos.parquet",
          *names, "--labels", "labels.csv")  # fmt: skip
-    settings = ("PLAN=four", "DATA=records", "HOLDOUT=0.2", f"PYTHON={sys.executable}")
+    settings = ["PLAN=four", "DATA=records", "HOLDOUT=0.2", f"PYTHON={sys.executable}"]
     _run(tree, "make", "-j2", "all", *settings)
     return tree
 
