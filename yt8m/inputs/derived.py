@@ -33,7 +33,7 @@ from yt8m.data.store import DERIVED, Videos
 from yt8m.inputs.batch import Source
 from yt8m.inputs.clusters import Clusters, fit_centroids, nearest
 from yt8m.inputs.frames import Runs, StoredFrames
-from yt8m.inputs.sampling import RANDOM, strided
+from yt8m.inputs.sampling import RANDOM, thin
 from yt8m.inputs.scaling import Moments, Scaling
 from yt8m.inputs.settings import Inputs, Level
 
@@ -91,7 +91,7 @@ def _frames(source: Source) -> StoredFrames:
     def make(folder: Path) -> None:
         arrays = _create(folder, runs.total, widths)
         for rows in _blocks(np.arange(len(source.store)), BLOCK // 4):  # pcp needs much memory
-            frames, places = source.moving(rows, devices.pick()), runs.find(rows)[0]
+            frames, places = source.after_dynamics(rows, devices.pick()), runs.find(rows)[0]
             _fill(arrays, places, frames.features)
 
     folder = made_once(source.store, "frames", [_settings(source, MOVING)], make)
@@ -106,14 +106,14 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
 
     def make(folder: Path) -> None:
         order = np.random.default_rng(0).permutation(sample)
-        batches = (source.moving(rows, device).on(device) for rows in _blocks(order))
-        joined = (strided(frames, CLUSTER_FRAMES).joined for frames in batches)
+        batches = (source.after_dynamics(rows, device).on(device) for rows in _blocks(order))
+        joined = (thin(frames, CLUSTER_FRAMES).joined for frames in batches)
         centroids = fit_centroids(joined, count, store.folder)
         np.save(folder / "centroids.npy", centroids)
         out = create(folder / "nearest.npy", "u2", (runs.total, 1))
         centroids = _tensor(centroids, device)
         for rows in _blocks(np.arange(len(store))):
-            found = nearest(source.moving(rows, device).on(device).joined, centroids)
+            found = nearest(source.after_dynamics(rows, device).on(device).joined, centroids)
             out[runs.find(rows)[0], 0] = found.cpu().numpy()
 
     depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]

@@ -29,16 +29,12 @@ STEPS = 100  # of PCP, at most; about 20 are taken
 TOLERANCE = 1e-4  # of |frames - L - S| / |frames|; a byte's half step is 1e-2 of a feature's size
 
 
-def moving(
-    frames: Frames, how: Literal["none", "centred", "high_pass", "pcp"], device: torch.device
-) -> Frames:
-    """What `inputs.dynamics` leaves, dequantised, on `device`; "none": the frames as they are."""
-    if how == "none":
-        return frames
-    return {"centred": centred, "high_pass": high_pass, "pcp": pcp}[how](frames.on(device))
+def apply_dynamics(frames: Frames, how: Literal["centred", "high_pass", "pcp"]) -> Frames:
+    """What `inputs.dynamics` leaves of dequantised frames."""
+    return {"centred": subtract_means, "high_pass": high_pass, "pcp": pcp}[how](frames)
 
 
-def centred(frames: Frames) -> Frames:
+def subtract_means(frames: Frames) -> Frames:
     """Each video's frames minus their mean."""
     lengths = frames.lengths
 
@@ -59,18 +55,18 @@ def high_pass(frames: Frames) -> Frames:
         at = (place + 2 - k) % (2 * n)  # a video and its mirror image, again and again
         sources.append((first + torch.minimum(at, 2 * n - 1 - at)).to(frames.device))
 
-    def filtered(part: Tensor) -> Tensor:
+    def convolve(part: Tensor) -> Tensor:
         out = torch.zeros_like(part)
         for weight, source in zip(DB3, sources, strict=True):
             out.add_(part.index_select(0, source), alpha=weight)
         return out
 
-    return frames.map(filtered)
+    return frames.map(convolve)
 
 
 def pcp(frames: Frames) -> Frames:
     """The sparse part of each video's frames, of each kind by itself."""
-    features, mask = frames.padded()
+    features, mask = frames.pad()
     lengths = mask.sum(1)
     sparse = {
         name: sparse_part(part.double(), lengths)[mask].float() for name, part in features.items()

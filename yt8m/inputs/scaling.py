@@ -32,7 +32,7 @@ class Scaling:
     def __call__(self, values: Tensor) -> Tensor:
         """(n, D) -> (n, D)."""
         values = values - self.mean
-        return values * self.factor if self.factor.ndim == 1 else l2_scaled(values @ self.factor)
+        return values * self.factor if self.factor.ndim == 1 else l2_normalise(values @ self.factor)
 
     @classmethod
     def read(cls, folder: Path, name: str, device: torch.device) -> "Scaling":
@@ -87,7 +87,7 @@ def _inverse_root(variances: Tensor, floor: float) -> Tensor:
     return variances.clamp(min=max(float(variances.max()) * floor, 1e-12)).rsqrt()
 
 
-def l2_scaled(features: Tensor) -> Tensor:
+def l2_normalise(features: Tensor) -> Tensor:
     """Unit L2 norm over the last dimension, times the square root of its width."""
     norm = features.norm(dim=-1, keepdim=True).clamp_min(1e-6)
     return features * (features.shape[-1] ** 0.5 / norm)
