@@ -125,7 +125,7 @@ retrain: | $(VENV) ## makes one model again: make retrain MODEL=name PLAN=small
 	@$(PYTHON) -m jobs.retrain
 	@$(MAKE) first_level
 plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
-	@$(PYTHON) -m jobs.plan_cost $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
+	@$(PYTHON) -m jobs.cost.plan $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
 clean: ## removes the results of PLAN
 	rm -rf $(A)
 
@@ -135,7 +135,7 @@ download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/
 	  { echo "error: make: say PARTITION=2/video/train and DATA=<folder to put it in>" >&2; exit 2; }
 	$(RUN) $(PYTHON) -m folds.download "$$YT8M_PARTITION" "$$YT8M_DATA" --shards "$$YT8M_SHARDS" --mirror "$$YT8M_MIRROR" --connections "$$YT8M_CONNECTIONS"
 test: | $(VENV) ## the tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --durations=15 --durations-min=1
 lint: | $(VENV) ## ruff and the format check
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

@@ -1,1 +1,1 @@
-"""Measurements, repeatable: each module is one, and says what it compares with what."""
+"""Repeatable measurements: each module is one; its docstring names what it compares."""

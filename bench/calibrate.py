@@ -1,8 +1,8 @@
-"""Measures what jobs.plan_cost reckons with, on one core of this machine, in about a minute.
+"""Measures the rates that jobs.cost.plan uses, on one core of this machine, in about a minute.
 
     python -m bench.calibrate [--toy]
 
-Writes bench/calibration.json: CPU seconds, so that other work on the machine disturbs it little.
+Writes bench/calibration.json, by CPU seconds: other work on the machine disturbs them little.
 """
 
 import tempfile
@@ -19,7 +19,7 @@ from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
 from folds.part_writer import write_part
 from folds.parts import Part, Shard
-from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
+from jobs.cost.stages import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
 from yt8m.base import cli, processor
 from yt8m.base.files import remove, write_json

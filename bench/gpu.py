@@ -1,11 +1,11 @@
-"""One GPU: do networks compute there what they compute on the CPU, and how fast.
+"""One GPU: whether networks compute the same as on the CPU, and how fast.
 
     python -m bench.gpu OUT.json [--device cuda] [--toy]
 
-Of ResNetLike 4/4, LSTM and NeXtVLAD at 300 frames, extractor E, the last layers of the student and
-the whole student's predictions: largest difference of the scores from the CPU's in float32, videos
-a second, and the share of the device's measured rate of bf16 products. OUT.json has all of it, with
-commit and date. `--device cpu --toy` shows that the script runs.
+Measures ResNetLike 4/4, LSTM and NeXtVLAD at 300 frames, extractor E, the last layers of the
+student and the whole student's predictions: the largest difference of the scores from the CPU's in
+float32, videos a second, and the share of the device's measured rate of bf16 products. OUT.json has
+them, with commit and date. `--device cpu --toy` shows that the script runs.
 """
 
 import copy
@@ -58,8 +58,10 @@ WORKLOADS = (
 
 
 def main(out: Path, *, device: str = "cuda", toy: bool = False) -> None:
-    """Writes OUT.json and prints the table. InputError without such a device, or when a network
-    computes something else there."""
+    """Writes OUT.json and prints the table.
+
+    InputError when the device is absent, or when a network's scores differ from the CPU's.
+    """
     if device == "cuda" and not torch.cuda.is_available():
         raise InputError("--device cuda: no GPU is available; --device cpu --toy tries the script")
     where = torch.device(device)
@@ -82,8 +84,8 @@ def of_workload(workload: Workload, device: torch.device, toy: bool, rate: float
     difference = from_cpu(model, batch, device)
     if not difference <= TOLERANCE:
         raise InputError(
-            f"{workload.name}: scores differ by {difference:.1e} from the CPU's; at most "
-            f"{TOLERANCE:g} is rounding; do not train on this device"
+            f"{workload.name}: scores differ by {difference:.1e} from the CPU's, more than "
+            f"rounding ({TOLERANCE:g}); do not train on this device"
         )
     model.to(device).train()
     step = our_step(model, batch, targets, device)
@@ -104,8 +106,8 @@ def from_cpu(model: nn.Module, batch: Batch, device: torch.device) -> float:
     mask = None if batch.mask is None else batch.mask[:8]
     few = Batch({name: x[:8] for name, x in batch.features.items()}, mask)
     model.eval()
-    here = copy.deepcopy(model).to(device)(few).sigmoid().cpu()
-    return float((here - model(few.to(torch.device("cpu"))).sigmoid()).abs().max())
+    on_device = copy.deepcopy(model).to(device)(few).sigmoid().cpu()
+    return float((on_device - model(few.to(torch.device("cpu"))).sigmoid()).abs().max())
 
 
 @torch.inference_mode()
@@ -116,7 +118,7 @@ def predict(model: nn.Module, batch: Batch, device: torch.device) -> None:
 
 
 def seconds_of(run, device: torch.device, toy: bool) -> float:
-    """Seconds of one call, by the best of a few runs of ten."""
+    """Seconds of one call: the best of a few runs of ten calls."""
 
     def ten() -> None:
         for _ in range(1 if toy else 10):

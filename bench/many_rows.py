@@ -2,10 +2,10 @@
 
     python -m bench.many_rows OUT [--rows "1000000 3000000 10000000"] [--rounds 30]
 
-Videos of which 85 invented models list 20 classes each, 40 candidates a video; the stage's own
-verbs build the rows of five folds and train one booster on four of them, on one thread each.
-OUT/many_rows.json and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and
-what a straight line through the two largest says of a hundred million rows.
+85 invented models list 20 classes of each video, 40 candidates a video. The stage's own verbs build
+the rows of five folds and train one booster on four of them, on one thread each. OUT/many_rows.json
+and OUT/many_rows.md hold CPU seconds, peak memory and disk of each size, and a straight line
+through the two largest, drawn to a hundred million rows.
 """
 
 from concurrent.futures import ProcessPoolExecutor
@@ -21,16 +21,17 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.base.paths import BOOSTER, CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.tables import table
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 SIZES = "1000000 3000000 10000000"
-MODELS, LISTED, POOL = 85, 20, 48  # POOL: classes of a video that any model lists
+NUM_MODELS, LISTED, POOL = 85, 20, 48  # POOL: classes of a video that any model lists
 CANDIDATES = Stacking().candidates
 CLASSES = 500
-FAR = 100_000_000  # rows that the slope is carried on to
+FAR = 100_000_000  # rows that the slope is drawn to
 TITLES = ["rows", "columns", "stage", "CPU seconds", "memory MB", "disk GB"]
 
 
@@ -55,24 +56,24 @@ def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
 
 def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
-    store, splits, stack = run / "store", run / "folds.safetensors", run / "stacking"
-    config, models = stack / "config.json", run / "first_level" / "models.txt"
+    files = Artifacts.of_run(run)
+    store, splits, stack, config = files.store, files.folds, files.stacking, files.stacking / CONFIG
     write_snapshot(config, Stacking(booster=Booster(max_rounds=rounds)))
     sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
-    own = [stack / f"fold{k}" for k in FOLDS]
     for verb in (
-        ["yt8m.records.synthetic", run / "records", "--videos", videos, *sizes],
-        ["folds.decode", run / "records", store, "--jobs", 1],
+        ["yt8m.records.synthetic", files.records, "--videos", videos, *sizes],
+        ["folds.decode", files.records, store, "--jobs", 1],
         ["folds.assign", store, splits],
     ):
         run_verb([str(part) for part in verb])
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
-        pool.submit(invent, run, store, splits).result()
+        pool.submit(invent, files).result()
     building = [
-        ["stacking.rows", config, models, run, store, splits, own[k] / "rows", "--fold", k]
+        ["stacking.rows", config, files.models, run, store, splits]
+        + [files.stack_rows(k), "--fold", k]
         for k in FOLDS
     ]
-    training = [["stacking.train", config, stack, own[0] / "model.txt", "--fold", 0]]
+    training = [["stacking.train", config, stack, files.stack_fold(0) / BOOSTER, "--fold", 0]]
     found = {}
     for stage, verbs in (("rows", building), ("boosting", training)):
         done = [run_verb([str(part) for part in verb]) for verb in verbs]
@@ -81,19 +82,19 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
         log(
             f"[many_rows] {videos * CANDIDATES:,} rows, {stage}: {seconds:,.0f} s, {memory:,.0f} MB"
         )
-    about = read_json(own[0] / "rows" / "rows.json")
+    about = read_json(files.stack_rows(0) / ROWS_ABOUT)
     found["columns"] = len(about["features"]) + len(about["label_features"])
     found["gb"] = round(size_of(stack) / 1e3, 3)
     return found
 
 
-def invent(run: Path, store_folder: Path, folds: Path) -> None:
-    """Predictions of MODELS models: of each fold's videos and the holdout, LISTED classes each."""
-    store = Store(store_folder)
-    splits = Splits.read(folds, store.ids)
-    names = [f"model{i:03d}" for i in range(MODELS)]
-    (run / "first_level").mkdir()
-    (run / "first_level" / "models.txt").write_text("".join(f"{name}\n" for name in names))
+def invent(files: Artifacts) -> None:
+    """Writes predictions of each model and fold: LISTED classes of its videos and the holdout."""
+    store = Store(files.store)
+    splits = Splits.read(files.folds, store.ids)
+    names = [f"model{i:03d}" for i in range(NUM_MODELS)]
+    files.first_level.mkdir()
+    files.models.write_text("".join(f"{name}\n" for name in names))
     for fold in FOLDS:
         rng = np.random.default_rng(fold)
         rows = np.concatenate([splits.rows(fold), splits.holdout])
@@ -106,7 +107,7 @@ def invent(run: Path, store_folder: Path, folds: Path) -> None:
             kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
             classes, logits = kept
             made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
-            path = run / "first_level" / name / f"fold{fold}" / "predictions.safetensors"
+            path = files.model_fold(name, fold) / PREDICTIONS
             path.parent.mkdir(parents=True, exist_ok=True)
             made.write(path)
 
@@ -116,18 +117,18 @@ def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:
     pool = (rng.integers(0, CLASSES, (len(rows), 1)) + 7 * np.arange(POOL)) % CLASSES
     labels = store.labels.take(rows)
     for place in range(POOL // 8):
-        there = np.flatnonzero(np.diff(labels.indptr) > place)
-        label = labels.indices[labels.indptr[there] + place]
-        # Changes places with the class that stands there, if it is in the pool.
-        twin = pool[there] == label[:, None]
+        videos = np.flatnonzero(np.diff(labels.indptr) > place)
+        label = labels.indices[labels.indptr[videos] + place]
+        # A label that is in the pool already changes places.
+        twin = pool[videos] == label[:, None]
         where, column = np.nonzero(twin)
-        pool[there[where], column] = pool[there[where], place]
-        pool[there, place] = label
+        pool[videos[where], column] = pool[videos[where], place]
+        pool[videos, place] = label
     return pool.astype(np.uint16)
 
 
 def lines(found: dict) -> list[list[str]]:
-    """A row for each size and stage, and what the two largest say of FAR rows."""
+    """A row for each size and stage, and the two largest extrapolated to FAR rows."""
     sizes = sorted(int(size) for size in found if size != "about")
     rows = []
     for size in sizes:

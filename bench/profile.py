@@ -3,9 +3,9 @@
     python -m bench.profile OUT [--plan demo] [--rate 50]
 
 Runs `make all` from the start below OUT/run, each job under the sampling profiler py-spy (pip
-install py-spy), native frames included, so that a sample of C++ counts for the library that it is
-in. OUT/profile.json and OUT/profile.md have seconds and shares of each stage; idle processes are
-not sampled.
+install py-spy). Native frames are included, so a sample of C++ counts for its library. Idle
+processes are not sampled. OUT/profile.json and OUT/profile.md have seconds and shares of each
+stage.
 """
 
 import re
@@ -30,7 +30,7 @@ STAGES = {  # of verbs whose stage is not their package
     "distill.export.evaluate": "export",
 }
 OURS = ("folds", "first_level", "stacking", "distill", "jobs", "report", "yt8m")
-# Of a shared library or a Python file, by how its path begins or what its name holds.
+# Whose a shared library or a Python file is, by its path.
 LIBRARIES = (
     ("torch", re.compile(r"torch|libc10|gomp|mkl|dnnl|safetensors")),
     ("numpy", re.compile(r"numpy|openblas|scipy")),
@@ -41,21 +41,21 @@ LIBRARIES = (
     ),
     ("ONNX", re.compile(r"onnx")),
 )
-# What says nothing by itself: the interpreter and the C library work for whoever called them.
+# Neutral: the interpreter and the C library work for their caller.
 NEUTRAL = re.compile(
     r"^(libpython|libc\.|libm\.|libpthread|libstdc|ld-linux|libgcc|linux-vdso|python3)"
 )
 FRAME = re.compile(r"^(?P<what>.*) \((?P<where>[^()]+?)(:\d+)?\)$")
 PARTS = ["numpy", "torch", "LightGBM", "records", "ONNX", "imports", "our Python", "other Python"]
 FAST = {"numpy", "torch", "LightGBM", "records"}
-TRIES = 4  # py-spy 0.4 may crash as it looks into a process; make goes on from where it was
+TRIES = 4  # py-spy 0.4 may crash as it looks into a process; make then resumes
 
 
 def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
     """Profiles a run of PLAN on the generated records into the folder OUT, at --rate Hz."""
     spy = shutil.which("py-spy") or Path(sys.executable).with_name("py-spy")
     if not Path(spy).is_file():
-        raise InputError("py-spy is not installed; pip install py-spy")
+        raise InputError("py-spy is not installed; run pip install py-spy")
     with working_in(out):
         shutil.rmtree(out / "run", ignore_errors=True)
         stacks = out / "run" / "stacks"
@@ -68,7 +68,7 @@ def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
         for _ in range(TRIES):
             done = done or not subprocess.run(command, cwd=ROOT).returncode
         if not done:
-            raise InputError(f"{' '.join(command)} failed; is that so without RUN?")
+            raise InputError(f"{' '.join(command)} failed; try it without RUN=")
         lines = [line for path in stacks.iterdir() for line in path.read_text().splitlines()]
         found = shares(lines, rate)
         shutil.rmtree(stacks.parent)
@@ -93,7 +93,7 @@ def shares(stacks: Iterable[str], rate: int) -> dict[str, dict[str, float]]:
     found: dict[str, Counter] = defaultdict(Counter)
     for process, parts in of_process.items():
         named = Counter({stage: n for stage, n in stages[process].items() if stage})
-        if named:  # else it is make's own parent, or a process that ended at once
+        if named:  # else make's own parent, or a process that ended at once
             found[named.most_common(1)[0][0]].update(parts)
     order = [stage for stage in ("folds", *FOLDERS, "export", "report") if stage in found]
     return {stage: {part: found[stage][part] / rate for part in PARTS} for stage in order}
@@ -109,7 +109,7 @@ def stage_of(frames: list[str]) -> str:
 
 
 def part_of(frames: list[str]) -> str:
-    """Whose time a sample is: that of the innermost frame that belongs to somebody."""
+    """Whose time a sample is: that of the innermost frame that is not neutral."""
     if any("<frozen importlib" in frame or "<frozen zipimport" in frame for frame in frames):
         return "imports"
     for match in filter(None, map(FRAME.match, reversed(frames))):

@@ -13,11 +13,12 @@ from first_level.bundle.network import build_member, level_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
+from yt8m.base.paths import FINE_TUNE, MANIFEST, REPORT, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
-from yt8m.data.store import MANIFEST, Store, Videos
+from yt8m.data.store import Store, Videos
 from yt8m.data.unlabelled import FOLDER, joined
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
@@ -29,7 +30,6 @@ from yt8m.training.settings import Training
 from yt8m.training.weights import load_weights, start_from_frequencies
 
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
-FINE_TUNE = "fine_tune"  # folder of that phase: its checkpoint and log.jsonl
 
 
 @dataclass(frozen=True)
@@ -164,9 +164,9 @@ class StudentJob:
             "peak_memory_mb": round(cli.peak_memory_mb()),
             "history": history,
             "config": self.settings.model_dump(mode="json"),
-            "revision": commit(),
+            "commit": commit(),
         }
-        write_json(self.out / "report.json", about)
+        write_json(self.out / REPORT, about)
         gap = figures["gap20"]
         text = "no holdout" if gap is None else f"GAP@20 {gap:.4f} (holdout)"
         log(f"[{self.name}] {text}, {values:,} values, {seconds:.1f} s")
@@ -184,7 +184,7 @@ def extractor_files(out: Path, part: str) -> list[Path]:
     """The weights that part "last" builds on; InputError when one is missing."""
     if part != "last":
         return []
-    paths = [out.parent / f"extractor_{letter}" / "weights.safetensors" for letter in LAYOUTS]
+    paths = [out.parent / f"extractor_{letter}" / WEIGHTS for letter in LAYOUTS]
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file; run `make distill` to train the extractors")

@@ -4,10 +4,10 @@
 
 RECORDS: shards, folders of shards, folders with video/ or frame/ (with both, video/ is read); plain
 or gzip, with or without labels. An export that takes frames reads only frame-level records; any
-other takes their mean. OUT.csv has the header `VideoId,LabelConfidencePairs` and
-lines `id,class confidence class confidence ...`, best first; with --names a line for each class,
-`VideoId,Class,Name,Confidence`, for people. It appears when complete; an error leaves an older
-file as it was. Needs no torch where the export has a graph.
+other takes their mean. OUT.csv has the header `VideoId,LabelConfidencePairs` and lines
+`id,class confidence class confidence ...`, best first; with --names a line for each class,
+`VideoId,Class,Name,Confidence`, for people. It appears when complete; an error leaves an older file
+as it was. Needs no torch if the export has a graph.
 """
 
 import csv

@@ -21,6 +21,7 @@ from first_level.config import ModelConfig, build
 from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
+from yt8m.base.paths import CHECKPOINT, WEIGHTS
 from yt8m.data.splits import seed_of
 from yt8m.training.weights import save_weights
 
@@ -56,8 +57,8 @@ def main(
         network = job.start(build(model, dims, model_config))
         history = job.fit(network, model.training, out)
         job.write_report(network, history, time.monotonic() - started)
-        save_weights(network, out / "weights.safetensors", {"source": source})
-        remove(out / "checkpoint.pt")
+        save_weights(network, out / WEIGHTS, {"source": source})
+        remove(out / CHECKPOINT)
 
 
 if __name__ == "__main__":

@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 from distill.config import DistillConfig
-from distill.job import FINE_TUNE, Lessons, StudentJob, extractor_files
+from distill.job import Lessons, StudentJob, extractor_files
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, remove, working_in
+from yt8m.base.paths import CHECKPOINT, FINE_TUNE, WEIGHTS
 from yt8m.networks.extractors import LAYOUTS, WithHead
 from yt8m.training.weights import save_weights
 
@@ -50,9 +51,9 @@ def main(
         model, history = job.train(part)
         job.write_report(model, history, time.monotonic() - started)
         kept = model.extractor if isinstance(model, WithHead) else model
-        save_weights(kept, out / "weights.safetensors", {"source": source})
-        remove(out / "checkpoint.pt")
-        remove(out / FINE_TUNE / "checkpoint.pt")
+        save_weights(kept, out / WEIGHTS, {"source": source})
+        remove(out / CHECKPOINT)
+        remove(out / FINE_TUNE / CHECKPOINT)
 
 
 if __name__ == "__main__":

@@ -14,6 +14,8 @@ from first_level.config import ModelConfig, build
 from yt8m.base import cli, device
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits, seed_of, uniform
@@ -41,7 +43,7 @@ def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> 
         if not done:
             job.train(model)
         if device.rank() == 0:
-            load_weights(model, out / "weights.safetensors")
+            load_weights(model, out / WEIGHTS)
             job.predict(model.to(device.pick()))
 
 
@@ -50,13 +52,13 @@ def fingerprint_of(
 ) -> str:
     """Fingerprint of all that decides the weights of a job."""
     more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
-    return fingerprint(config, store / "manifest.json", folds, fold, *more)
+    return fingerprint(config, store / MANIFEST, folds, fold, *more)
 
 
 def has_weights(out: Path, made_from: str) -> bool:
     """Whether a job's folder has weights made from just these inputs (a fingerprint)."""
-    weights = out / "weights.safetensors"
-    if not weights.is_file() or not (out / "training.json").is_file():
+    weights = out / WEIGHTS
+    if not weights.is_file() or not (out / TRAINING).is_file():
         return False
     with safe_open(weights, framework="pt") as file:
         return (file.metadata() or {}).get("source") == made_from
@@ -108,9 +110,9 @@ class FoldJob:
         history = fit(model, examples, training, self.out, self.name, self.made_from)
         if device.rank() == 0:
             seconds = seconds_of(history, time.monotonic() - started)
-            write_json(self.out / "training.json", {"seconds": seconds, "epochs": history})
-            save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
-            (self.out / "checkpoint.pt").unlink(missing_ok=True)
+            write_json(self.out / TRAINING, {"seconds": seconds, "epochs": history})
+            save_weights(model, self.out / WEIGHTS, {"source": self.made_from})
+            (self.out / CHECKPOINT).unlink(missing_ok=True)
 
     def predict(self, model: nn.Module) -> None:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""
@@ -132,10 +134,11 @@ class FoldJob:
             "parameters": parameters,
             "megabytes": megabytes,
             "peak_memory_mb": cli.peak_memory_mb(),
-            **read_json(self.out / "training.json"),
+            "commit": commit(),
+            **read_json(self.out / TRAINING),
         }
-        write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.safetensors")
+        write_json(self.out / REPORT, report)
+        found.write(self.out / PREDICTIONS)
         figures = {"fold": gap_fold, "holdout": gap_holdout}
         text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
         cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")

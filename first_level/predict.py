@@ -13,6 +13,7 @@ from first_level.job import FoldJob, fingerprint_of, has_weights
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
+from yt8m.base.paths import UNLABELLED_PREDICTIONS, WEIGHTS
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.data.unlabelled import joined
@@ -29,11 +30,11 @@ def main(
     if not has_weights(out, made_from):
         raise InputError(f"{out}: has no weights of these settings and folds; run `make`")
     model = build(settings, data.dims, config)
-    load_weights(model, out / "weights.safetensors")
+    load_weights(model, out / WEIGHTS)
     both, splits = joined(data, Splits.read(folds, data.ids))
     job = FoldJob(config, settings, both, splits, out, fold, made_from)
     found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
-    found.write(out / "unlabelled.safetensors")
+    found.write(out / UNLABELLED_PREDICTIONS)
     log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")
 
 

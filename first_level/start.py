@@ -15,9 +15,10 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from first_level.bundle.manifest import MANIFEST, WEIGHTS, read_manifest
+from first_level.bundle.manifest import read_manifest
 from first_level.config import EXPORTED, ModelConfig, build
 from yt8m.base.cli import InputError
+from yt8m.base.paths import EXPORT_MANIFEST, EXPORT_WEIGHTS
 from yt8m.data.store import Dims
 
 
@@ -26,7 +27,7 @@ def files_of(config: ModelConfig, where) -> list[Path]:
     if config.start is None:
         return []
     path = Path(config.start.weights)
-    files = [path / MANIFEST, path / WEIGHTS] if config.arch == EXPORTED else [path]
+    files = [path / EXPORT_MANIFEST, path / EXPORT_WEIGHTS] if config.arch == EXPORTED else [path]
     for file in files:
         if not file.is_file():
             raise InputError(f"{where}: start.weights = {str(path)!r}: {file} is no file")
@@ -98,7 +99,8 @@ def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
     different = [f"{k} = {theirs[k]!r}, not {ours[k]!r}" for k in theirs if theirs[k] != ours[k]]
     if different:
         raise InputError(
-            f"{folder / MANIFEST}: was trained with [inputs] {'; '.join(different)}; say the same"
+            f"{folder / EXPORT_MANIFEST}: was trained with [inputs] {'; '.join(different)}; "
+            "say the same"
         )
     return {k: v for k, v in load_network(folder, manifest).state_dict().items() if k in own}
 

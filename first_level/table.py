@@ -15,6 +15,7 @@ from first_level.config import YOUTUBE_8M, ModelConfig, build, check_arguments, 
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
+from yt8m.base.paths import MANIFEST
 from yt8m.base.tables import shown, table
 from yt8m.data.store import Dims, Store
 
@@ -26,7 +27,7 @@ def main(plan: Path, trained: Path, store: Path) -> None:
     paths = sorted(plan.glob("*.toml"))
     if not paths:
         raise InputError(f"{plan}: no models (*.toml) there")
-    dims = Store(store).dims if (store / "manifest.json").is_file() else YOUTUBE_8M
+    dims = Store(store).dims if (store / MANIFEST).is_file() else YOUTUBE_8M
     models = [describe(path, trained / path.stem, dims) for path in paths]
     cli.log("\n".join(table(TITLES, models)))
     frame = sum(cells[2] == "frame" for cells in models)

@@ -17,6 +17,7 @@ from first_level.config import ModelConfig, architecture, build
 from yt8m.base import device as devices
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
+from yt8m.base.paths import CONFIG, WEIGHTS
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, Targets
 from yt8m.training.weights import load_weights
@@ -30,7 +31,7 @@ def files_of(config: ModelConfig, out: Path) -> list[Path]:
     out: .../<model>/fold<k>; a teacher's are at .../<teacher>/fold<k>/weights.safetensors.
     """
     names = config.teachers.models if config.teachers else ()
-    paths = [out.parent.parent / name / out.name / "weights.safetensors" for name in names]
+    paths = [out.parent.parent / name / out.name / WEIGHTS for name in names]
     for path in paths:
         if not path.is_file():
             raise InputError(f"{path}: no such file; a model of [teachers]; run `make first_level`")
@@ -50,7 +51,7 @@ def teaching(
     device, weight, models = devices.pick(), config.teachers.weight, []
     level = architecture(config.arch, "teachers").level
     for path in paths:
-        theirs = read_snapshot(path.parent.parent / "config.json", ModelConfig)
+        theirs = read_snapshot(path.parent.parent / CONFIG, ModelConfig)
         where = path.parent.parent.name
         if theirs.inputs != config.inputs:
             raise InputError(f"teachers: {where} has other [inputs]; they must be the student's")

@@ -24,7 +24,8 @@ from folds.parts import LEVELS, Finished, Part, Shard, arrange
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import write_if_changed
 from yt8m.base.files import read_json, remove, working_in
-from yt8m.data.store import DERIVED, MANIFEST, VERSION, Store
+from yt8m.base.paths import MANIFEST
+from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digest
 from yt8m.records.description import Description
 from yt8m.records.reader import dims_of

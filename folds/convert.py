@@ -19,6 +19,7 @@ from folds.sources import Source, Table, from_files
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import validated
 from yt8m.base.files import working_in, writing
+from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.description import PATTERNS, Description
 from yt8m.records.framing import write_records
 from yt8m.records.messages import example, floats, integers, sequence, strings
@@ -238,7 +239,7 @@ def _write_description(out: Path, classes: int, names: Vocabulary, converter: Co
         table = [f'frames = ["{frames_name(kind)}"]'] if framed else []
         table += ["optional = true"] if kind in converter.optional else []
         lines += [f"[features.{kind}]", *table] if table or kind not in PUBLISHED else []
-    with writing(out / "dataset.toml") as temporary:
+    with writing(out / DESCRIPTION_FILE) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 

@@ -12,7 +12,8 @@ from folds.build import Source, build
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, working_in
-from yt8m.data.store import MANIFEST, Store
+from yt8m.base.paths import MANIFEST
+from yt8m.data.store import Store
 from yt8m.data.unlabelled import FOLDER
 from yt8m.records.description import Description, Dims, find_shards
 from yt8m.records.vocabulary import Vocabulary

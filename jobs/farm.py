@@ -15,9 +15,9 @@ from jobs.durations import Durations
 from jobs.job import Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.paths import FIRST_LEVEL, REPORT
+from yt8m.base.paths import FIRST_LEVEL, REPORT, RUN_LOG
 from yt8m.base.receipts import RUNNING, Places
-from yt8m.base.run_log import FILE, read_log
+from yt8m.base.run_log import read_log
 
 
 @dataclass
@@ -137,6 +137,6 @@ def changed(path: Path) -> int | None:
 
 def read_epochs(job: Job, since: float) -> list[dict]:
     """The epochs of a job, written since then: not those that an earlier run left."""
-    path = job.target.parent / FILE
+    path = job.target.parent / RUN_LOG
     time_of = changed(path)
     return read_log(path) if time_of is not None and time_of >= since * 1e9 else []

@@ -17,6 +17,7 @@ import numpy as np
 from distill.challenge import read_labels, read_predictions
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
+from yt8m.base.paths import MANIFEST
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -49,7 +50,9 @@ def main(
     both = [read(path) for path in (first, second)]
     common = np.isin(ids, both[0].ids) & np.isin(ids, both[1].ids)
     if not common.any():
-        raise InputError(f"{first} and {second}: share no labelled video; compare the same videos")
+        raise InputError(
+            f"{first} and {second}: no labelled video is in both; compare the same videos"
+        )
     left_out = [int(np.isin(ids, file.ids).sum() - common.sum()) for file in both]
     rows = np.flatnonzero(common)
     aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)
@@ -66,7 +69,7 @@ def main(
 
 def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:
     """(ids, labels) of the videos of a store, or of records, that have a labels field."""
-    if len(paths) == 1 and (paths[0] / "manifest.json").is_file():
+    if len(paths) == 1 and (paths[0] / MANIFEST).is_file():
         store = Store(paths[0])
         known = np.flatnonzero(store.labelled)
         return store.ids[known], store.labels.take(known)

@@ -14,6 +14,7 @@ from report.clean_labels import clean_labels, compare
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import Artifacts
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -21,30 +22,31 @@ from yt8m.data.store import Store
 
 def main(run: Path) -> None:
     """Compares RUN/stacking/soft_labels.safetensors with RUN/records/clean_labels.safetensors."""
-    if not (run / "records" / "clean_labels.safetensors").is_file():
+    files = Artifacts.of_run(run)
+    if not files.clean_labels.is_file():
         raise InputError(
             f"{run}: no clean labels; only generated records have them; run `make demo`"
         )
-    store = Store(run / "store")
-    rows = Splits.read(run / "folds.safetensors", store.ids).training
+    store = Store(files.store)
+    rows = Splits.read(files.folds, store.ids).training
     ids, noisy = store.ids[rows], store.labels.take(rows)
-    clean = clean_labels(run / "records" / "clean_labels.safetensors", ids)
-    soft = Predictions.read(run / "stacking" / "soft_labels.safetensors").align(ids)
+    clean = clean_labels(files.clean_labels, ids)
+    soft = Predictions.read(files.soft_labels).align(ids)
     found = compare(soft, noisy, clean)
-    write_json(run / "denoising.json", found)
+    write_json(files.denoising, found)
     log(
         f"\nagainst the hidden clean labels of {len(ids):,} training videos, at recall "
         f"{found['recall']:.3f}: noisy labels' precision {found['noisy_precision']:.3f}, "
         f"soft labels' {found['soft_precision']:.3f}"
     )
-    _compare_students(run)
+    _compare_students(files)
     if found["soft_precision"] <= found["noisy_precision"]:
         sys.exit("the soft labels are no more precise than the noisy labels they were made from")
 
 
-def _compare_students(run: Path) -> None:
+def _compare_students(files: Artifacts) -> None:
     """Says whether the exported student beats each first-level model on the holdout."""
-    systems = read_json(run / "summary.json")["systems"]
+    systems = read_json(files.summary)["systems"]
     models = {s["system"]: s["gap_single"] for s in systems if s["level"] in ("video", "frame")}
     export = models.pop("export")
     best = max((m for m in models if not m.startswith("student")), key=models.get)

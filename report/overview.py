@@ -10,21 +10,22 @@ import numpy as np
 from report.run import Run
 from yt8m.base import processor
 from yt8m.base.files import read_json
+from yt8m.base.paths import CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, MANIFEST
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 
 
 def flow(run: Run) -> list[dict]:
     """Stages: {name, number, what, details, seconds}, in order; seconds of all jobs together."""
-    manifest = read_json(run.store.folder / "manifest.json")
+    manifest = read_json(run.store.folder / MANIFEST)
     dims, fold = run.store.dims, run.splits.fold
     shards = sum(map(len, manifest["content"]["shards"].values()))
     kinds = " and ".join(f"{kind}-level" for kind in manifest["parts"])
     jobs = [job for reports in run.reports.values() for job in reports]
     levels = [reports[0]["level"] for reports in run.reports.values()]
     stack, students = run.stack, run.students
-    export = read_json(run.folder / "export" / "model.json")
-    size = (run.folder / "export" / "model.safetensors").stat().st_size / 1e6
+    export = read_json(run.files.export / EXPORT_MANIFEST)
+    size = (run.files.export / EXPORT_WEIGHTS).stat().st_size / 1e6
     return [
         _stage("folds", len(run.store), "videos", [
             f"{shards:,} shards, {manifest['shard_bytes'] / 1e6:,.0f} MB, {kinds}",
@@ -136,9 +137,9 @@ def _step(name: str, gap, megabytes, seconds) -> dict:
 
 def settings(run: Run) -> list[tuple[str, str]]:
     """(name, JSON) of every configuration of the run."""
-    files = [("stacking", run.folder / "stacking" / "config.json")]
-    files.append(("distill", run.folder / "distill" / "config.json"))
-    files += [(name, run.folder / "first_level" / name / "config.json") for name in run.models]
+    files = [("stacking", run.files.stacking / CONFIG)]
+    files.append(("distill", run.files.distill / CONFIG))
+    files += [(name, run.files.model(name) / CONFIG) for name in run.models]
     data = json.dumps(run.store.description.model_dump(mode="json"), indent=1)
     return [("data set", data)] + [(name, path.read_text()) for name, path in files]
 

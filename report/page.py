@@ -82,7 +82,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
     return {
         "plan": run.plan,
         "folder": run.summary["run"],
-        "revision": run.summary["revision"] or "unknown",
+        "revision": run.summary["commits"] or "unknown",
         "made": datetime.date.today().isoformat(),
         "headline": _headline(run, lines),
         "numbers": _numbers(run, lines),

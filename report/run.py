@@ -15,32 +15,41 @@ from stacking.features import lookup
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
+from yt8m.base.paths import (
+    BOOSTER_TRAINING,
+    CONFIG,
+    PREDICTIONS,
+    REPORT,
+    ROWS,
+    ROWS_ABOUT,
+    Artifacts,
+    fold_folder,
+)
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.data.splits import NUM_FOLDS, Splits, row_finder, uniform
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 FOLD = 0
-EXPORTED = "evaluation_predictions.safetensors"
 
 
 class Run:
-    """folder: artifacts/<plan>; store: its Store; splits; models: names in the order of columns;
+    """files: of artifacts/<plan>; store: its Store; splits; models: names in the order of columns;
     summary, stack, evaluation: what the stages reported."""
 
     def __init__(self, folder: Path, store: Path):
         """InputError when a file is missing."""
-        self.folder, self.store = folder, Store(store)
-        self.splits = Splits.read(folder / "folds.safetensors", self.store.ids)
-        self.models = read_models(folder / "first_level" / "models.txt")
-        self.summary = read_json(folder / "summary.json")
-        self.stack = read_json(folder / "stacking" / "report.json")
-        self.evaluation = read_json(folder / "evaluation.json")
+        self.files, self.store = Artifacts(folder, store), Store(store)
+        self.splits = Splits.read(self.files.folds, self.store.ids)
+        self.models = read_models(self.files.models)
+        self.summary = read_json(self.files.summary)
+        self.stack = read_json(self.files.stacking / REPORT)
+        self.evaluation = read_json(self.files.evaluation)
 
     @property
     def plan(self) -> str:
         """Its name."""
-        return self.folder.resolve().name
+        return self.files.run.resolve().name
 
     @property
     def num_classes(self) -> int:
@@ -54,8 +63,7 @@ class Run:
 
     def jobs(self, model: str) -> list[dict]:
         """The five reports of a first-level model."""
-        folder = self.folder / "first_level" / model
-        return [read_json(folder / f"fold{k}" / "report.json") for k in range(NUM_FOLDS)]
+        return [read_json(self.files.model_fold(model, k) / REPORT) for k in range(NUM_FOLDS)]
 
     @cached_property
     def reports(self) -> dict[str, list[dict]]:
@@ -65,47 +73,43 @@ class Run:
     @cached_property
     def students(self) -> dict[str, dict]:
         """The reports of the students' parts that the settings name, by folder."""
-        folder = self.folder / "distill"
-        parts = part_folders(read_json(folder / "config.json")["refit"])
-        return {part: read_json(folder / part / "report.json") for part in parts}
+        folder = self.files.distill
+        parts = part_folders(read_json(folder / CONFIG)["refit"])
+        return {part: read_json(folder / part / REPORT) for part in parts}
 
     @cached_property
     def reranker_seconds(self) -> float:
         """Seconds of the re-ranker and its rows; 0 without a re-ranked student."""
-        folder = self.folder / "distill" / "reranker"
-        if not read_json(self.folder / "distill" / "config.json")["refit"]["models"]:
+        folder = self.files.reranker
+        if not read_json(self.files.distill / CONFIG)["refit"]["models"]:
             return 0.0
-        rows = [folder / f"fold{k}" / "rows" / "rows.json" for k in range(NUM_FOLDS)]
-        return sum(read_json(path)["seconds"] for path in [folder / "train.json", *rows])
+        rows = [fold_folder(folder, k) / ROWS / ROWS_ABOUT for k in range(NUM_FOLDS)]
+        return sum(read_json(path)["seconds"] for path in [folder / BOOSTER_TRAINING, *rows])
 
     @cached_property
     def exported(self) -> Predictions | None:
         """The export's best classes of the holdout, in the order of the store; None without one."""
         if not self.has_holdout:
             return None
-        path = self.folder / EXPORTED
+        path = self.files.evaluation_predictions
         if not path.is_file():
-            raise InputError(
-                f"{path}: no such file; delete {self.folder / 'evaluation.json'}, run `make`"
-            )
+            raise InputError(f"{path}: no such file; delete {self.files.evaluation}, run `make`")
         return Predictions.read(path).align(self.store.ids[self.splits.holdout])
 
     @cached_property
     def stacked(self) -> Predictions:
         """The stack's predictions of fold FOLD and the holdout, by the booster that saw neither."""
-        return Predictions.read(
-            self.folder / "stacking" / f"fold{FOLD}" / "predictions.safetensors"
-        )
+        return Predictions.read(self.files.stack_fold(FOLD) / PREDICTIONS)
 
     @cached_property
     def clean(self) -> Path | None:
         """The hidden clean labels, which generated records alone have."""
-        path = self.folder / "records" / "clean_labels.safetensors"
+        path = self.files.clean_labels
         return path if path.is_file() else None
 
     def rows(self, prefix: str) -> Rows:
         """The candidates of fold FOLD or, with HOLDOUT_PREFIX, of the holdout; memory-mapped."""
-        return Rows.open(self.folder / "stacking" / f"fold{FOLD}" / "rows", prefix)
+        return Rows.open(self.files.stack_rows(FOLD), prefix)
 
     def labels_of(self, ids: np.ndarray) -> Labels:
         """The labels of videos."""

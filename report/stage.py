@@ -12,6 +12,7 @@ from statistics import mean
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
+from yt8m.base.paths import REPORT, Artifacts
 from yt8m.base.tables import shown, table
 
 
@@ -19,17 +20,17 @@ def main(stage: str, run: Path, out: Path) -> None:
     """Writes the table of STAGE in the folder RUN as the text file OUT."""
     if stage not in TABLES:
         raise InputError(f"{stage}: has no table; stages: {', '.join(TABLES)}")
-    lines = TABLES[stage](run)
+    lines = TABLES[stage](Artifacts.of_run(run))
     with writing(out) as temporary:
         temporary.write_text("\n".join(["", f"{run}, {stage}: GAP@20", *lines, ""]))
 
 
-def first_level(run: Path) -> list[str]:
+def first_level(files: Artifacts) -> list[str]:
     """A line for each model of the plan: mean GAP of its folds, MB of one, seconds of all."""
-    names = (run / "first_level" / "models.txt").read_text().split()
+    names = files.models.read_text().split()
     rows = []
     for name in names:
-        folder = run / "first_level" / name
+        folder = files.model(name)
         reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
         if reports:
             gaps = [_mean(reports, key) for key in ("gap_fold", "gap_holdout")]
@@ -38,9 +39,9 @@ def first_level(run: Path) -> list[str]:
     return _table(["model", "level", "out of fold", "holdout", "MB", "seconds"], rows)
 
 
-def stacking(run: Path) -> list[str]:
+def stacking(files: Artifacts) -> list[str]:
     """The stack, the weighted and the plain mean of the models, and the best of them."""
-    report = read_json(run / "stacking" / "report.json")
+    report = read_json(files.stacking / REPORT)
     best = report["best_member"]
     systems = [
         ("mean of models", "all", report["mean"]),
@@ -53,12 +54,12 @@ def stacking(run: Path) -> list[str]:
     return _table(["system", "of", "out of fold", "holdout", "holdout, 5 averaged"], rows)
 
 
-def distill(run: Path) -> list[str]:
+def distill(files: Artifacts) -> list[str]:
     """The parts of the students."""
     rows = []
-    for path in sorted((run / "distill").rglob("report.json")):
+    for path in sorted(files.distill.rglob(REPORT)):
         report = read_json(path)
-        name = " ".join(path.parent.relative_to(run / "distill").parts)
+        name = " ".join(path.parent.relative_to(files.distill).parts)
         figures = (report.get(key) for key in ("gap_holdout", "megabytes", "seconds"))
         rows.append([name, report.get("training_videos"), *figures])
     return _table(["part", "training videos", "holdout", "MB", "seconds"], rows)

@@ -13,6 +13,8 @@ from pathlib import Path
 from report.students import EXTRACTORS, refitted_models
 from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import BOOSTER, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, REPORT, Artifacts
+from yt8m.base.receipts import commits_of
 from yt8m.data.splits import NUM_FOLDS
 
 FOLDS = range(NUM_FOLDS)
@@ -20,24 +22,25 @@ FOLDS = range(NUM_FOLDS)
 
 def main(run: Path, out: Path) -> None:
     """Writes OUT from the reports in the folder RUN."""
-    stack = read_json(run / "stacking" / "report.json")
-    systems = [_member(run, name, figures) for name, figures in stack["members"].items()]
+    files = Artifacts.of_run(run)
+    stack = read_json(files.stacking / REPORT)
+    systems = [_member(files, name, figures) for name, figures in stack["members"].items()]
     systems.sort(key=lambda line: line["gap_oof"] or 0)
     for name, text in (("mean", "mean of models"), ("weighted_mean", "weighted mean")):
         systems.append(_line(text, "ensemble", stack[name]))
-    boosters = [run / "stacking" / f"fold{k}" / "model.txt" for k in FOLDS]
+    boosters = [files.stack_fold(k) / BOOSTER for k in FOLDS]
     megabytes = sum(path.stat().st_size for path in boosters) / 1e6
     seconds = stack["seconds_rows"] + stack["seconds_train"]
     systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
-    students = _students(run)
-    systems += [*students, _export(run)]
+    students = _students(files)
+    systems += [*students, _export(files)]
     write_json(
         out,
         {
             "run": str(run),
             "videos": stack["videos"],
             "holdout_videos": stack["holdout_videos"],
-            "revision": read_json(run / "distill" / "resnet" / "report.json")["revision"],
+            "commits": commits_of(run),
             "systems": systems,
         },
     )
@@ -55,31 +58,31 @@ def _line(system, level, figures: dict, megabytes=None, seconds=None) -> dict:
     }
 
 
-def _member(run: Path, name: str, figures: dict) -> dict:
+def _member(files: Artifacts, name: str, figures: dict) -> dict:
     """A first-level model: megabytes of one, seconds of all five on their threads."""
-    reports = [read_json(run / "first_level" / name / f"fold{k}" / "report.json") for k in FOLDS]
+    reports = [read_json(files.model_fold(name, k) / REPORT) for k in FOLDS]
     seconds = sum(report["seconds"] for report in reports)
     return _line(name, reports[0]["level"], figures, reports[0]["megabytes"], seconds)
 
 
-def _students(run: Path) -> list[dict]:
+def _students(files: Artifacts) -> list[dict]:
     """The students as trained (float32), on the videos of all folds: one model each.
 
     A re-ranked student is the export itself, so its refitted models are listed; of copies the mean.
     """
-    refit = read_json(run / "distill" / "config.json")["refit"]
+    refit = read_json(files.distill / CONFIG)["refit"]
     lines = []
     for name, copies in refitted_models(refit).items():
-        lines.append(_student(run, copies, f"refitted {name}"))
+        lines.append(_student(files, copies, f"refitted {name}"))
     if not refit["models"]:
-        lines.append(_student(run, ["student"], "student: six extractors", EXTRACTORS))
-    return [*lines, _student(run, ["resnet"], "student: ResNetLike")]
+        lines.append(_student(files, ["student"], "student: six extractors", EXTRACTORS))
+    return [*lines, _student(files, ["resnet"], "student: ResNetLike")]
 
 
-def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:
+def _student(files: Artifacts, copies: list[str], text: str, parts=()) -> dict:
     """Mean GAP of copies of a student, megabytes of one, seconds of all and of its parts."""
-    found = [read_json(run / "distill" / folder / "report.json") for folder in copies]
-    seconds = [read_json(run / "distill" / part / "report.json")["seconds"] for part in parts]
+    found = [read_json(files.distill / folder / REPORT) for folder in copies]
+    seconds = [read_json(files.distill / part / REPORT)["seconds"] for part in parts]
     seconds += [report["seconds"] for report in found]
     gaps = [report["gap_holdout"] for report in found]
     mean = None if None in gaps else sum(gaps) / len(gaps)
@@ -88,11 +91,11 @@ def _student(run: Path, copies: list[str], text: str, parts=()) -> dict:
     return line | {"gap_single": mean}
 
 
-def _export(run: Path) -> dict:
+def _export(files: Artifacts) -> dict:
     """What is handed over, as it is on disk."""
-    scores = read_json(run / "evaluation.json")
-    parts = [run / "export" / "model.safetensors", *(run / "export").glob("reranker.*")]
-    level = "frame" if read_json(run / "export" / "model.json").get("frames") else "video"
+    scores = read_json(files.evaluation)
+    parts = [files.export / EXPORT_WEIGHTS, *files.export.glob("reranker.*")]
+    level = "frame" if read_json(files.export / EXPORT_MANIFEST).get("frames") else "video"
     line = _line("export", level, {}, sum(path.stat().st_size for path in parts) / 1e6)
     return line | {"gap_single": scores["gap20"]}
 

@@ -25,7 +25,7 @@ def main(summary: Path) -> None:
     found = read_json(summary)
     cli.log(
         f"\n{found['run']}: GAP@20, {found['videos']:,} training videos, "
-        f"{found['holdout_videos']:,} in the holdout, code {found['revision'] or 'unknown'}"
+        f"{found['holdout_videos']:,} in the holdout, code {found['commits'] or 'unknown'}"
     )
     cli.log("\n".join(lines(found["systems"])))
 

@@ -16,7 +16,8 @@ from pathlib import Path
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
-from yt8m.base.run_log import FILE, read_log
+from yt8m.base.paths import RUN_LOG
+from yt8m.base.run_log import read_log
 
 FIGURES = (
     "loss",
@@ -35,9 +36,9 @@ def main(run: Path, out: Path) -> None:
     """Writes the epochs of all jobs below the folder RUN into the folder OUT."""
     if not importlib.util.find_spec("tensorboardX"):
         raise InputError(f"tensorboardX is not installed; run `{INSTALL} tensorboardX tensorboard`")
-    logs = sorted(run.rglob(FILE))
+    logs = sorted(run.rglob(RUN_LOG))
     if not logs:
-        raise InputError(f"{run}: no {FILE} below it; run `make first_level`")
+        raise InputError(f"{run}: no {RUN_LOG} below it; run `make first_level`")
     others = [path for path in out.rglob("*") if path.is_file() and EVENTS not in path.name]
     if others or out.is_file():
         raise InputError(f"{out}: holds other files; choose a new folder or one of event files")

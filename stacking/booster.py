@@ -12,6 +12,7 @@ from stacking.table import FOLD_PREFIX, Rows, column_names
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json
+from yt8m.base.paths import ROWS, ROWS_ABOUT, fold_folder
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, uniform
 
@@ -106,9 +107,9 @@ def open_folds(stacking: Path, folds: list[int]) -> tuple[dict[int, Rows], list[
     """The rows of some folds, and their columns. InputError when the columns differ."""
     parts, names = {}, None
     for fold in folds:
-        folder = stacking / f"fold{fold}" / "rows"
+        folder = fold_folder(stacking, fold) / ROWS
         parts[fold] = Rows.open(folder, FOLD_PREFIX)
-        own = column_names(read_json(folder / "rows.json"))
+        own = column_names(read_json(folder / ROWS_ABOUT))
         if names not in (None, own):
             raise InputError(
                 f"{folder}: its columns differ from those of other folds; delete it, run `make`"

@@ -15,6 +15,7 @@ from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
+from yt8m.base.paths import ROWS_ABOUT
 
 
 def main(
@@ -24,7 +25,7 @@ def main(
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
     parts = [(Rows.open(rows, FOLD_PREFIX), fold), (Rows.open(rows, HOLDOUT_PREFIX), 0)]
-    booster = read_booster_for(model, read_json(rows / "rows.json"), rows)
+    booster = read_booster_for(model, read_json(rows / ROWS_ABOUT), rows)
     both = predict_rows(booster, parts, settings.chunk_videos, threads, out.parent)
     both.write(out)
     log(

@@ -27,6 +27,16 @@ from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import (
+    BOOSTER,
+    BOOSTER_TRAINING,
+    HOLDOUT_FOLDER,
+    ROWS,
+    ROWS_ABOUT,
+    Artifacts,
+    fold_folder,
+)
+from yt8m.base.receipts import commit
 from yt8m.data.predictions import TOP_K, Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -42,19 +52,20 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     names = read_models(models)
     videos = Store(store)
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
-    stacking = run / "stacking"
+    files = Artifacts(run, store)
+    stacking = files.stacking
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
-    figures = {"stack": truth.score(boosted, out.parent / "holdout" / "stack.safetensors")}
+    figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking)
     figures["members"] = {}
     for name in names:
-        folder = run / "first_level" / name
-        parts = [fold_predictions(folder, k) for k in FOLDS]
-        own = truth.score(parts, out.parent / "holdout" / f"{name}.safetensors")
+        parts = [fold_predictions(files.model(name), k) for k in FOLDS]
+        own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
-    write_json(out, figures | {"best_member": best, "importance": gains} | costs(stacking))
+    figures |= {"best_member": best, "importance": gains, "commit": commit()}
+    write_json(out, figures | costs(stacking))
     for name in ("stack", "weighted_mean", "mean"):
         log(f"[stack] {name:14s} {_text(figures[name])}")
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
@@ -118,7 +129,7 @@ def concatenate(parts: list[Predictions], folder: Path) -> Predictions:
 
 def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) -> dict:
     """Figures of the mean of the models' logits and of the fitted weighted mean."""
-    folders = [stacking / f"fold{k}" / "rows" for k in FOLDS]
+    folders = [fold_folder(stacking, k) / ROWS for k in FOLDS]
     own = [Rows.open(folder, FOLD_PREFIX) for folder in folders]
     rest = [Rows.open(folder, HOLDOUT_PREFIX) for folder in folders]
     count = len(names)
@@ -146,7 +157,7 @@ def importance(stacking: Path) -> dict[str, float]:
     """Share of a booster's gain that each column brings, mean over the five; largest first."""
     shares, names = [], []
     for fold in FOLDS:
-        booster = read_booster(stacking / f"fold{fold}" / "model.txt")
+        booster = read_booster(fold_folder(stacking, fold) / BOOSTER)
         gain = booster.feature_importance("gain")
         shares.append(gain / max(gain.sum(), 1e-12))
         names = booster.feature_name()
@@ -156,8 +167,8 @@ def importance(stacking: Path) -> dict[str, float]:
 
 def costs(stacking: Path) -> dict:
     """Rows, seconds, rounds and the candidates' recall, as the other verbs reported them."""
-    rows = [read_json(stacking / f"fold{k}" / "rows" / "rows.json") for k in FOLDS]
-    trained = [read_json(stacking / f"fold{k}" / "train.json") for k in FOLDS]
+    rows = [read_json(fold_folder(stacking, k) / ROWS / ROWS_ABOUT) for k in FOLDS]
+    trained = [read_json(fold_folder(stacking, k) / BOOSTER_TRAINING) for k in FOLDS]
     found, total = (sum(part[key] for part in rows) for key in ("labels_found", "labels"))
     held = [part["holdout_recall"] for part in rows]
     return {

@@ -21,6 +21,8 @@ from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import working_in, write_json, writing
+from yt8m.base.paths import PREDICTIONS, ROWS_ABOUT, Artifacts
+from yt8m.base.receipts import commit
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -45,14 +47,13 @@ def main(
     names = read_models(models)
     videos = Store(store)
     splits = Splits.read(folds, videos.ids)
-    paths = [
-        run / "first_level" / name / f"fold{fold}" / "predictions.safetensors" for name in names
-    ]
+    files = Artifacts(run, store)
+    paths = [files.model_fold(name, fold) / PREDICTIONS for name in names]
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         about = RowWriter(videos, splits, settings, frames).write_fold(folder, fold, paths, names)
-        about["seconds"] = round(time.monotonic() - started, 2)
-        write_json(folder / "rows.json", about)
+        about |= {"seconds": round(time.monotonic() - started, 2), "commit": commit()}
+        write_json(folder / ROWS_ABOUT, about)
     log(
         f"[stack fold{fold}] {about['videos']:,} videos and {about['holdout_videos']:,} of the "
         f"holdout, {about['candidates']} candidates (recall {about['recall'] or 0:.4f}), "

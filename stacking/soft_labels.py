@@ -15,6 +15,7 @@ from stacking.table import out_of_fold
 from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import log
+from yt8m.base.paths import UNLABELLED_PREDICTIONS, fold_folder
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -40,7 +41,7 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
 
 def mean_of_folds(stacking: Path, ids: np.ndarray, num_classes: int, folder: Path) -> Predictions:
     """The mean of the five boosters, none of which has seen these videos; kept in `folder`."""
-    paths = [stacking / f"fold{fold}" / "unlabelled.safetensors" for fold in range(NUM_FOLDS)]
+    paths = [fold_folder(stacking, fold) / UNLABELLED_PREDICTIONS for fold in range(NUM_FOLDS)]
     parts = [Predictions.read(path).align(ids, folder) for path in paths]
     return average(parts, num_classes, folder=folder)
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from yt8m.base.arrays import open_array
 from yt8m.base.cli import InputError
+from yt8m.base.paths import PREDICTIONS, ROWS_ABOUT, fold_folder
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
 
@@ -32,7 +33,7 @@ class Rows:
     @classmethod
     def open(cls, folder: Path, prefix: str) -> "Rows":
         """InputError when the folder is absent."""
-        if not (folder / "rows.json").is_file():
+        if not (folder / ROWS_ABOUT).is_file():
             raise InputError(f"{folder}: has no rows; run `make` to build them")
         names = ("ids", "classes", "labels", "features", "label_features")
         return cls(*(open_array(folder / f"{prefix}{name}.npy") for name in names))
@@ -64,7 +65,7 @@ def column_names(about: dict) -> list[str]:
 
 def fold_predictions(folder: Path, fold: int) -> Predictions:
     """Predictions of one fold and the holdout, of the stack or of one model."""
-    return Predictions.read(folder / f"fold{fold}" / "predictions.safetensors")
+    return Predictions.read(fold_folder(folder, fold) / PREDICTIONS)
 
 
 def out_of_fold(source: Path, ids: np.ndarray, splits: Splits, folder: Path) -> Predictions:

@@ -17,6 +17,8 @@ from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import working_in, write_json, writing
+from yt8m.base.paths import BOOSTER_TRAINING
+from yt8m.base.receipts import commit
 
 
 def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int = 1) -> None:
@@ -33,8 +35,9 @@ def main(config: Path, stacking: Path, out: Path, *, fold: int = 0, threads: int
             "rounds": booster.best_iteration,
             "inner_loss": losses[booster.best_iteration - 1],
             "seconds": round(time.monotonic() - started, 2),
+            "commit": commit(),
         }
-        write_json(out.with_name("train.json"), about)
+        write_json(out.with_name(BOOSTER_TRAINING), about)
         with writing(out) as temporary:
             booster.save_model(temporary, num_iteration=booster.best_iteration)
     log(

@@ -22,6 +22,7 @@ from yt8m.base.arrays import let_go
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, working_in
+from yt8m.base.paths import ROWS_ABOUT, UNLABELLED_PREDICTIONS, Artifacts
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -42,12 +43,11 @@ def main(
 ) -> None:
     """Predicts the unlabelled videos by the models and the booster that never saw fold FOLD."""
     started = time.monotonic()
-    settings, about = read_snapshot(config, Stacking), read_json(rows / "rows.json")
+    settings, about = read_snapshot(config, Stacking), read_json(rows / ROWS_ABOUT)
     booster, data = read_booster_for(model, about, rows), Store(store)
     videos, splits = joined(data, Splits.read(folds, data.ids))
-    paths = [
-        run / "first_level" / m / f"fold{fold}" / "unlabelled.safetensors" for m in about["models"]
-    ]
+    files = Artifacts(run, store)
+    paths = [files.model_fold(m, fold) / UNLABELLED_PREDICTIONS for m in about["models"]]
     writer = RowWriter(videos, splits, settings, "frames" in about["features"])
     known = writer.known_labels(fold)
     with working_in(out.parent):

@@ -22,6 +22,7 @@ from first_level.config import ModelConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
+from yt8m.base.paths import REPORT, Artifacts
 from yt8m.base.tables import shown, table
 from yt8m.data.splits import UNUSED, Splits, uniform
 from yt8m.data.store import Store
@@ -44,8 +45,8 @@ def main(
 ) -> None:
     """Trains every model of the folder CONFIGS on so many videos and prints the tables.
 
-    --sizes: numbers of videos, "all" being all there are; --steps: at least so many, 0 = only as
-    many as the epochs make.
+    --sizes: numbers of videos, or "all"; --steps: at least so many, or 0 for the steps of the
+    epochs alone.
     """
     if steps < 0 or seeds < 1:
         raise InputError(f"--steps {steps}, --seeds {seeds}: 0 and 1 or more are allowed")
@@ -53,7 +54,7 @@ def main(
     parts = subsets(Splits.read(folds, data.ids), data.ids, sizes)
     found: dict[str, dict[int, dict]] = {}
     for count, splits in parts.items():
-        chosen = out / str(count) / "folds.safetensors"
+        chosen = Artifacts.of_run(out / str(count)).folds
         splits.write(chosen, data.ids)
         for name, model in models.items():
             for title, config in variants(name, model, splits.others(FOLD), steps).items():
@@ -80,7 +81,7 @@ def subsets(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
             )
         counts.append(len(rows) if word == "all" else int(word))
     if len(set(counts)) < 2:
-        raise InputError(f"--sizes {sizes!r}: needs two different sizes; say '1000 2000 all'")
+        raise InputError(f"--sizes {sizes!r}: needs two different sizes, such as '1000 2000 all'")
     found = {}
     for count in sorted(set(counts)):
         fold = splits.fold.copy()
@@ -101,7 +102,7 @@ def variants(name: str, model: ModelConfig, rows: np.ndarray, steps: int) -> dic
 
 def gaps(folder: Path, seeds: int) -> dict[str, float | None]:
     """Means over the seeds of GAP@20 on the fold and on the holdout; None without a holdout."""
-    reports = [read_json(folder / f"seed{number}" / "report.json") for number in range(seeds)]
+    reports = [read_json(folder / f"seed{number}" / REPORT) for number in range(seeds)]
     found = {key: [part[key] for part in reports] for key in ("gap_fold", "gap_holdout")}
     return {key: None if None in own else float(np.mean(own)) for key, own in found.items()}
 

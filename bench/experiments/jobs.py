@@ -12,6 +12,7 @@ from first_level.job import fingerprint_of, has_weights
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
+from yt8m.base.paths import CONFIG, MANIFEST, PREDICTIONS, WEIGHTS
 
 FOLD = 0  # the fold that no model of an experiment sees
 
@@ -40,12 +41,12 @@ def run_verb(module: str, arguments: list, folder: Path, title: str) -> None:
     last = (folder / "log.txt").read_text().splitlines()[-1:]
     cli.log(f"{title}: {last[0] if last else 'no output'}")
     if done.returncode:
-        raise InputError(f"{folder}: failed; see log.txt there")
+        raise InputError(f"{folder}: failed; see its log.txt")
 
 
 def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:
     """The models of a folder by name. InputError when one, or the data, is not as it must be."""
-    for path in (store / "manifest.json", folds):
+    for path in (store / MANIFEST, folds):
         if not path.is_file():
             raise InputError(f"{path}: no such file; `make folds` writes it")
     models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
@@ -61,7 +62,7 @@ def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfi
 def train_model(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:
     """Trains seed `number` of a model without FOLD, unless that job is finished."""
     training = model.training.model_copy(update={"seed": model.training.seed + number})
-    config, job = folder / f"seed{number}" / "config.json", folder / f"seed{number}"
+    config, job = folder / f"seed{number}" / CONFIG, folder / f"seed{number}"
     write_snapshot(config, model.model_copy(update={"training": training}))
     if is_finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
         return
@@ -71,7 +72,7 @@ def train_model(model: ModelConfig, folder: Path, number: int, store: Path, fold
 
 def is_finished(job: Path, made_from: str) -> bool:
     """Whether a job has predictions, and by weights made from just these inputs."""
-    predictions, weights = job / "predictions.safetensors", job / "weights.safetensors"
+    predictions, weights = job / PREDICTIONS, job / WEIGHTS
     if not predictions.is_file() or not has_weights(job, made_from):
         return False
     return predictions.stat().st_mtime >= weights.stat().st_mtime

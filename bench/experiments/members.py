@@ -21,7 +21,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json, writing
-from yt8m.base.paths import CONFIG, Artifacts
+from yt8m.base.paths import CONFIG, REPORT, Artifacts
 from yt8m.base.tables import table
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -53,7 +53,7 @@ def main(
 
 def choose_sets(run: Path, each: bool) -> dict[str, list[str]]:
     """Sets of members, by their title in the table."""
-    figures = read_json(run / "stacking" / "report.json")["members"]
+    figures = read_json(Artifacts.of_run(run).stacking / REPORT)["members"]
     strong = sorted(figures, key=lambda name: -figures[name]["gap_oof"])
     mixed = _one_of_each_first(run, strong)
     sets = {}
@@ -69,7 +69,7 @@ def choose_sets(run: Path, each: bool) -> dict[str, list[str]]:
 
 def read_sets(run: Path, sets: str) -> dict[str, list[str]]:
     """The sets that "a+b c" names. InputError when one is no member of the run."""
-    known = read_json(run / "stacking" / "report.json")["members"]
+    known = read_json(Artifacts.of_run(run).stacking / REPORT)["members"]
     found = {text: text.split("+") for text in sets.split()}
     for name in (name for members in found.values() for name in members):
         if name not in known:
@@ -83,7 +83,7 @@ def _one_of_each_first(run: Path, names: list[str]) -> list[str]:
     """The same names: the first of each architecture, then the second of each, ..."""
     place, seen = {}, {}
     for name in names:
-        arch = read_snapshot(run / "first_level" / name / "config.json", ModelConfig).arch
+        arch = read_snapshot(Artifacts.of_run(run).model(name) / CONFIG, ModelConfig).arch
         place[name] = seen[arch] = seen.get(arch, -1) + 1
     return sorted(names, key=lambda name: place[name])
 

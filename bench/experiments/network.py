@@ -7,6 +7,7 @@ import torch
 from torch import nn
 
 from first_level.config import ModelConfig, build
+from yt8m.base.paths import CHECKPOINT
 from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.store import Store
 from yt8m.inputs.batch import Source, TargetSource
@@ -36,8 +37,8 @@ def train_and_predict(
     start_from_frequencies(model, counts, len(rows))
     source = Source(data, model.level, config.inputs)
     if not made_from:
-        (folder / "checkpoint.pt").unlink(missing_ok=True)
+        (folder / CHECKPOINT).unlink(missing_ok=True)
     training = config.training.model_copy(update={"seed": seed})
     fit(model, Examples(source, rows, targets), training, folder, folder.name, made_from)
-    (folder / "checkpoint.pt").unlink(missing_ok=True)
+    (folder / CHECKPOINT).unlink(missing_ok=True)
     return [predict(model, source, part, TOP_K) for part in wanted]

@@ -32,6 +32,7 @@ from stacking.table import fold_predictions, out_of_fold
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
+from yt8m.base.paths import Artifacts
 from yt8m.base.tables import shown, table
 from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
@@ -119,23 +120,20 @@ class Scores:
     """Scores a cell against the clean and the noisy labels of the holdout."""
 
     def __init__(self, run: Path, store: Path, folds: Path):
-        self.run, self.store = run, Store(store)
+        self.files, self.store = Artifacts(run, store), Store(store)
         self.splits = Splits.read(folds, self.store.ids)
         self.clean, self.noisy = self.labels_of(self.splits.holdout)
 
     def labels_of(self, part: np.ndarray) -> tuple[Labels, Labels]:
         """(clean, noisy) labels of store rows."""
-        path = self.run / "records" / "clean_labels.safetensors"
-        return clean_labels(path, self.store.ids[part]), self.store.labels.take(part)
+        clean = clean_labels(self.files.clean_labels, self.store.ids[part])
+        return clean, self.store.labels.take(part)
 
     def all(self, precision: float, recall: float, seed: int) -> dict:
         """Every figure of the cell."""
-        soft, own = (
-            self.run / "stacking" / "soft_labels.safetensors",
-            self.run / "own_soft_labels.safetensors",
-        )
-        parts = self.run / "first_level" / NETWORK
-        out_of_fold(parts, self.store.ids, self.splits, self.run).write(own)
+        soft, own = self.files.soft_labels, self.files.run / "own_soft_labels.safetensors"
+        parts = self.files.model(NETWORK)
+        out_of_fold(parts, self.store.ids, self.splits, self.files.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)
         for name, remedy in REMEDIES.items():
             if "correction" in remedy:
@@ -156,19 +154,19 @@ class Scores:
     def network(self, targets: TargetSource, seed: int, noise: Noise | None = None) -> dict:
         """GAP@20 of the network, trained on the videos of all folds."""
         model, wanted = model_of(NETWORK, seed, noise), [self.splits.holdout]
-        rows, folder = self.splits.training, self.run / "network"
+        rows, folder = self.splits.training, self.files.run / "network"
         return self.gaps(*train_and_predict(model, self.store, rows, targets, wanted, folder, seed))
 
     def ensembles(self) -> dict:
         """Of five versions: the stack's mean and average, the network's and all models' average."""
-        single = [self.gaps(part) for part in self.versions(self.run / "stacking")]
-        models = {name: self.average(self.run / "first_level" / name) for name in MODELS}
+        single = [self.gaps(part) for part in self.versions(self.files.stacking)]
+        models = {name: self.average(self.files.model(name)) for name in MODELS}
         mean = average(list(models.values()), self.store.dims.classes)
         return {
             "five versions of the network": self.gaps(models[NETWORK]),
             "five versions of all models": self.gaps(mean),
             "stack, one version": {key: np.mean([gap[key] for gap in single]) for key in single[0]},
-            "stack, five versions": self.gaps(self.average(self.run / "stacking")),
+            "stack, five versions": self.gaps(self.average(self.files.stacking)),
         }
 
     def versions(self, folder: Path) -> list[Predictions]:

@@ -34,7 +34,7 @@ def generate(
 
     The videos of a seed are the same at any precision and recall of the labels.
     """
-    files = Artifacts(run, run / "store")
+    files = Artifacts.of_run(run)
     store, folds = files.store, files.folds
     noise = ["--annotator", precision, recall]
     sizes = ["--videos", videos, "--classes", classes, "--rgb", 128, "--audio", 32]

@@ -25,13 +25,13 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
 from yt8m.base.files import fingerprint, read_json, write_json, writing
-from yt8m.base.paths import Artifacts
+from yt8m.base.paths import CONFIG, MANIFEST, REPORT, WEIGHTS, Artifacts
 from yt8m.base.tables import table
 from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
-from yt8m.data.store import MANIFEST, Store
+from yt8m.data.store import Store
 from yt8m.networks.extractors import LAYOUTS
 
-BASE = "base"  # the TOML that the others are compared with, if it is there
+BASE = "base"  # the TOML, if any, that the others are compared with
 # Settings that no extractor depends on; any other one keeps extractors apart.
 OF_OTHERS = ("last_layers", "dropout", "fine_tune", "resnet", "refit", "export", "dtype")
 
@@ -57,8 +57,8 @@ def main(
         raise InputError(f"--part {part}: no such student; allowed: resnet, student")
     plans = {path.stem: read_toml(path, DistillConfig) for path in sorted(configs.glob("*.toml"))}
     if not plans:
-        raise InputError(f"{configs}: no settings (*.toml) there")
-    files, folds = Artifacts(run, run / "store"), Artifacts(out, out).folds
+        raise InputError(f"{configs}: no settings (*.toml); give a folder that has some")
+    files, folds = Artifacts.of_run(run), Artifacts.of_run(out).folds
     data = Store(files.store)
     judges = without_quoted(Splits.read(files.folds, data.ids), data.ids, quoted)
     out.mkdir(parents=True, exist_ok=True)
@@ -110,7 +110,7 @@ class PartJob:
     def run(self, sources: Sources) -> None:
         """Trains the part, unless it was trained from just these inputs."""
         self.folder.mkdir(parents=True, exist_ok=True)
-        config, done = self.folder / "config.json", self.folder / "done.json"
+        config, done = self.folder / CONFIG, self.folder / "done.json"
         write_snapshot(config, self.plan)
         learnt = [
             sources.folds,
@@ -128,12 +128,12 @@ class PartJob:
     def below(self) -> list[Path]:
         """The weights that this part builds on: last layers on those of the extractors."""
         names = [f"extractor_{letter}" for letter in LAYOUTS] if self.part == "last" else []
-        return [self.folder.parent / name / "weights.safetensors" for name in names]
+        return [self.folder.parent / name / WEIGHTS for name in names]
 
     def figures(self) -> tuple[float, float]:
         """(GAP@20 on the holdout of `unquoted`, seconds of all that was trained for it)."""
-        report = read_json(self.folder / "report.json")
-        below = [read_json(path.with_name("report.json")) for path in self.below()]
+        report = read_json(self.folder / REPORT)
+        below = [read_json(path.with_name(REPORT)) for path in self.below()]
         seconds = [part["seconds"] for part in below]
         return report["gap_holdout"], report["seconds"] + sum(seconds)
 

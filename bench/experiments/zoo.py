@@ -5,8 +5,8 @@
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
 thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the
-holdout is what may be quoted. Finished runs in OUT are kept, so a killed call goes on. The table is
-printed, and written as OUT/table.md.
+holdout is what may be quoted. Finished runs in OUT are kept. The table is printed, and written as
+OUT/table.md.
 """
 
 from functools import partial
@@ -18,6 +18,7 @@ from bench.experiments.jobs import read_models, run_all, train_model
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
+from yt8m.base.paths import REPORT
 from yt8m.base.tables import shown, table
 
 TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
@@ -47,7 +48,7 @@ def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:
     """One row a model, best on fold 0 first; +- is half the range over the seeds."""
     found = []
     for name in names:
-        reports = [read_json(out / name / f"seed{n}" / "report.json") for n in range(seeds)]
+        reports = [read_json(out / name / f"seed{n}" / REPORT) for n in range(seeds)]
         found.append((np.mean([report["gap_fold"] for report in reports]), name, reports))
     return [_row(name, reports) for _, name, reports in sorted(found, reverse=True)]
 

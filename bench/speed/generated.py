@@ -1,6 +1,6 @@
-"""First-level predictions that a stack can learn from, without first-level models.
+"""Generated first-level predictions that a stack can learn from: a hidden truth and noise.
 
-N videos, C classes, m models. Scores of a hidden truth, seen through each model's noise.
+N videos, C classes, m models.
 """
 
 from pathlib import Path
@@ -16,7 +16,7 @@ RARE = 7.0  # logit of a class's mean below even odds
 
 
 class GeneratedStore:
-    """What the stage of stacking uses of a store, in memory."""
+    """The parts of a store that stacking uses, in memory."""
 
     has_frames = False
 
@@ -47,7 +47,7 @@ def world(videos: int, classes: int, rng) -> tuple[GeneratedStore, Splits, np.nd
 
 
 def scores(truth: np.ndarray, rng) -> np.ndarray:
-    """What a model of a quality of its own makes of the truth: logits float32 (N, C)."""
+    """Logits of a model of random quality, float32 (N, C)."""
     noise = rng.uniform(0.6, 1.6)
     return truth + noise * rng.standard_normal(truth.shape, np.float32)
 

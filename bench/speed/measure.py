@@ -1,4 +1,4 @@
-"""Timing of contestants in turns, and the figures that come of it."""
+"""Times contestants in turns and makes figures of the times."""
 
 import time
 from collections.abc import Callable, Mapping
@@ -9,8 +9,11 @@ Timings = dict[str, tuple[float, float]]  # contestant -> least (wall, CPU) seco
 
 @dataclass(frozen=True)
 class Result:
-    """One line of the table. value: a ratio, or what `unit` says; goal: the least that is wanted,
-    or with `most` the most; None: none was set. timings: what the ratio was made from."""
+    """One line of the table.
+
+    value: a ratio, or a figure in `unit`; goal: the least value wanted, or the most with `most`;
+    None without a goal; timings: the times behind a ratio.
+    """
 
     name: str
     value: float
@@ -32,7 +35,7 @@ def in_turns(
 ) -> Timings:
     """Runs A, B, A, B ... for about `seconds`, at least `rounds` times after one to warm up.
 
-    The least time of each is what disturbances did not add to; turns share what is left of them.
+    It keeps the least time of each: disturbances only add time, and turns share them.
     """
     for run in contestants.values():
         run()

@@ -86,7 +86,7 @@ FRAMES = (  # published sizes and batches, NeXtVLAD's on each of its two GPUs
 
 
 def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.device):
-    """A function that makes one step as training.fit does."""
+    """A function that makes one training step, as training.loop.fit does."""
     settings, model = Training(), use_fast_layers(model)
     groups = [{"params": list(model.parameters()), "weight_decay": settings.weight_decay}]
     optimizer = Adam(groups, settings.lr, decoupled=True)
@@ -104,7 +104,7 @@ def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.dev
 
 
 def plain_step(model: nn.Module, batch: Batch, dense: Tensor):
-    """The loop that a tutorial has: float32, dense targets, Adam."""
+    """The step of a tutorial: float32, dense targets, Adam."""
     optimizer = torch.optim.Adam(model.parameters(), lr=1e-3)
 
     def step() -> None:
@@ -121,7 +121,7 @@ def steps(workload: Workload, toy: bool, seconds: float) -> tuple[Timings, float
     torch.manual_seed(0)
     batch, targets = workload.data(toy, device)
     ours, theirs = workload.model(toy), workload.model(toy)
-    for model in (ours, theirs):  # else gradients are larger than any that training meets
+    for model in (ours, theirs):  # else gradients are larger than in any training
         start_from_frequencies(model, np.full(targets.shape[1], len(batch)), 1000 * len(batch))
     contestants = {
         "ours": our_step(ours, batch, targets, device),
@@ -134,8 +134,8 @@ def steps(workload: Workload, toy: bool, seconds: float) -> tuple[Timings, float
 def step_gflop(model: nn.Module, step, batch: Batch) -> float:
     """10^9 floating-point operations of the matrices of a training step.
 
-    torch counts products; those of recurrent layers, which it does not see, are added: 2 for each
-    weight and frame forward, twice as many backward.
+    torch counts products, but not those of recurrent layers. They are added: 2 for each weight and
+    frame forward, twice as many backward.
     """
     with FlopCounterMode(display=False) as counter:
         step()
@@ -146,7 +146,7 @@ def step_gflop(model: nn.Module, step, batch: Batch) -> float:
 
 
 def matrix_rate(device: torch.device, size: int = 2048, rows: int = 512) -> float:
-    """GFLOP/s of a bf16 product (rows, size) x (size, size), the best of some."""
+    """GFLOP/s of a bf16 product (rows, size) x (size, size), the best of several."""
     a, b = (torch.randn(n, size, device=device).bfloat16() for n in (rows, size))
 
     def product() -> None:
@@ -158,6 +158,6 @@ def matrix_rate(device: torch.device, size: int = 2048, rows: int = 512) -> floa
 
 
 def synchronise(device: torch.device) -> None:
-    """Returns when the device has done what it was asked."""
+    """Waits until the device has finished."""
     if device.type == "cuda":
         torch.cuda.synchronize(device)

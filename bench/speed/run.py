@@ -1,9 +1,9 @@
-"""Measures the parts and keeps the figures: `make bench`, `make bench PARTS="decode rows"`.
+"""Measures the parts and keeps their figures: `make bench`, `make bench PARTS="decode rows"`.
 
     python -m bench.speed.run OUT [--parts "decode rows"] [--toy]
 
 Each part runs in a process of its own. OUT/speed.json holds every part's figures with commit, date
-and machine; parts that are not measured now keep what they have. OUT/speed.md is the table.
+and machine; parts that are not measured keep their old figures. OUT/speed.md is the table.
 """
 
 import json
@@ -29,8 +29,8 @@ TITLES = ["part", "figure", "measured", "wanted", "reached", "note", "commit", "
 def main(out: Path, *, parts: str = "", toy: bool = False, one: str = "") -> None:
     """Measures PARTS (default: all) and writes OUT/speed.json and OUT/speed.md.
 
-    --toy: sizes that only show that it runs. --one: measures one part in this process and prints
-    it as JSON; each part is started so.
+    --toy: small sizes, which only show that it runs. --one: measures one part in this process and
+    prints it as JSON; each part is started so.
     """
     if one:
         print(json.dumps(figures_of(one, toy)))

@@ -21,15 +21,17 @@ SIZES = "3000 10000 30000"
 FOLDS = range(5)
 MODEL = 'arch = "mlp"\n[model]\nwidths = [64]\n[training]\nepochs = 2\nbatch_size = 256\n'
 STACK = "candidates = 20\n[booster]\nmax_rounds = 30\nnum_leaves = 15\nmost_rows = 1000000\n"
-MEMORY_MB = 32  # what bounds memory is small here: 100,000 videos reach both it and most_rows
+MEMORY_MB = 32  # small, so that 100,000 videos reach this bound and most_rows
 STUDENT = "[resnet.model]\nwidth = 64\n[resnet.training]\nepochs = 2\n"
 EXPONENT = 1.05  # of the growth in time that is allowed
 MEMORY = 1.10  # growth in memory that is allowed, where a setting bounds it
 
 
 def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
-    """CPU and wall seconds, and peak memory of the largest process in MB, of every stage; and the
-    disk. CPU seconds are what is shown: other work on the machine disturbs them little."""
+    """CPU and wall seconds and peak memory (MB, of the largest process) of every stage; the disk.
+
+    The table shows CPU seconds: other work on the machine disturbs them little.
+    """
     write_settings(run)
     found = {}
     for name, verbs in commands(size, run).items():
@@ -43,7 +45,7 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
         log(f"[scaling] {size:,} videos, {name}: {sum(cpu):.1f} s, {max(memory):,.0f} MB")
     sizes = {name: size_of(run / name) for name in ("records", "store", "first_level", "stacking")}
     found["disk"] = {f"{name}_mb": round(mb, 2) for name, mb in sizes.items()}
-    shutil.rmtree(run / "records")
+    shutil.rmtree(Artifacts.of_run(run).records)
     return found
 
 
@@ -53,7 +55,7 @@ def write_settings(run: Path) -> None:
         path = run / f"{name}.toml"
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    files = Artifacts(run, run / "store")
+    files = Artifacts.of_run(run)
     for path, text in model_snapshots(read_models(run / "plan"), files.first_level).items():
         write_if_changed(path, text)
     write_snapshot(files.stacking / CONFIG, read_toml(run / "stack.toml", Stacking))
@@ -62,7 +64,7 @@ def write_settings(run: Path) -> None:
 
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
-    files = Artifacts(run, run / "store")
+    files = Artifacts.of_run(run)
     store, folds, records = files.store, files.folds, files.records
     inputs = [run / "student.json", store, folds, files.soft_labels]
     sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]

@@ -32,7 +32,7 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
     if exported.manifest.classes != data.dims.classes:
         raise InputError(
             f"{export}: has {exported.manifest.classes} classes and {store} {data.dims.classes}; "
-            "they are of different data sets"
+            "give the store of the export's data set"
         )
     rows = Splits.read(folds, data.ids).holdout
     best = best_of(exported, data, rows)
@@ -45,8 +45,10 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
 
 
 def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best classes of store rows, KEEP or as many as the export gives: classes int64 and
-    scores float64, (n, k) each, best first."""
+    """The best classes of store rows, best first: classes int64 and scores float64, (n, k) each.
+
+    k is KEEP, or as many as the export gives.
+    """
     if not len(rows):
         keep = min(KEEP, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
@@ -60,7 +62,7 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
 
 
 def predictions_of(ids: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Predictions:
-    """The same as Predictions."""
+    """Classes and scores (n, k) as Predictions."""
     limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
     logits = logit(scores).clip(-limit, limit).astype(np.float16)
     return Predictions(ids, classes.astype(np.uint16), logits)
@@ -76,7 +78,7 @@ def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.nd
 
 
 def _text(figures: dict) -> str:
-    """On one line; a dash for a figure that could not be taken."""
+    """The figures on one line; a dash for None."""
     pairs = ((name, "-" if v is None else f"{v:.5g}") for name, v in figures.items())
     return ", ".join(f"{name} {value}" for name, value in pairs)
 

@@ -1,9 +1,9 @@
 """The products of an ONNX graph with 8-bit weights, made in 8 bits.
 
-In standard operators, so that any runtime multiplies whole numbers and none has to recognise a
-pattern. A row of x is rounded by its own largest value: what a video gets does not depend on its
-batch. On the quoted holdout GAP@20 of plan best's export is that of float32 arithmetic to five
-digits, with 127 steps for x instead of 63 0.0001 above it.
+They are standard operators: any runtime multiplies whole numbers, and none has to recognise a
+pattern. A row of x is rounded by its own largest value, so a video's scores do not depend on its
+batch. On the quoted holdout GAP@20 of plan best's export equals that of float32 arithmetic to five
+digits; with 127 steps for x instead of 63 it is 0.0001 higher.
 """
 
 from collections import Counter
@@ -12,9 +12,8 @@ import numpy as np
 import onnx
 from onnx import TensorProto, helper, numpy_helper
 
-STEP = "_step"  # ends the name of what a unit of an int8 matrix stands for
-# Of x in a product of bytes. No more: where the CPU adds pairs of products in 16 bits, as those
-# without VNNI do, 2 x 127 x 127 still fits.
+STEP = "_step"  # ends the name of the value of one unit of an int8 matrix
+# Steps of x to either side of zero. No more: CPUs without VNNI add pairs of products in 16 bits.
 LEVELS = 63
 CONSTANTS = {
     "top": np.float32(LEVELS),
@@ -60,7 +59,9 @@ def multiply_in_8_bits(graph: onnx.GraphProto) -> None:
 
 def _rounding(x: str, name: str) -> list[onnx.NodeProto]:
     """Nodes that give <name>_q, uint8 around `mid`, and <name>_step, float32 (N, 1), of x.
-    Names are short: there are many, and they are in the file."""
+
+    Names are short: the file holds many.
+    """
     make = helper.make_node
     return [
         make("Abs", [x], [f"{name}a"]),
@@ -74,7 +75,7 @@ def _rounding(x: str, name: str) -> list[onnx.NodeProto]:
 
 
 def _product(x: str, weight: str, of: onnx.NodeProto, name: str) -> list[onnx.NodeProto]:
-    """Nodes that give what `of` gave, from <x>_q, the bytes of the weight and both's steps."""
+    """Nodes that replace `of`: from <x>_q, the bytes of the weight, and the steps of both."""
     make, y, bias = helper.make_node, of.output[0], of.input[2:]
     whole = f"{name}d" if bias else y
     return [
@@ -96,22 +97,22 @@ def _weight_of(node: onnx.NodeProto, turned: dict[str, onnx.NodeProto]) -> str:
 
 
 def _options(node: onnx.NodeProto) -> dict:
-    values = {given.name: helper.get_attribute_value(given) for given in node.attribute}
+    values = {part.name: helper.get_attribute_value(part) for part in node.attribute}
     return {"op": node.op_type} | values
 
 
 def replace(nodes, others: list[onnx.NodeProto]) -> None:
-    """Makes the nodes of a graph others, which may be among them."""
+    """Replaces the nodes of a graph; `others` may be among them."""
     kept = list(others)
     del nodes[:]
     nodes.extend(kept)
 
 
 def units_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
-    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples; None
-    of one that does not (rounding.spread).
+    """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples.
 
-    The graph may have transposed it: the axis is the one along which nothing is lost.
+    None for any other matrix (rounding.spread). The graph may have transposed it: the axis is the
+    one along which nothing is lost.
     """
     found = []
     for axis in (0, 1):

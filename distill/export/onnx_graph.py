@@ -1,11 +1,11 @@
-"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph, but for
-the products of 8-bit weights (integer_products.py).
+"""The ONNX form of a network: small weights in the file, float32 arithmetic in the graph.
 
-An input for each kind of features, by its name: (N, W), raw float32 values. Of networks that take
-frames: (N, T, W) of each kind that has frames, and lengths int64 (N,), how many frames of each
-video are real. Outputs scores (N, C), logits (N, C): the mean of the models' logits,
-which are the output models (m, N, C) where there are several. N and T are free. Needs onnx and
-onnxscript.
+Only products of 8-bit weights are made in 8 bits (integer_products.py).
+
+Inputs: each kind of features by its name, raw float32 (N, W). Networks of frames take (N, T, W) of
+each kind that has frames, and lengths int64 (N,), how many frames of each video are real. Outputs:
+scores and logits (N, C), the mean over the models; of several models also models (m, N, C), the
+logits of each. N and T are free. Needs onnx and onnxscript.
 """
 
 import logging
@@ -63,10 +63,10 @@ def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
 
 
 def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
-    """Writes the graph; `dtype` is how its weights are stored: float32, float16 or int8.
+    """Writes the graph, its weights stored as `dtype`: float32, float16 or int8.
 
-    dims: of the data; their max_frames are 0 if the network takes no frames. ValueError when a
-    network has no graph for any number of videos and frames.
+    dims: of the data; max_frames is 0 if the network takes no frames. ValueError when the network
+    has no graph for any number of videos and frames.
     """
     names, (example, axes) = input_names(dims), _examples(dims)
     for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes"):
@@ -80,7 +80,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
             output_names=OUTPUTS[len(network.groups) > 1],
             dynamic_shapes=(tuple(axes),),
             dynamo=True,
-            optimize=False,  # would fold BatchNorm into weights, which are then rounded otherwise
+            optimize=False,  # folding BatchNorm into the weights would change their rounding
             verbose=False,
         )
     model = program.model_proto
@@ -94,17 +94,19 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
 
 def _check_axes(graph: onnx.GraphProto, axes: list[dict]) -> None:
     """ValueError when the exporter tied an axis to the example, which it does silently."""
-    for given, free in zip(graph.input, axes, strict=True):
-        sizes = given.type.tensor_type.shape.dim
+    for node, free in zip(graph.input, axes, strict=True):
+        sizes = node.type.tensor_type.shape.dim
         for axis in free:
             if not sizes[axis].dim_param:
                 size = sizes[axis].dim_value
-                raise ValueError(f"axis {axis} of {given.name} is always {size} in its graph")
+                raise ValueError(f"axis {axis} of {node.name} is always {size} in its graph")
 
 
 def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
-    """Stores large float32 weights smaller, and nodes that widen them again where they are used:
-    Cast of float16, DequantizeLinear of the rows of an int8 matrix."""
+    """Stores large float32 weights smaller, and adds the nodes that widen them where they are used.
+
+    Cast widens float16, DequantizeLinear the rows of an int8 matrix.
+    """
     widening, steps = [], []
     if dtype == "int8":
         multiply_in_8_bits(graph)

@@ -8,8 +8,8 @@ import torch
 
 from distill.export.batches import VideoBatch, of_store
 from distill.export.run import Exported
-from first_level.bundle.manifest import GRAPH, WEIGHTS
 from first_level.bundle.network import Network
+from yt8m.base.paths import EXPORT_GRAPH, EXPORT_WEIGHTS
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims, Store
 
@@ -52,13 +52,13 @@ def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, thr
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     exported = Exported(folder, "torch")
-    texts = [sample.compare(exported, WEIGHTS, dtype)]
+    texts = [sample.compare(exported, EXPORT_WEIGHTS, dtype)]
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
-        write_onnx(exported.network, exported.manifest.dims, folder / GRAPH, dtype)
+        write_onnx(exported.network, exported.manifest.dims, folder / EXPORT_GRAPH, dtype)
         del exported
-        texts.append(sample.compare(Exported(folder, "onnx", threads), GRAPH, dtype))
+        texts.append(sample.compare(Exported(folder, "onnx", threads), EXPORT_GRAPH, dtype))
     return "; ".join(texts)
 
 

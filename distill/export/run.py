@@ -1,8 +1,8 @@
 """An export, loaded: one folder with all that predicting needs, wherever it was copied.
 
-model.json (what the networks are, their inputs, class names), model.safetensors (their weights),
-model.onnx (the same as a graph, which needs no torch and is faster on a CPU); of a re-ranked
-student also the files of reranker.py. What it takes, frames or a mean: batches.py.
+The folder has model.json (the networks, their inputs, class names), model.safetensors (their
+weights) and model.onnx (the same as a graph: without torch, and faster on a CPU); of a re-ranked
+student also the files of reranker.py. Its inputs: batches.py.
 N videos, T frames, m models, W width of a kind of features, C classes.
 """
 
@@ -15,9 +15,10 @@ from scipy.special import expit
 
 from distill.export.batches import means
 from distill.export.reranker import Reranker, best
-from first_level.bundle.manifest import GRAPH, MANIFEST, read_manifest
+from first_level.bundle.manifest import read_manifest
 from yt8m.base import processor
 from yt8m.base.cli import InputError
+from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features
 
@@ -28,9 +29,9 @@ if TYPE_CHECKING:
 class Exported:
     """The networks of an export folder, in float32. InputError when the folder is not one.
 
-    runtime: "torch" (safetensors), "onnx" (the graph, by onnxruntime), "auto": the graph where
-    there is one, which is as accurate on a CPU and faster, in 8 bits more than twice. threads: None
-    leaves torch's as they are.
+    runtime: "torch" (safetensors), "onnx" (the graph, by onnxruntime) or "auto": the graph if the
+    folder has one. On a CPU the graph is as accurate and faster, in 8 bits more than twice.
+    threads: None leaves torch's as they are.
     """
 
     def __init__(
@@ -42,10 +43,10 @@ class Exported:
         self.folder = Path(folder)
         self.manifest = read_manifest(self.folder)
         if runtime == "auto":
-            has_graph = (self.folder / GRAPH).is_file() or not find_spec("torch")
+            has_graph = (self.folder / EXPORT_GRAPH).is_file() or not find_spec("torch")
             runtime = "onnx" if has_graph else "torch"
-        given = Torch if runtime == "torch" else Onnx
-        self.networks = given(self.folder, self.manifest, threads)
+        kind = Torch if runtime == "torch" else Onnx
+        self.networks = kind(self.folder, self.manifest, threads)
         self.reranker = Reranker(self.folder, threads) if self.manifest.reranked else None
 
     @property
@@ -56,8 +57,8 @@ class Exported:
     def of_models(self, features: Features, lengths=None) -> np.ndarray:
         """Raw features (N, W) by kind -> logits of each model: float32 (m, N, C).
 
-        Of an export that takes frames: (N, T, W) of the kinds that have some, and lengths (N,)
-        where not all frames are real. InputError when a kind is absent or unknown.
+        An export of frames takes (N, T, W) of the kinds that have frames, and lengths (N,) unless
+        all frames are real. InputError when a kind is absent or unknown.
         """
         features, lengths = self._prepare(features, lengths)
         return self.networks(features, lengths)
@@ -71,8 +72,8 @@ class Exported:
 
         features, lengths: as for `of_models`, such as {"rgb": rgb, "audio": audio}.
 
-        In float64 scores near 1 stay apart. A re-ranked student gives no more classes than it has
-        candidates for a video.
+        float64 keeps scores near 1 apart. A re-ranked student gives at most as many classes as it
+        has candidates.
         """
         models = self.of_models(features, lengths)
         if self.reranker is None:
@@ -84,7 +85,7 @@ class Exported:
         return classes.astype(np.int64), expit(logits.astype(np.float64))
 
     def _prepare(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
-        """Features as float32 in the export's order, and the lengths where it takes frames."""
+        """Features as float32 in the export's order, and the lengths if it takes frames."""
         dims = self.manifest.dims
         if features.keys() != dims.features.keys():
             names = ", ".join(features) or "none"
@@ -106,7 +107,7 @@ class Exported:
             raise InputError(f"{self.folder}: {text}")
 
     def _lengths(self, name: str, frames: np.ndarray, lengths: np.ndarray | None) -> np.ndarray:
-        """int64 (N,). InputError unless each is 1 to T, and T one that the networks take."""
+        """int64 (N,). InputError unless each is 1 to T, and the networks take T frames."""
         longest, most = frames.shape[1], self.manifest.frames
         lengths = np.full(len(frames), longest) if lengths is None else np.asarray(lengths)
         fits = lengths.shape == (len(frames),) and ((lengths >= 1) & (lengths <= longest)).all()
@@ -140,21 +141,21 @@ class Torch:
 
 
 class Onnx:
-    """The networks by onnxruntime. InputError without a graph in the folder, or with another's."""
+    """The networks by onnxruntime. InputError when the folder has no graph, or another's."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         from distill.export.graph import session_of
 
-        if not (folder / GRAPH).is_file():
+        if not (folder / EXPORT_GRAPH).is_file():
             raise InputError(
-                f"{folder}: no {GRAPH}, which is needed where torch is not installed; export "
-                "without --no-onnx, or install torch"
+                f"{folder}: no {EXPORT_GRAPH}, and torch is not installed; export without "
+                "--no-onnx, or install torch"
             )
-        self.session = session_of(folder / GRAPH, threads)
+        self.session = session_of(folder / EXPORT_GRAPH, threads)
         classes = self.session.get_outputs()[-1].shape[-1]
         if classes != manifest.classes:
             raise InputError(
-                f"{folder / GRAPH}: gives {classes} classes and {MANIFEST} says "
+                f"{folder / EXPORT_GRAPH}: gives {classes} classes, but {EXPORT_MANIFEST} has "
                 f"{manifest.classes}; export again"
             )
 

@@ -1,8 +1,8 @@
 """A LightGBM booster as an ONNX graph, so that an export needs no LightGBM.
 
 Input `features` (N, F) float32, output `raw` (N, 1) float32: the sum of the leaves. A split
-x <= t of a double t becomes x <= the largest float32 below it, so float32 features fall into just
-the leaves that LightGBM finds for them. Read by reranker.Trees.
+x <= t of a double t becomes x <= the largest float32 below it, so that float32 features reach the
+same leaves as in LightGBM. reranker.Trees reads it.
 """
 
 from pathlib import Path
@@ -47,7 +47,7 @@ def write_trees(booster: lightgbm.Booster, path: Path) -> None:
 
 
 def _collect(root: dict, number: int, columns: dict, leaves: dict) -> None:
-    """Appends a tree's nodes; they are numbered as they are met, from 0, which is the root."""
+    """Appends a tree's nodes, numbered in the order of their visit; the root is 0."""
     waiting, count = [(root, 0)], 1
     while waiting:
         node, index = waiting.pop()

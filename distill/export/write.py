@@ -18,16 +18,7 @@ from distill.config import DistillConfig, member_of
 from distill.export.batches import for_receivers
 from distill.export.parity import ParitySample, check_parity
 from distill.refittable import check_inputs, check_refittable
-from first_level.bundle.manifest import (
-    FORMAT,
-    GRAPH,
-    MANIFEST,
-    README,
-    WEIGHTS,
-    ExportedKind,
-    Manifest,
-    Member,
-)
+from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.bundle.rounding import DTYPES, rounded_state
 from first_level.config import ModelConfig
@@ -35,14 +26,24 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
 from yt8m.base.files import working_in, writing
-from yt8m.base.paths import RERANKER_FILES
+from yt8m.base.paths import (
+    CONFIG,
+    EXPORT_GRAPH,
+    EXPORT_MANIFEST,
+    EXPORT_README,
+    EXPORT_WEIGHTS,
+    RERANKER_FILES,
+    RERANKER_FOLDER,
+    WEIGHTS,
+    Artifacts,
+)
 from yt8m.base.receipts import commit
 from yt8m.data.splits import NUM_FOLDS
 from yt8m.data.store import Store
 from yt8m.networks.student import num_values
 from yt8m.training.weights import load_weights
 
-FILES = {WEIGHTS, GRAPH, MANIFEST, README, *RERANKER_FILES}
+FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, *RERANKER_FILES}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 
 
@@ -75,13 +76,13 @@ def main(
     sample = ParitySample.of(network, data, manifest.dims)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
-        save_file(rounded_state(network, dtype), folder / WEIGHTS)
+        save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS)
         del network  # each copy in float32 that is no longer needed makes room for the next
-        (folder / WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
-        (folder / MANIFEST).write_text(canonical(manifest))
-        (folder / README).write_text(readme(manifest))
+        (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
+        (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
+        (folder / EXPORT_README).write_text(readme(manifest))
         for file in RERANKER_FILES if manifest.reranked else ():
-            shutil.copyfile(require(distill / "reranker" / file), folder / file)
+            shutil.copyfile(require(distill / RERANKER_FOLDER / file), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, folder, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
@@ -102,7 +103,7 @@ def read_trained(
     network = build_network(members, settings.inputs, dims)
     by_frame = any(network.by_frame)
     for model, (_, folder) in zip(network.members, parts, strict=True):
-        load_weights(model, require(folder / "weights.safetensors"))
+        load_weights(model, require(folder / WEIGHTS))
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
@@ -141,14 +142,15 @@ def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[
 
 def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
     """The folders of a model's weights: of its copies, or of its fold models."""
+    files = Artifacts.of_run(distill.parent)
     if name in settings.refit.folds:
-        return [distill.parent / "first_level" / name / f"fold{k}" for k in range(NUM_FOLDS)]
-    return [distill / "refit" / name / f"copy{copy}" for copy in range(settings.refit.copies)]
+        return [files.model_fold(name, k) for k in range(NUM_FOLDS)]
+    return [files.refitted(name, copy) for copy in range(settings.refit.copies)]
 
 
 def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:
     """A refitted model, or one of its fold models, as its own snapshot describes it."""
-    where = distill.parent / "first_level" / name / "config.json"
+    where = Artifacts.of_run(distill.parent).model(name) / CONFIG
     model = read_snapshot(require(where), ModelConfig)
     if name in settings.refit.folds:
         check_inputs(model, where)

@@ -9,12 +9,11 @@ from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, validated
 from yt8m.base.files import read_json
+from yt8m.base.paths import EXPORT_MANIFEST
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
 FORMAT = 3
-WEIGHTS, GRAPH, MANIFEST = "model.safetensors", "model.onnx", "model.json"
-README = "README.md"
 
 
 class ResnetModel(Config):
@@ -70,12 +69,12 @@ class Manifest(Config):
 
 def read_manifest(folder: Path) -> Manifest:
     """What an export folder says of itself. InputError when it is not one."""
-    if not (folder / MANIFEST).is_file():
-        raise InputError(f"{folder}: not an export (no {MANIFEST}); `make export` writes one")
-    values = read_json(folder / MANIFEST)
+    if not (folder / EXPORT_MANIFEST).is_file():
+        raise InputError(f"{folder}: not an export (no {EXPORT_MANIFEST}); run `make export`")
+    values = read_json(folder / EXPORT_MANIFEST)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
-    return validated(values, Manifest, folder / MANIFEST)
+    return validated(values, Manifest, folder / EXPORT_MANIFEST)
 
 
 def groups_of(descriptions: list[Member]) -> tuple[list[str], list[int]]:

@@ -10,9 +10,10 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from first_level.bundle.manifest import WEIGHTS, Manifest, Member, groups_of
+from first_level.bundle.manifest import Manifest, Member, groups_of
 from first_level.bundle.rounding import load_rounded
 from first_level.config import build
+from yt8m.base.paths import EXPORT_WEIGHTS
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import prepared
 from yt8m.inputs.settings import Inputs, Level
@@ -71,7 +72,7 @@ def load_network(folder: Path, manifest: Manifest) -> Network:
     """The network of an export folder, with its values. InputError when they do not fit."""
     with torch.device("meta"):  # without memory for values: those come from the file
         network = build_network(manifest.members, manifest.inputs, manifest.dims)
-    load_rounded(network, folder / WEIGHTS)
+    load_rounded(network, folder / EXPORT_WEIGHTS)
     return network
 
 

@@ -7,8 +7,8 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 
-from first_level.bundle.manifest import MANIFEST
 from yt8m.base.cli import InputError
+from yt8m.base.paths import EXPORT_MANIFEST
 
 STEP = ".step"  # ends the name of what one unit of a row of an int8 matrix stands for
 COUNTER = "num_batches_tracked"
@@ -62,4 +62,5 @@ def load_rounded(network: torch.nn.Module, path: Path) -> None:
         network.load_state_dict(state, assign=True)
     except (OSError, RuntimeError, ValueError, SafetensorError) as error:
         text = " ".join(str(error).split()[:24])
-        raise InputError(f"{path}: does not fit {MANIFEST} ({text}); export again") from error
+        message = f"{path}: does not fit {EXPORT_MANIFEST} ({text}); export again"
+        raise InputError(message) from error

@@ -26,6 +26,8 @@ from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.receipts import commit
 from yt8m.data.predictions import Predictions, top_k
 from yt8m.data.splits import UNUSED, Splits, seed_of
 from yt8m.data.store import Store
@@ -54,10 +56,10 @@ def main(
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
     check(settings, model, data, config)
-    weights = parent / "weights.safetensors"
+    weights = parent / WEIGHTS
     if not weights.is_file():
         raise InputError(f"{weights}: no such file; run `make first_level` to train the parent")
-    made_from = fingerprint(config, store / "manifest.json", folds, weights, fold)
+    made_from = fingerprint(config, store / MANIFEST, folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
     job = SegmentJob(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
     with working_in(out):
@@ -65,7 +67,7 @@ def main(
         figures = job.score_parent(model)
         if not has_weights(out, made_from):
             job.train(model)
-        load_weights(model, out / "weights.safetensors")
+        load_weights(model, out / WEIGHTS)
         job.predict(model, figures)
 
 
@@ -149,9 +151,9 @@ class SegmentJob:
         taught = Taught(model, classes, chosen.teaching)
         history = fit(taught, examples, training, self.out, self.name, self.made_from)
         about = {"rated_segments": len(segments), "seconds": time.monotonic() - started}
-        write_json(self.out / "training.json", about | {"epochs": history})
-        save_weights(model, self.out / "weights.safetensors", {"source": self.made_from})
-        (self.out / "checkpoint.pt").unlink(missing_ok=True)
+        write_json(self.out / TRAINING, about | {"epochs": history})
+        save_weights(model, self.out / WEIGHTS, {"source": self.made_from})
+        (self.out / CHECKPOINT).unlink(missing_ok=True)
 
     def predict(self, model: nn.Module, figures: dict) -> None:
         """Predicts the windows of the fold and the holdout; writes report and predictions."""
@@ -174,10 +176,11 @@ class SegmentJob:
             "holdout_ratings": len(latest(self.store.segments(holdout))),
             "windows": len(windows),
             "peak_memory_mb": cli.peak_memory_mb(),
-            **read_json(self.out / "training.json"),
+            "commit": commit(),
+            **read_json(self.out / TRAINING),
         }
-        write_json(self.out / "report.json", report)
-        found.write(self.out / "predictions.safetensors")
+        write_json(self.out / REPORT, report)
+        found.write(self.out / PREDICTIONS)
         text = ", ".join(f"{k[4:]} {v:.4f}" for k, v in figures.items() if v is not None)
         log(f"[{self.name}] done in {report['seconds']:.0f} s: MAP@K {text}")
 

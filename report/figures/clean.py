@@ -11,6 +11,7 @@ from report.clean_labels import clean_labels, compare
 from report.figures.figure import Figure
 from report.figures.svg import Axis, Plot
 from report.run import FOLD, Run
+from yt8m.base.paths import PREDICTIONS
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
 
@@ -34,13 +35,13 @@ def groups(run: Run) -> list[Group]:
     if run.clean is None:
         return []
     ids = run.store.ids[run.splits.training]
-    soft = Predictions.read(run.folder / "stacking" / "soft_labels.safetensors").align(ids)
+    soft = Predictions.read(run.files.soft_labels).align(ids)
     source = f"{len(ids):,} training videos, soft labels out of fold; all classes"
     found = [_group(run, "Training videos: what the student learns from", source, {"soft": soft})]
     if run.exported is not None:
         ids = run.exported.ids
         best = max(run.models, key=lambda model: run.stack["members"][model]["gap_oof"] or 0)
-        path = run.folder / "first_level" / best / f"fold{FOLD}" / "predictions.safetensors"
+        path = run.files.model_fold(best, FOLD) / PREDICTIONS
         systems = {
             "export": run.exported,
             "stack": run.stacked.align(ids),

@@ -14,6 +14,7 @@ from report.figures.svg import shades
 from report.run import FOLD, Run, Sample, choose, prefix_of, sample, source_of
 from stacking import features
 from stacking.booster import read_booster
+from yt8m.base.paths import BOOSTER
 from yt8m.data.splits import seed_of
 from yt8m.training.metrics import gap
 
@@ -43,7 +44,7 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
     Columns made of all models (mean, margins, entropy, ...) are recomputed; counts of top-5 and
     top-20 lists, and columns from labels, stay.
     """
-    booster = read_booster(run.folder / "stacking" / f"fold{FOLD}" / "model.txt")
+    booster = read_booster(run.files.stack_fold(FOLD) / BOOSTER)
     count, part = len(run.models), slice(0, SHUFFLED)
     chosen = group.videos[part]
     matrix = group.rows.matrix(chosen, 0)

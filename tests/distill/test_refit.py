@@ -207,7 +207,7 @@ def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
 def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
     (tmp_path / "export" / "model.onnx").unlink()
-    with pytest.raises(InputError, match="no model.onnx, which is needed where torch is not"):
+    with pytest.raises(InputError, match="no model.onnx, and torch is not installed; export"):
         Exported(tmp_path / "export", "onnx")
 
 

@@ -82,7 +82,7 @@ def _students(run, truth, store, splits: Splits, rng) -> None:
     for part in PARTS:
         history = [{"epoch": e + 1, "loss": 5.0 - e} for e in range(2)]
         about = {"seconds": 4.0, "megabytes": 3.0, "parameters": 1000, "history": history}
-        about |= {"gap_holdout": reached, "revision": "abc1234"}
+        about |= {"gap_holdout": reached, "commit": "abc1234"}
         write_json(run / "distill" / part / "report.json", about)
     write_json(run / "distill" / "config.json", {"refit": {"models": [], "copies": 1}})
     manifest = {"values": 1000, "dtype": "float16", "members": [{}, {}]}

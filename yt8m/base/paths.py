@@ -21,6 +21,9 @@ MODELS = "models.txt"  # names of a plan's models, one a line
 MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
+# Of records.
+DESCRIPTION_FILE = "dataset.toml"
+CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
@@ -28,6 +31,7 @@ ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", 
 HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
 # Of the re-ranker, which an export has as well.
 RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
+RERANKER_FOLDER = "reranker"
 RERANKER_FILES = (RERANKER, RERANKER_TREES, RERANKER_COUNTS)
 LETTERS = "abcdef"  # of the extractors of the paper's student
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
@@ -36,12 +40,22 @@ EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
 EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
 
 
+def fold_folder(folder: Path, fold: int) -> Path:
+    """The folder of one fold in that of a model or a stack."""
+    return folder / f"fold{fold}"
+
+
 @dataclass(frozen=True)
 class Artifacts:
     """The files of a run."""
 
     run: Path
     store: Path
+
+    @classmethod
+    def of_run(cls, run: Path) -> "Artifacts":
+        """The files of a run whose store lies in its folder."""
+        return cls(run, run / "store")
 
     # What jobs are planned from and what they leave: jobs/.
     @property
@@ -81,8 +95,13 @@ class Artifacts:
         return self.run / "records"
 
     @property
+    def clean_labels(self) -> Path:
+        """The hidden labels of generated records."""
+        return self.records / CLEAN_LABELS
+
+    @property
     def records_description(self) -> Path:
-        return self.records / "dataset.toml"
+        return self.records / DESCRIPTION_FILE
 
     @property
     def manifest(self) -> Path:
@@ -115,7 +134,7 @@ class Artifacts:
 
     def model_fold(self, name: str, fold: int) -> Path:
         """The folder of a first-level job."""
-        return self.model(name) / f"fold{fold}"
+        return fold_folder(self.model(name), fold)
 
     def segments(self, name: str) -> Path:
         """The folder of a model that is fine-tuned on segments."""
@@ -127,7 +146,10 @@ class Artifacts:
         return self.run / STACKING
 
     def stack_fold(self, fold: int) -> Path:
-        return self.stacking / f"fold{fold}"
+        return fold_folder(self.stacking, fold)
+
+    def stack_rows(self, fold: int) -> Path:
+        return self.stack_fold(fold) / ROWS
 
     @property
     def soft_labels(self) -> Path:
@@ -158,7 +180,7 @@ class Artifacts:
 
     @property
     def reranker(self) -> Path:
-        return self.distill / "reranker"
+        return self.distill / RERANKER_FOLDER
 
     # 5. export and report
     @property

@@ -16,6 +16,7 @@ import os
 import resource
 import subprocess
 import time
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +24,7 @@ from pathlib import Path
 from yt8m.base.cli import InputError
 from yt8m.base.digests import digest_of
 from yt8m.base.files import read_json, remove, write_json
+from yt8m.base.paths import Artifacts
 
 JOBS = "YT8M_PLANNED"  # in the environment: the jobs.json of the run
 COMMIT = "YT8M_COMMIT"
@@ -48,6 +50,18 @@ def commit() -> str | None:
     return done.stdout.strip()
 
 
+def commits_of(run: Path) -> str | None:
+    """Which code made the results of a run: "abc1234", or "abc1234 (90 jobs), def5678 (5 jobs)"."""
+    found: Counter[str] = Counter()
+    for path in sorted(Artifacts(run, run).receipts.rglob("*.json")):
+        made_by = read_json(path).get("commit")
+        if made_by:
+            found[made_by] += 1
+    if len(found) < 2:
+        return next(iter(found), None)
+    return ", ".join(f"{name} ({count} jobs)" for name, count in found.most_common())
+
+
 @dataclass(frozen=True)
 class Places:
     """The folders that paths in receipts begin with."""
@@ -70,7 +84,7 @@ class Places:
         return Path(text)
 
     def receipt(self, job: str) -> Path:
-        return self.run / "receipts" / f"{job}.json"
+        return Artifacts(self.run, self.store).receipts / f"{job}.json"
 
 
 @dataclass(frozen=True)

@@ -15,14 +15,13 @@ from pathlib import Path
 
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
-
-FILE = "log.jsonl"
+from yt8m.base.paths import RUN_LOG
 
 
 def write_log(folder: Path, job: str, epochs: int, history: list[dict]) -> None:
     """Writes FOLDER/log.jsonl from the lines of a run's history so far, atomically."""
     lines = [json.dumps({"job": job, "epochs": epochs} | line) + "\n" for line in history]
-    with writing(folder / FILE) as temporary:
+    with writing(folder / RUN_LOG) as temporary:
         temporary.write_text("".join(lines))
 
 

@@ -19,6 +19,7 @@ import numpy as np
 
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
+from yt8m.base.paths import MANIFEST
 from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
@@ -26,7 +27,6 @@ from yt8m.records.labels import Labels
 __all__ = ["Dims", "Features", "Segments", "Store", "Videos"]
 
 VERSION = 2
-MANIFEST = "manifest.json"
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/inputs/derived.py
 Features = dict[str, np.ndarray]  # by kind, in the order of Dims.features
 

@@ -27,8 +27,9 @@ from yt8m.base import device as devices
 from yt8m.base.arrays import create, open_array
 from yt8m.base.cli import log
 from yt8m.base.files import fingerprint, working_in, writing
+from yt8m.base.paths import MANIFEST
 from yt8m.data.splits import Splits
-from yt8m.data.store import DERIVED, MANIFEST, Videos
+from yt8m.data.store import DERIVED, Videos
 from yt8m.inputs.batch import Source
 from yt8m.inputs.clusters import Clusters, fit_centroids, nearest
 from yt8m.inputs.frames import Runs, StoredFrames

@@ -15,6 +15,7 @@ from pydantic import Field, field_validator
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, read_toml
+from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.framing import read_records
 from yt8m.records.messages import Record
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
@@ -190,7 +191,7 @@ def describe(
     first = next(iter(shards.values()))[0]
     names = first_record(first).names
     folders = _beside(Path(data), first)
-    beside = next((f / "dataset.toml" for f in folders if (f / "dataset.toml").is_file()), None)
+    beside = next((f / DESCRIPTION_FILE for f in folders if (f / DESCRIPTION_FILE).is_file()), None)
     source = file or beside
     built_in = _built_in(names)
     description = read_toml(source, Description) if source else built_in

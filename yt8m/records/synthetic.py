@@ -17,6 +17,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import write_arrays
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
+from yt8m.base.paths import CLEAN_LABELS, DESCRIPTION_FILE
 from yt8m.records.framing import write_records
 from yt8m.records.labels import Labels
 from yt8m.records.messages import example, floats, integers, sequence, strings
@@ -76,8 +77,8 @@ def main(
             write_records(out / "segment" / name, records.segment(shard_rng))
     _write_vocabulary(out / "vocabulary.csv", world, noisy, np.random.default_rng([seed, 0, 1]))
     truth = {"ids": ids, "indptr": clean.indptr, "indices": clean.indices}
-    write_arrays(out / "clean_labels.safetensors", truth)
-    with writing(out / "dataset.toml") as temporary:
+    write_arrays(out / CLEAN_LABELS, truth)
+    with writing(out / DESCRIPTION_FILE) as temporary:
         temporary.write_text(
             "# Written by yt8m/records/synthetic.py; feature names are YouTube-8M's.\n"
             f'name = "synthetic"\nclasses = {classes}\nvocabulary = "vocabulary.csv"\n'

@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from yt8m.base import device as devices
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
+from yt8m.base.paths import CHECKPOINT
 from yt8m.training.adam import Adam
 
 CHECKPOINT_SECONDS = 20.0
@@ -45,7 +46,7 @@ class TrainingRun:
             self.trained = nn.parallel.DistributedDataParallel(model)
         self.averaged = copy.deepcopy(model).requires_grad_(False) if settings.ema else None
         self.optimizer = _optimizer(self.parameters(), settings)
-        self.path = folder / "checkpoint.pt"
+        self.path = folder / CHECKPOINT
         self.fingerprint = f"format {FORMAT} {fingerprint} {settings.model_dump_json()}"
         self.epoch, self.updates, self.lr = 0, 0, settings.lr
         self.history: list[dict] = []

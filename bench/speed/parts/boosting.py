@@ -1,7 +1,7 @@
 """LightGBM with the stage's settings against its default parameters, on the same rows.
 
-"fast" is for those to whom time matters more than the last thousandths (docs/stacking.md has both
-on real rows). All stop early on the same inner split; GAP@20 is that of the fold that none saw.
+"fast" is for users to whom time matters more than the last thousandths; docs/stacking.md measures
+both on real rows. All stop early on the same inner split. GAP@20 is that of a fold that none saw.
 """
 
 from functools import partial
@@ -16,6 +16,7 @@ from stacking.config import Booster, Stacking, parameters
 from stacking.table import FOLD_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
+from yt8m.base.paths import ROWS_ABOUT
 from yt8m.training import metrics
 
 SHARED = (
@@ -39,7 +40,7 @@ FAST = Booster(
 
 
 def figures(toy: bool, folder: Path) -> list[Result]:
-    """Five folds of generated rows of ten models; the booster that predicts fold 0."""
+    """Times the booster that predicts fold 0, on five folds of generated rows of ten models."""
     rounds = 20 if toy else 300
     settings = Stacking(booster=Booster(max_rounds=rounds))
     fast = Stacking(booster=FAST.model_copy(update={"max_rounds": rounds}))
@@ -81,5 +82,5 @@ def write_rows(folder: Path, videos: int, models: int, settings: Stacking):
         target = folder / f"fold{fold}" / "rows"
         target.mkdir(parents=True)
         about = RowWriter(store, splits, settings).write_fold(target, fold, paths, names)
-        write_json(target / "rows.json", about)
+        write_json(target / ROWS_ABOUT, about)
     return store, splits

@@ -14,7 +14,7 @@ CLASSES, K = 3862, 20
 
 
 def figures(toy: bool, folder: Path) -> list[Result]:
-    """A million videos; the calculator in Python has a twentieth of them, for the time it takes."""
+    """A million videos; the slow calculator in Python gets a twentieth of them."""
     del folder
     videos, few = (400, 100) if toy else (1_000_000, 50_000)
     rng = np.random.default_rng(0)

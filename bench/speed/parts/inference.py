@@ -1,6 +1,6 @@
 """The student's predictions as exported, against eager float32: a video at a time, and 256.
 
-On one core: two pools of threads that wait for work by spinning would disturb one another.
+On one core: two spinning thread pools would disturb one another.
 """
 
 from pathlib import Path
@@ -17,7 +17,7 @@ from first_level.bundle.rounding import load_rounded, rounded_state
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
-FORMS = {"float32": 2.0, "int8": 4.0}  # times faster that are wanted
+FORMS = {"float32": 2.0, "int8": 4.0}  # goal: times faster
 
 
 def figures(toy: bool, folder: Path) -> list[Result]:

@@ -1,7 +1,7 @@
 """Stacking rows from sparse predictions, against a build video by video from dense scores.
 
-The latter is written after the published one: for each video the scores of all classes of all
-models, the best of each model as candidates, one row of the models' scores a candidate.
+The latter follows the published code: for each video it takes the scores of all classes of all
+models and the best of each model as candidates, and makes a row of scores for each candidate.
 """
 
 import shutil
@@ -17,7 +17,7 @@ from yt8m.base import cli
 from yt8m.data.predictions import sigmoid
 
 CLASSES, KEPT, BEST = 3862, 60, 20
-PUBLISHED = 50  # times faster than the published build is wanted
+PUBLISHED = 50  # goal: times faster than the published build
 
 
 def figures(toy: bool, folder: Path) -> list[Result]:
@@ -57,7 +57,7 @@ def of_size(models: int, videos: int, folder: Path, seconds: float) -> list[Resu
 
 
 def repeat(store, splits, paths, videos: int, rng):
-    """The same videos under new ids until there are enough."""
+    """Repeats the videos under new ids until there are enough."""
     times = -(-videos // len(store.ids))
     ids = np.array([b"%08x" % i for i in range(times * len(store.ids))])
     labels = type(store.labels).concatenate([store.labels] * times)
