@@ -11,11 +11,12 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError, log
+from yt8m.data.predictions import TOP_K
 from yt8m.records.labels import Labels
 from yt8m.records.reader import describe, find_shards, stream
 
 HEADER = "VideoId,LabelConfidencePairs"
-MOST_PAIRS = 20  # of a line
+MOST_PAIRS = TOP_K  # of a line
 MOST_CLASS = 65534  # 65535 is left for padding
 
 

@@ -1,6 +1,8 @@
 """Folders of the parts of a run's students, below its folder `distill`."""
 
-EXTRACTORS = [f"extractor_{letter}" for letter in "abcdef"]
+from yt8m.base.paths import LETTERS
+
+EXTRACTORS = [f"extractor_{letter}" for letter in LETTERS]
 
 
 def refitted_models(refit: dict) -> dict[str, list[str]]:

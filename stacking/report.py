@@ -37,14 +37,13 @@ from yt8m.base.paths import (
     fold_folder,
 )
 from yt8m.base.receipts import commit
-from yt8m.data.predictions import Predictions, to_fill
+from yt8m.data.predictions import TOP_K, Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 from yt8m.training.metrics import cross_entropy, gap
 
 FOLDS = range(NUM_FOLDS)
-TOP = 20  # classes that GAP@20 counts
 
 
 def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: Path) -> None:
@@ -104,7 +103,7 @@ class Truth:
         ]
         singles, holdout = [_gap(part, self.labels[-1]) for part in rest], None
         if len(self.ids[-1]):
-            mean = average(rest, self.classes, TOP, self.folder)
+            mean = average(rest, self.classes, TOP_K, self.folder)
             holdout = _gap(mean, self.labels[-1])
             if out is not None:
                 mean.write(out)
@@ -119,7 +118,7 @@ class Truth:
 
 def concatenate(parts: list[Predictions], folder: Path) -> Predictions:
     """The videos of all parts with their 20 best classes; kept in `folder`."""
-    width = min(TOP, *(part.classes.shape[1] for part in parts))
+    width = min(TOP_K, *(part.classes.shape[1] for part in parts))
     pool, start = to_fill(np.concatenate([part.ids for part in parts]), width, folder), 0
     for part in parts:
         rows = np.arange(len(part.ids))

@@ -34,7 +34,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.base.paths import Artifacts
 from yt8m.base.tables import format_cell, table
-from yt8m.data.predictions import Predictions
+from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets, TargetSource
@@ -176,7 +176,7 @@ class Scores:
 
     def average(self, folder: Path) -> Predictions:
         """The 20 best classes by the mean of the five versions."""
-        return average(self.versions(folder), self.store.dims.classes, 20)
+        return average(self.versions(folder), self.store.dims.classes, TOP_K)
 
     def gaps(self, found: Predictions) -> dict:
         """GAP@20 on the holdout against either labels."""

@@ -7,10 +7,12 @@ from kinds import FOUR, random_features
 from torch import nn
 
 from first_level.bundle.network import Member, build_member
+from jobs.stages import distill as distill_jobs
+from yt8m.base.paths import LETTERS
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, prepare
 from yt8m.inputs.settings import Inputs
-from yt8m.networks.extractors import Extractor
+from yt8m.networks.extractors import LAYOUTS, Extractor
 from yt8m.networks.student import Student, num_values
 from yt8m.networks.towers import Towers
 
@@ -90,3 +92,8 @@ def test_frozen_extractors_ignore_training_mode_and_gradients():
     student.freeze(False)
     student.train()(batch_of(TOY)).sum().backward()
     assert all(p.grad is not None for p in student.parameters())
+
+
+def test_every_list_of_extractors_has_the_same_six():
+    assert "".join(LAYOUTS) == LETTERS
+    assert sorted(distill_jobs.LETTERS) == sorted(LETTERS)

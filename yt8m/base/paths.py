@@ -34,6 +34,7 @@ HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of sta
 RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 RERANKER_FOLDER = "reranker"
 RERANKER_FILES = (RERANKER, RERANKER_TREES, RERANKER_COUNTS)
+LETTERS = "abcdef"  # of the extractors of the paper's student
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
 # Of an export.
 EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
