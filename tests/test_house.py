@@ -26,9 +26,12 @@ PARTICIPLE = re.compile(
     r"_?(?:[a-z0-9]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)"
 )
 OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
+FILE_NAME = re.compile(r"[a-z_0-9]+\.[a-z]+")
+OTHER_FILES = {"folds.join: rows.json", "report.page: report.html"}  # of a store; a template
 KNOWN = {
     "class": {
         "Planned",
+        "Running",
         "Source",
     },
     "modules": {
@@ -62,10 +65,8 @@ KNOWN = {
         "folds.build._named",
         "folds.convert.Converter._checked",
         "folds.convert.Converter._quantised",
-        "folds.fetching.Fetcher._tried",
         "folds.join._joined",
         "folds.join._taken",
-        "folds.partition.Partition.named",
         "jobs.durations.Durations.expected",
         "jobs.farm.Farm.expected",
         "jobs.farm.changed",
@@ -76,8 +77,6 @@ KNOWN = {
         "jobs.settings.Settings._kept",
         "jobs.settings.remembered",
         "jobs.stages.report.tabled",
-        "yt8m.base.arrays._kept",
-        "yt8m.base.arrays._opened",
         "yt8m.base.cli._recorded",
         "yt8m.base.config.validated",
         "yt8m.base.paths.Artifacts.refitted",
