@@ -125,7 +125,7 @@ retrain: | $(VENV) ## makes one model again: make retrain MODEL=name PLAN=small
 	@$(PYTHON) -m jobs.retrain
 	@$(MAKE) first_level
 plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
-	@$(PYTHON) -m jobs.plan_cost $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
+	@$(PYTHON) -m jobs.cost.plan $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
 clean: ## removes the results of PLAN
 	rm -rf $(A)
 

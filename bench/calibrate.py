@@ -1,4 +1,4 @@
-"""Measures the rates that jobs.plan_cost uses, on one core of this machine, in about a minute.
+"""Measures the rates that jobs.cost.plan uses, on one core of this machine, in about a minute.
 
     python -m bench.calibrate [--toy]
 
@@ -19,7 +19,7 @@ from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
 from folds.part_writer import write_part
 from folds.parts import Part, Shard
-from jobs.plan_cost import CALIBRATION, OTHER_COLUMNS
+from jobs.cost.stages import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
 from yt8m.base import cli, processor
 from yt8m.base.files import remove, write_json

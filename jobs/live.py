@@ -26,7 +26,7 @@ from rich.text import Text
 
 from jobs.durations import Durations, clock
 from jobs.farm import Farm, Running
-from jobs.plan import plan
+from jobs.planner import plan
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.receipts import Places

@@ -5,7 +5,7 @@ make retrain MODEL=name PLAN=small
 
 import os
 
-from jobs.plan import plan
+from jobs.planner import plan
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log

@@ -42,7 +42,7 @@ class Settings:
         }
         given = {name: values.get(name, "") for name in values.get("GIVEN", "").split()}
         for name in ("JOBS", "THREADS"):  # the Makefile has defaults of its own for them
-            given.setdefault(name, values.get(name, "1"))
+            given.setdefault(name, values.get(name, ""))
         plan, folder = values.get("PLAN", "demo"), values.get("ARTIFACTS", "artifacts")
         for name, value in given.items():
             if not value.isprintable():
@@ -117,11 +117,11 @@ class Settings:
 
     @property
     def jobs(self) -> int:
-        return whole("JOBS", self.given["JOBS"], 1)
+        return whole("JOBS", self.given.get("JOBS") or "1", 1)
 
     @property
     def threads(self) -> int:
-        return whole("THREADS", self.given["THREADS"], 1)
+        return whole("THREADS", self.given.get("THREADS") or "1", 1)
 
     @property
     def export(self) -> Path:

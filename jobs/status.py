@@ -11,7 +11,7 @@ from collections import Counter
 from jobs.durations import Durations, clock
 from jobs.freshness import Freshness
 from jobs.job import Job
-from jobs.plan import Planned, plan
+from jobs.planner import Planned, plan
 from jobs.rules import recipe_of
 from jobs.settings import Settings
 from yt8m.base import cli

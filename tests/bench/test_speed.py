@@ -11,7 +11,9 @@ from bench import calibrate, gpu, many_rows, profile
 from bench.speed import run, scaling, stages
 from bench.speed.measure import Result, in_turns, ratio
 from bench.speed.parts import gap
-from jobs import plan_cost
+from first_level.config import read
+from jobs.cost import plan as plan_cost
+from jobs.cost import stages as cost_stages
 from yt8m.base.cli import InputError
 from yt8m.records.labels import Labels
 from yt8m.training import metrics
@@ -121,6 +123,7 @@ def test_cost_of_a_plan(capsys):
     text = capsys.readouterr().out
     assert "12 models x 5 folds, 4 of them" in text
     assert "| student " in text
+    assert "94 jobs: 2 of folds, 60 of first_level, 17 of stacking, 8 of distill" in text
     assert "calibration: " in text
     assert "NOT MEASURED" not in text
     plan_cost.main("demo", videos=1000, device="h200")
@@ -129,7 +132,7 @@ def test_cost_of_a_plan(capsys):
     text = capsys.readouterr().out
     assert "13 models, 4 of them as their fold models" in text
     assert "re-ranker: boosting" in text
-    with pytest.raises(InputError, match="nothing: no such plan; plans: .*demo"):
+    with pytest.raises(InputError, match="nothing: no models .*plans: .*demo"):
         plan_cost.main("nothing")
     with pytest.raises(InputError, match="--device: cpu or h200"):
         plan_cost.main("demo", device="tpu")
@@ -137,7 +140,7 @@ def test_cost_of_a_plan(capsys):
 
 def test_operations_of_a_linear_model_are_two_a_weight(tmp_path):
     (tmp_path / "linear.toml").write_text('arch = "linear"\n')
-    found = plan_cost.planned(tmp_path / "linear.toml")
+    found = cost_stages.model_cost(read(tmp_path / "linear.toml"), "linear.toml")
     assert found.level == "video"
     assert found.gflop == pytest.approx(2 * 1152 * 3862 / 1e9)
     assert found.values == 1153 * 3862
@@ -146,7 +149,7 @@ def test_operations_of_a_linear_model_are_two_a_weight(tmp_path):
 def test_calibration_has_what_the_costs_need(tmp_path):
     calibrate.main(out=tmp_path / "c.json", toy=True)
     found = json.loads((tmp_path / "c.json").read_text())
-    assert set(found) == set(json.loads(plan_cost.CALIBRATION.read_text()))
+    assert set(found) == set(json.loads(cost_stages.CALIBRATION.read_text()))
 
 
 STACKS = """

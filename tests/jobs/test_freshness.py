@@ -89,7 +89,7 @@ def test_one_model_is_made_again(tree):
 DELETED = """
 import json, sys
 from pathlib import Path
-from jobs.plan import plan
+from jobs.planner import plan
 from jobs.settings import Settings
 settings, found = Settings.read(), {}
 assert not plan(settings).state.reasons

@@ -1,11 +1,7 @@
-"""What a plan will take before anyone pays for it: hours, disk and memory of each stage.
-
-    python -m jobs.plan_cost paper --videos 5600000 --device h200
+"""The cost of each stage of a plan: hours, disk and memory.
 
 Networks are built without memory, and torch counts the floating-point operations of their products.
-On a CPU these and the other stages go at what bench/calibration.json measured on one core (write
-one of your own machine with `python -m bench.calibrate`). No GPU was measured: --device h200 is an
-estimate, from the peak in NVIDIA's data sheet and an assumed share of it.
+The other stages go at the speeds that bench/calibration.json has of one core.
 """
 
 from dataclasses import dataclass, replace
@@ -13,32 +9,22 @@ from functools import partial
 from pathlib import Path
 
 from distill.config import DistillConfig
-from first_level.config import YOUTUBE_8M, PlannedModel, architecture, build, read
-from jobs.flops import gflop_forward
+from first_level.config import YOUTUBE_8M, PlannedModel, architecture, build
+from jobs.cost.flops import gflop_forward
+from jobs.plans import Plan
 from stacking import features, label_features
 from stacking.config import Stacking
-from yt8m.base import cli
-from yt8m.base.cli import InputError, log
-from yt8m.base.config import read_toml
-from yt8m.base.files import read_json
-from yt8m.base.tables import table
+from yt8m.data.splits import NUM_FOLDS
 from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
 from yt8m.networks.resnet import ResNetLike
 from yt8m.networks.student import Student
 from yt8m.training.settings import Training
 
-ROOT = Path(__file__).resolve().parents[1]
-CALIBRATION = ROOT / "bench" / "calibration.json"
-FOLDS = 5
+CALIBRATION = Path(__file__).resolve().parents[2] / "bench" / "calibration.json"
+FOLDS = NUM_FOLDS
 FRAMES = 230  # of a video on average
-# bf16 without sparsity, TFLOP/s, and the assumed share of it in a training step: not measured.
-H200_PEAK, H200_SHARE = 989.0, 0.3
-# Its memory moves so many bytes a second; a step reads and writes of each parameter: itself, its
-# gradient and two moments in float32, and its bf16 copy.
-H200_BYTES, UPDATE_BYTES = 4.8e12 * 0.5, 34
 # Of a row beside the models' logits: agreement, the video's norms and frames, labels of others.
 OTHER_COLUMNS = len(features.names([], {})) + 3 + len(label_features.NAMES)
-TITLES = ["stage", "hours", "disk GB", "memory GB", "why"]
 
 
 @dataclass(frozen=True)
@@ -54,36 +40,6 @@ class Cost:
     def row(self) -> list[str]:
         numbers = (f"{x:,.{0 if x >= 10 else 2}f}" for x in (self.hours, self.disk, self.memory))
         return [self.stage, *numbers, self.why]
-
-
-def main(plan: str, *, videos: int = 5_600_000, device: str = "cpu", cores: int = 1) -> None:
-    """Prints the cost of PLAN (a name below first_level/configs) for --videos of YouTube-8M.
-
-    --device: cpu or h200; --cores: of the CPU, which decoding, rows and LightGBM share.
-    """
-    folder = ROOT / "first_level" / "configs" / plan
-    if not folder.is_dir():
-        plans = ", ".join(sorted(path.name for path in folder.parent.iterdir()))
-        raise InputError(f"{plan}: no such plan; plans: {plans}")
-    if videos < 1 or cores < 1 or device not in ("cpu", "h200"):
-        raise InputError("--videos and --cores: 1 or more; --device: cpu or h200")
-    if not CALIBRATION.is_file():
-        raise InputError(f"{CALIBRATION}: no such file; `python -m bench.calibrate` writes it")
-    speed = read_json(CALIBRATION)
-    device_speed = Speed(speed["training_gflop_per_s"] * cores, speed["updates_per_s"] * cores)
-    if device == "h200":
-        device_speed = Speed(H200_PEAK * H200_SHARE * 1e3, H200_BYTES / UPDATE_BYTES)
-    costs = costs_of(plan, folder, videos, device_speed, cores, speed)
-    total = Cost("all", *(sum(getattr(c, k) for c in costs) for k in ("hours", "disk")), 0.0, "")
-    total = Cost("all", total.hours, total.disk, max(c.memory for c in costs), "")
-    log("\n".join(table(TITLES, [cost.row() for cost in [*costs, total]])))
-    log(f"{videos:,} videos; decoding, rows and LightGBM on {cores} cores of the calibration")
-    log(f"calibration: {speed['machine']}, {speed['date']}, commit {speed['commit']}")
-    if device == "h200":
-        log(
-            f"ESTIMATE, NOT MEASURED: no GPU was at hand; {H200_SHARE:.0%} of {H200_PEAK:,.0f} "
-            "TFLOP/s is assumed in training and prediction (one GPU)"
-        )
 
 
 @dataclass(frozen=True)
@@ -114,21 +70,20 @@ class Counted:
 
 
 @dataclass(frozen=True)
-class Planned(Counted):
+class ModelCost(Counted):
     """A first-level model of the plan."""
 
     config: PlannedModel
 
 
-def costs_of(plan: str, folder: Path, videos: int, device: Speed, cores: int, speed: dict):
+def costs_of(plan: Plan, videos: int, device: Speed, cores: int, speed: dict) -> list[Cost]:
     """The stages' costs."""
-    models = {path.stem: planned(path) for path in sorted(folder.glob("*.toml"))}
+    models = {name: model_cost(model, name) for name, model in plan.models.items()}
     inside = videos * (FOLDS - 1) // FOLDS
     hours = FOLDS * sum(device.training(m.config.training, m, inside) for m in models.values())
     predicted = sum(model.gflop for model in models.values()) * videos  # by the fold's own model
     frame = sum(model.level == "frame" for model in models.values())
-    stack = read_toml(ROOT / "stacking" / "configs" / f"{plan}.toml", Stacking)
-    settings = read_toml(ROOT / "distill" / "configs" / f"{plan}.toml", DistillConfig)
+    stack, settings = plan.stack, plan.distill
     costs = [
         decoding(videos, frame > 0, cores, speed),
         Cost(
@@ -148,11 +103,11 @@ def costs_of(plan: str, folder: Path, videos: int, device: Speed, cores: int, sp
     return [*costs, again, *last, of_resnet(settings, videos, device)]
 
 
-def planned(path: Path) -> Planned:
+def model_cost(config: PlannedModel, where: str) -> ModelCost:
     """A model of a plan, and what one video costs it."""
-    config, dims = read(path), YOUTUBE_8M
-    seen = config.inputs.dims(dims, architecture(config.arch, path).level)
-    return Planned(*gflop_forward(lambda: build(config, dims, path), seen, FRAMES), config)
+    dims = YOUTUBE_8M
+    seen = config.inputs.dims(dims, architecture(config.arch, where).level)
+    return ModelCost(*gflop_forward(lambda: build(config, dims, where), seen, FRAMES), config)
 
 
 def trained_videos(training: Training, videos: int) -> float:
@@ -218,7 +173,7 @@ def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:
 
 
 def of_refit(
-    settings: DistillConfig, models: dict[str, Planned], videos: int, device: Speed
+    settings: DistillConfig, models: dict[str, ModelCost], videos: int, device: Speed
 ) -> Cost:
     """The models of [refit], trained again on all folds or handed over as they are."""
     refit, hours, values = settings.refit, 0.0, 0
@@ -245,7 +200,3 @@ def of_resnet(settings: DistillConfig, videos: int, device: Speed) -> Cost:
     hours = device.training(resnet.training, model, videos)
     about = f"{model.values / 1e6:,.0f} M values"
     return Cost("ResNetLike", hours, model.values * 4 / 1e9, model.gigabytes(), about)
-
-
-if __name__ == "__main__":
-    cli.run(main)

@@ -1,0 +1,1 @@
+"""What a plan takes: hours, disk and memory."""
