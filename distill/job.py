@@ -19,7 +19,7 @@ from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import TOP_K
 from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
 from yt8m.data.store import Store, Videos
-from yt8m.data.unlabelled import FOLDER, joined
+from yt8m.data.unlabelled import FOLDER, join_unlabelled
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
@@ -65,7 +65,7 @@ class Lessons:
         splits = Splits.read(folds, data.ids)
         decisive = [store / MANIFEST, folds, soft_labels]
         if unlabelled:
-            data, splits = joined(data, splits)
+            data, splits = join_unlabelled(data, splits)
             decisive += [store / FOLDER / MANIFEST, unlabelled]
         rows, classes = rows_of(part, settings, splits), data.dims.classes
         targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)

@@ -81,7 +81,7 @@ class PlannedModel(ModelConfig):
 
     segments: SegmentSettings | None = None
 
-    def trained(self) -> ModelConfig:
+    def model_config(self) -> ModelConfig:
         """What the model itself is trained from."""
         return ModelConfig(**{name: getattr(self, name) for name in ModelConfig.model_fields})
 

@@ -16,7 +16,7 @@ from yt8m.base.config import read_snapshot
 from yt8m.base.paths import UNLABELLED_PREDICTIONS, WEIGHTS
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.data.unlabelled import joined
+from yt8m.data.unlabelled import join_unlabelled
 from yt8m.training.weights import load_weights
 
 
@@ -31,7 +31,7 @@ def main(
         raise InputError(f"{out}: has no weights of these settings and folds; run `make`")
     model = build(settings, data.dims, config)
     load_weights(model, out / WEIGHTS)
-    both, splits = joined(data, Splits.read(folds, data.ids))
+    both, splits = join_unlabelled(data, Splits.read(folds, data.ids))
     job = FoldJob(config, settings, both, splits, out, fold, made_from)
     found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
     found.write(out / UNLABELLED_PREDICTIONS)

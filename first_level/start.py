@@ -40,7 +40,7 @@ def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
     InputError names the tensor that does not fit.
     """
     path, own = Path(config.start.weights), model.state_dict()
-    given = _exported(config, own) if config.arch == EXPORTED else _weights(path)
+    given = _export_weights(config, own) if config.arch == EXPORTED else _weights(path)
     new = classifier_of(config, dims, where)
     if not own.keys() - new:
         raise InputError(f"{where}: {config.arch} is only a classifier; [start] gives nothing")
@@ -89,7 +89,7 @@ def _weights(path: Path) -> dict[str, Tensor]:
         raise InputError(f"{path}: cannot be read ({error}); no weights") from error
 
 
-def _exported(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
+def _export_weights(config: ModelConfig, own: dict[str, Tensor]) -> dict[str, Tensor]:
     """The tensors of an export without its classifiers, which the model does not have."""
     from first_level.bundle.network import load_network  # it imports all networks
 

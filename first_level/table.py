@@ -16,7 +16,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import MANIFEST
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 from yt8m.data.store import Dims, Store
 
 TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup", "GAP@20"]
@@ -49,8 +49,8 @@ def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
         inputs_of(config),
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
         config.training.loss,
-        shown(config.training.mixup or None, "{:g}"),
-        shown(np.mean(gaps) if gaps else None, "{:.4f}"),
+        text_of(config.training.mixup or None, "{:g}"),
+        text_of(np.mean(gaps) if gaps else None, "{:.4f}"),
     ]
 
 

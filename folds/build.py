@@ -39,7 +39,7 @@ MIB = float(1 << 20)
 
 
 @dataclass(frozen=True)
-class Source:
+class StoreSource:
     """What a store is made of: records of a description, and names of the classes.
 
     data: as the user named it; shards: by level of records, "video" and "frame"; without: ids to
@@ -72,16 +72,16 @@ class Source:
 Parts = dict[str, list[Part]]  # by level, in order
 
 
-def build(source: Source, levels: dict[str, Part], store: Path, jobs: int) -> None:
+def build(source: StoreSource, levels: dict[str, Part], store: Path, jobs: int) -> None:
     """Makes what STORE lacks. levels: `source.levels`; jobs: processes."""
     started = time.perf_counter()
-    parts = _arranged(levels, store)
+    parts = _arrange(levels, store)
     missing = [part for members in parts.values() for part in members if not part.finished]
     if missing:
         total = sum(len(members) for members in parts.values())
         log(f"{source.data}: {estimate(missing, total, store, jobs)}")
         decode(missing, store, jobs)
-        parts = _arranged(levels, store, look=True)
+        parts = _arrange(levels, store, look=True)
     if _finish(source, parts, store) or missing:
         log(f"{store}: {summary(store)}; {time.perf_counter() - started:.1f} s")
         return
@@ -89,7 +89,7 @@ def build(source: Source, levels: dict[str, Part], store: Path, jobs: int) -> No
     log(f"{store}: complete ({videos:,} videos); nothing to do")
 
 
-def _arranged(levels: dict[str, Part], store: Path, *, look: bool = False) -> Parts:
+def _arrange(levels: dict[str, Part], store: Path, *, look: bool = False) -> Parts:
     finished = Finished(store)
     return {level: arrange(whole, finished, look=look) for level, whole in levels.items()}
 
@@ -172,7 +172,7 @@ def _decode_one(part: Part, store: Path) -> tuple[int, int]:
     return about["videos"], part.size
 
 
-def _finish(source: Source, parts: Parts, store: Path) -> bool:
+def _finish(source: StoreSource, parts: Parts, store: Path) -> bool:
     """Joins the parts unless that is done, writes the manifest, then removes what it does not name;
     whether anything was to do."""
     changed = [part for members in parts.values() for part in members if not part.finished]
@@ -195,7 +195,7 @@ def _finish(source: Source, parts: Parts, store: Path) -> bool:
         "description": source.description.model_dump(mode="json"),
         "class_names": source.vocabulary.names,
         "verticals": source.vocabulary.verticals,
-        "parts": _named(parts, about["parts"]),
+        "parts": _describe_parts(parts, about["parts"]),
         "content": {"shards": digests, "description": content},
         "shard_bytes": sum(part.size for members in parts.values() for part in members),
     }
@@ -213,7 +213,7 @@ def _dims(parts: Parts) -> dict:
     return {"features": dict(first.features), "classes": first.classes, "frameless": frameless}
 
 
-def _named(parts: Parts, videos: dict[str, list[int]]) -> dict[str, list[dict]]:
+def _describe_parts(parts: Parts, videos: dict[str, list[int]]) -> dict[str, list[dict]]:
     """By level, the name and the number of videos of each part."""
     return {
         level: [

@@ -15,9 +15,9 @@ from pathlib import Path
 import numpy as np
 
 from folds.label_files import LabelFile, labels_for, write_vocabulary
-from folds.sources import Source, Table, from_files
+from folds.sources import Table, VideoSource, from_files
 from yt8m.base.cli import InputError, log
-from yt8m.base.config import validated
+from yt8m.base.config import validate
 from yt8m.base.files import working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.description import PATTERNS, Description
@@ -112,7 +112,7 @@ def kinds_of(features: list[str]) -> dict[str, str]:
         kind, _, value = text.partition("=")
         if not value or kind in found:
             raise InputError(f"--feature {text}: one NAME=FILE (or COLUMN) a name is needed")
-        validated({"features": {kind: {}}}, Description, f"--feature {text}")
+        validate({"features": {kind: {}}}, Description, f"--feature {text}")
         found[kind] = value
     return found
 
@@ -120,7 +120,9 @@ def kinds_of(features: list[str]) -> dict[str, str]:
 class Converter:
     """Serialises the videos of a source in order, and notes what became of their values."""
 
-    def __init__(self, source: Source, known: LabelFile | None, rows: np.ndarray, scale: float):
+    def __init__(
+        self, source: VideoSource, known: LabelFile | None, rows: np.ndarray, scale: float
+    ):
         """rows: int64 (N,), of each video in `known`, -1 = unlabelled."""
         self.source, self.known, self.rows, self.scale = source, known, rows, np.float32(scale)
         self.videos = enumerate(source)
@@ -136,7 +138,7 @@ class Converter:
         for _, (row, arrays) in zip(range(count), self.videos, strict=False):
             identity = self.source.ids[row]
             where = f"video {identity.decode(errors='replace')}"
-            ready = {kind: self._checked(kind, values, where) for kind, values in arrays.items()}
+            ready = {kind: self._check(kind, values, where) for kind, values in arrays.items()}
             self.optional |= self.source.kinds - ready.keys()
             features = {"id": strings([bytes(identity)])}
             if self.rows[row] >= 0:
@@ -161,7 +163,7 @@ class Converter:
             raise InputError(f"{where}: has no frames, others have; leave it out")
         self.longest = max(self.longest, *lengths)
 
-    def _checked(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
+    def _check(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
         """float32 (W,) or uint8 (T, W). InputError on what no record can hold."""
         framed = kind in self.source.frames
         width = self.widths.setdefault(kind, values.shape[-1])
@@ -179,9 +181,9 @@ class Converter:
         if not held:
             text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
             raise InputError(f"{where}: {kind}: {text}")
-        return self._quantised(kind, scaled) if framed else scaled
+        return self._quantise(kind, scaled) if framed else scaled
 
-    def _quantised(self, kind: str, values: np.ndarray) -> np.ndarray:
+    def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:
         size = np.abs(values)
         self.values[kind] = self.values.get(kind, 0) + size.size
         self.outside[kind] = self.outside.get(kind, 0) + int((size > EDGE).sum())
@@ -243,7 +245,7 @@ def _write_description(out: Path, classes: int, names: Vocabulary, converter: Co
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _summary(source: Source, known: LabelFile | None, rows: np.ndarray, classes: int) -> str:
+def _summary(source: VideoSource, known: LabelFile | None, rows: np.ndarray, classes: int) -> str:
     level = "frame" if source.frames else "video"
     text = f"{len(rows):,} videos ({level} level), {(rows < 0).sum():,} of them without labels"
     if known:

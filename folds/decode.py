@@ -8,7 +8,7 @@ content decodes a part again; shards that are touched, copied or renamed keep th
 
 from pathlib import Path
 
-from folds.build import Source, build
+from folds.build import StoreSource, build
 from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError
@@ -29,7 +29,7 @@ def main(data: Path, store: Path, *, description: Path | None = None, jobs: int 
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
     let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
-    source = Source(data, shards, *describe(data, shards, description))
+    source = StoreSource(data, shards, *describe(data, shards, description))
     levels = source.levels()
     with working_in(store):
         build(source, levels, store, jobs)

@@ -89,8 +89,8 @@ class _Table:
         manifests = [read_json(part.folder(store) / MANIFEST) for part in parts]
         counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
         shards = [shard.path for part in parts for shard in part.shards]
-        ids = _joined(parts, store, "ids")
-        kept = _taken(ids, np.array([path.parent.name == RATED for path in shards]), counts)
+        ids = _concatenate(parts, store, "ids")
+        kept = _rows_to_take(ids, np.array([path.parent.name == RATED for path in shards]), counts)
         kept &= ~_among(ids, without, kind)
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
@@ -100,9 +100,9 @@ class _Table:
         _reject_doubled(ids, rows, np.cumsum(counts), shards)
         return cls(
             ids,
-            _joined(parts, store, "labelled"),
-            _joined(parts, store, "lengths") if kind == "frame" else None,
-            Labels(_joined(parts, store, "indptr"), _joined(parts, store, "indices")),
+            _concatenate(parts, store, "labelled"),
+            _concatenate(parts, store, "lengths") if kind == "frame" else None,
+            Labels(_concatenate(parts, store, "indptr"), _concatenate(parts, store, "indices")),
             rows,
             [about["videos"] for about in manifests],
         )
@@ -114,7 +114,7 @@ def _blocks(count: int):
         yield slice(start, min(start + BLOCK, count))
 
 
-def _joined(parts: list[Part], store: Path, name: str) -> np.ndarray:
+def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     """A small array of all parts, one after the other; "indptr" goes on from part to part."""
     arrays = [load(part, store, name) for part in parts]
     ongoing = name == "indptr"
@@ -130,7 +130,7 @@ def _joined(parts: list[Part], store: Path, name: str) -> np.ndarray:
     return out
 
 
-def _taken(ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def _rows_to_take(ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Which rows to take: bool (N,). All but those that a record of a rated shard replaces."""
     if not rated.any():
         return np.ones(len(ids), bool)

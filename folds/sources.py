@@ -16,7 +16,7 @@ Arrays = dict[str, np.ndarray]
 BATCH = 64  # rows of a table decoded at a time
 
 
-class Source:
+class VideoSource:
     """Yields, in the order of `ids` (S (N,)), the arrays of each video by kind of features: (T, W)
     of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`."""
 
@@ -28,7 +28,7 @@ class Source:
         raise NotImplementedError
 
 
-def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> Source:
+def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> VideoSource:
     """The source that files are, by kind: all .npy or all .npz. ids, lengths: files beside .npy."""
     suffixes = {path.suffix for path in paths.values()}
     if suffixes not in ({".npy"}, {".npz"}):
@@ -41,7 +41,7 @@ def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -
     return Ragged(paths)
 
 
-class Stacked(Source):
+class Stacked(VideoSource):
     """.npy files, memory-mapped: (N, W), (N, T, W), or (sum of T, W) with the lengths T."""
 
     def __init__(self, paths: dict[str, Path], ids: Path | None, lengths: Path | None):
@@ -91,7 +91,7 @@ class Stacked(Source):
             }
 
 
-class Ragged(Source):
+class Ragged(VideoSource):
     """.npz files: one array a video, (T, W) or (W,), under its id."""
 
     def __init__(self, paths: dict[str, Path]):
@@ -120,7 +120,7 @@ class Ragged(Source):
             yield {kind: self._read(kind, name) for kind in self.files}
 
 
-class Table(Source):
+class Table(VideoSource):
     """A parquet file: a column of ids, and of lists (W) or of lists of lists (T, W). A null is a
     kind that the video lacks."""
 

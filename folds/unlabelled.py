@@ -8,7 +8,7 @@ STORE has keeps its place there, in a fold or the holdout, and is left out here.
 
 from pathlib import Path
 
-from folds.build import Source, build
+from folds.build import StoreSource, build
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, working_in
@@ -35,7 +35,7 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
             f"{data}: has no {absent[0]}-level records, but DATA has {' and '.join(labelled.kinds)}"
             "; give UNLABELLED the same kinds of records"
         )
-    source = Source(
+    source = StoreSource(
         data,
         {level: shards[level] for level in labelled.kinds},
         # No names of labels: they are not even decoded.

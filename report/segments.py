@@ -14,7 +14,7 @@ import numpy as np
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 
 COLUMNS = {
     "map_parent_video": "video's score",
@@ -33,7 +33,7 @@ def main(folders: list[Path]) -> None:
             raise InputError(f"{folder}: no fold*/report.json; run `make segments`")
         first = first or reports[0]
         figures = [_mean([report[key] for report in reports]) for key in COLUMNS]
-        rows.append([folder.parent.name, *(shown(figure, "{:.4f}") for figure in figures)])
+        rows.append([folder.parent.name, *(text_of(figure, "{:.4f}") for figure in figures)])
     cli.log(
         f"\nMAP@K of {first['holdout_ratings']:,} rated segments of the holdout, "
         f"{first['classes']:,} classes with one that was confirmed"

@@ -13,7 +13,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
 from yt8m.base.paths import REPORT, Artifacts
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 
 
 def main(stage: str, run: Path, out: Path) -> None:
@@ -73,7 +73,9 @@ def _table(titles: list[str], rows: list[list]) -> list[str]:
     """Lines of text: two columns that name a system, then figures; the best system last."""
     rows = sorted(rows, key=lambda row: row[2] or 0)
     forms = ["{}", "{}", *(FORMATS.get(title, "{:.4f}") for title in titles[2:])]
-    return table(titles, [[shown(*cell) for cell in zip(row, forms, strict=True)] for row in rows])
+    return table(
+        titles, [[text_of(*cell) for cell in zip(row, forms, strict=True)] for row in rows]
+    )
 
 
 def _mean(reports: list[dict], key: str) -> float | None:

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from yt8m.base import cli
 from yt8m.base.files import read_json
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 
 COLUMNS = {
     "system": ("system", "{}"),
@@ -33,7 +33,7 @@ def main(summary: Path) -> None:
 def lines(systems: list[dict]) -> list[str]:
     """The table's lines; a figure that does not exist is a dash."""
     columns = COLUMNS.items()
-    rows = [[shown(system[key], form) for key, (_, form) in columns] for system in systems]
+    rows = [[text_of(system[key], form) for key, (_, form) in columns] for system in systems]
     return table([title for title, _ in COLUMNS.values()], rows)
 
 

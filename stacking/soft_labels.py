@@ -19,7 +19,7 @@ from yt8m.base.paths import UNLABELLED_PREDICTIONS, fold_folder
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
-from yt8m.data.unlabelled import joined
+from yt8m.data.unlabelled import join_unlabelled
 
 BLOCK = 1 << 14  # videos at a time
 
@@ -29,7 +29,7 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     data = Store(store)
     splits = Splits.read(folds, data.ids)
     if unlabelled:
-        data, splits = joined(data, splits)
+        data, splits = join_unlabelled(data, splits)
         ids = data.ids[splits.unlabelled]
         soft = mean_of_folds(stacking, ids, data.dims.classes, out.parent)
     else:

@@ -26,7 +26,7 @@ from yt8m.base.paths import ROWS_ABOUT, UNLABELLED_PREDICTIONS, Artifacts
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.data.unlabelled import joined
+from yt8m.data.unlabelled import join_unlabelled
 
 
 def main(
@@ -45,7 +45,7 @@ def main(
     started = time.monotonic()
     settings, about = read_snapshot(config, Stacking), read_json(rows / ROWS_ABOUT)
     booster, data = read_booster_for(model, about, rows), Store(store)
-    videos, splits = joined(data, Splits.read(folds, data.ids))
+    videos, splits = join_unlabelled(data, Splits.read(folds, data.ids))
     files = Artifacts(run, store)
     paths = [files.model_fold(m, fold) / UNLABELLED_PREDICTIONS for m in about["models"]]
     writer = RowWriter(videos, splits, settings, "frames" in about["features"])

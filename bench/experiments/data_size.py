@@ -23,7 +23,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
 from yt8m.base.paths import REPORT, Artifacts
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 from yt8m.data.splits import UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.training.schedule import steps_of
@@ -114,7 +114,7 @@ def tables(found: dict[str, dict[int, dict]]) -> list[list[str]]:
     parts = []
     for title, key in ((f"fold {FOLD}", "gap_fold"), ("the holdout", "gap_holdout")):
         rows = [
-            [name, *(shown(own[size][key], "{:.4f}") for size in sizes)]
+            [name, *(text_of(own[size][key], "{:.4f}") for size in sizes)]
             for name, own in found.items()
         ]
         parts.append([f"GAP@20 on {title} by the number of training videos", ""])

@@ -33,7 +33,7 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
 from yt8m.base.paths import Artifacts
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -220,7 +220,7 @@ def label_table(found: dict[tuple[float, float], list[dict]]) -> list[str]:
     rows = []
     for (precision, recall), figures in found.items():
         means = [np.mean([part[key] for part in figures]) for key in keys]
-        cells = [shown(mean or None, "{:.3f}") for mean in means]
+        cells = [text_of(mean or None, "{:.3f}") for mean in means]
         rows.append([f"{precision:g}, {recall:g}", *cells])
     return table(titles, rows)
 

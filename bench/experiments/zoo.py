@@ -19,7 +19,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
 from yt8m.base.paths import REPORT
-from yt8m.base.tables import shown, table
+from yt8m.base.tables import table, text_of
 
 TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
 
@@ -57,11 +57,11 @@ def _row(name: str, reports: list[dict]) -> list[str]:
     cells = [name]
     for key in ("gap_fold", "gap_holdout"):
         gaps = [report[key] for report in reports if report[key] is not None]
-        cells.append(shown(np.mean(gaps) if gaps else None, "{:.4f}"))
-        cells.append(shown(np.ptp(gaps) / 2 if gaps else None, "{:.4f}"))
+        cells.append(text_of(np.mean(gaps) if gaps else None, "{:.4f}"))
+        cells.append(text_of(np.ptp(gaps) / 2 if gaps else None, "{:.4f}"))
     # The fastest epoch is the one that other work on the machine disturbed least.
     epochs = [epoch["seconds"] for report in reports for epoch in report["epochs"]]
-    cells.append(shown(min(epochs), "{:.1f}"))
+    cells.append(text_of(min(epochs), "{:.1f}"))
     cells.append(str(len(reports[0]["epochs"])))
     cells.append(f"{reports[0]['parameters'] / 1e6:.2f} M")
     return cells

@@ -15,7 +15,7 @@ from stacking import features, label_features
 from stacking.candidates import pool, sort_by_logit
 from stacking.config import RankBy
 from yt8m.base.arrays import open_arrays
-from yt8m.base.config import Config, validated
+from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
 from yt8m.base.paths import RERANKER, RERANKER_COUNTS, RERANKER_TREES
 from yt8m.data.store import Features
@@ -40,7 +40,7 @@ class Reranker:
     """A packed re-ranker. InputError when a file is absent or damaged."""
 
     def __init__(self, folder: Path, threads: int | None = None):
-        self.about = validated(read_json(folder / RERANKER), About, folder / RERANKER)
+        self.about = validate(read_json(folder / RERANKER), About, folder / RERANKER)
         arrays = open_arrays(folder / RERANKER_COUNTS)
         self.num_classes = len(arrays["counts"])
         pairs = sparse.csr_matrix(

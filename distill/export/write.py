@@ -145,7 +145,7 @@ def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
     files = Artifacts.of_run(distill.parent)
     if name in settings.refit.folds:
         return [files.model_fold(name, k) for k in range(NUM_FOLDS)]
-    return [files.refitted(name, copy) for copy in range(settings.refit.copies)]
+    return [files.refit_copy(name, copy) for copy in range(settings.refit.copies)]
 
 
 def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:

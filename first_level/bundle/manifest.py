@@ -7,7 +7,7 @@ from pydantic import Field
 
 from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
-from yt8m.base.config import Config, validated
+from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
 from yt8m.base.paths import EXPORT_MANIFEST
 from yt8m.data.store import Dims
@@ -74,7 +74,7 @@ def read_manifest(folder: Path) -> Manifest:
     values = read_json(folder / EXPORT_MANIFEST)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
-    return validated(values, Manifest, folder / EXPORT_MANIFEST)
+    return validate(values, Manifest, folder / EXPORT_MANIFEST)
 
 
 def groups_of(descriptions: list[Member]) -> tuple[list[str], list[int]]:

@@ -15,7 +15,7 @@ from first_level.bundle.rounding import load_rounded
 from first_level.config import build
 from yt8m.base.paths import EXPORT_WEIGHTS
 from yt8m.data.store import Dims
-from yt8m.inputs.batch import prepared
+from yt8m.inputs.batch import prepare
 from yt8m.inputs.settings import Inputs, Level
 from yt8m.networks.blocks import masked_mean
 from yt8m.networks.resnet import ResNetLike
@@ -60,7 +60,7 @@ class Network(nn.Module):
         found = [[] for _ in self.groups]
         members = zip(self.members, self.seen, self.by_frame, self.of_member, strict=True)
         for member, inputs, by_frame, group in members:
-            batch = prepared(inputs, frames, mask) if by_frame else prepared(inputs, video)
+            batch = prepare(inputs, frames, mask) if by_frame else prepare(inputs, video)
             found[group].append(member(batch))
         return [mean_of(logits) for logits in found]
 

@@ -40,11 +40,11 @@ class Model(nn.Module):
         scores = pad(self.frame(rows).float(), mask, fill=-torch.inf)  # (B, T, C)
         # Padding is sorted behind the real frames, where nothing is read.
         ordered = scores.sort(1, descending=True).values
-        read = resampled(ordered, mask.sum(1), self.length).transpose(1, 2)  # (B, C, L)
+        read = resample(ordered, mask.sum(1), self.length).transpose(1, 2)  # (B, C, L)
         return read.mean(2) + self.layers(read)[..., 0]
 
 
-def resampled(x: Tensor, lengths: Tensor, count: int) -> Tensor:
+def resample(x: Tensor, lengths: Tensor, count: int) -> Tensor:
     """(B, T, C), of which the first `lengths` (B,) are real -> (B, count, C), linearly between."""
     steps = torch.linspace(0, 1, count, device=x.device)
     places = (lengths[:, None] - 1) * steps  # (B, count)

@@ -51,7 +51,7 @@ def refit_jobs(context: Context) -> Iterator[Job]:
     for name in refit.models:
         config = files.model(name) / paths.CONFIG
         for copy in range(refit.copies if name not in refit.folds else 0):
-            out = files.refitted(name, copy)
+            out = files.refit_copy(name, copy)
             yield job(
                 f"distill/refit/{name}/copy{copy}",
                 "distill.refit",

@@ -24,7 +24,7 @@ from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, UNLABELLED, Splits
 from yt8m.data.store import Store
-from yt8m.data.unlabelled import joined
+from yt8m.data.unlabelled import join_unlabelled
 from yt8m.records import synthetic
 from yt8m.records.framing import read_records, write_records
 from yt8m.records.messages import protobuf
@@ -93,7 +93,7 @@ def student(run: Path, out: Path, more: Path | None) -> None:
 
 def opened(run: Path) -> tuple[Store, Splits]:
     data = Store(run / "store")
-    return joined(data, Splits.read(run / "folds.safetensors", data.ids))
+    return join_unlabelled(data, Splits.read(run / "folds.safetensors", data.ids))
 
 
 def test_rows_of_data_come_first_and_the_others_have_features_but_no_labels(run, tmp_path):
@@ -220,7 +220,7 @@ def test_errors(run, tmp_path):
         unlabelled.main(tmp_path / "more", tmp_path / "store", jobs=1)
     shutil.rmtree(tmp_path / "store" / "unlabelled")
     with pytest.raises(InputError, match=r"unlabelled: no complete store here; run `make folds`"):
-        joined(Store(tmp_path / "store"), Splits(np.zeros(180, np.int8)))
+        join_unlabelled(Store(tmp_path / "store"), Splits(np.zeros(180, np.int8)))
     config, _, folds, out = of_model(run, 3)
     with pytest.raises(InputError, match=r"fold3: has no weights of these settings and folds"):
         first_level.main(config, store, folds, out, fold=2)

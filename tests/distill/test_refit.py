@@ -31,7 +31,7 @@ from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import RERANKER_COUNTS, RERANKER_TREES
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
-from yt8m.inputs.batch import prepared
+from yt8m.inputs.batch import prepare
 from yt8m.inputs.settings import Inputs
 from yt8m.records.labels import Labels
 from yt8m.training.weights import load_weights
@@ -255,7 +255,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
     video = store.video(np.arange(9))
     found = Exported(tmp_path / "out", "torch").of_models(video)[2]
-    batch = prepared(Inputs(), as_tensors(video))
+    batch = prepare(Inputs(), as_tensors(video))
     wide = read_snapshot(run / "first_level/wide/config.json", ModelConfig)
     expected = []
     for fold in range(NUM_FOLDS):

@@ -21,7 +21,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import canonical
 from yt8m.base.files import read_json
 from yt8m.data.store import Dims, Store
-from yt8m.inputs.batch import prepared
+from yt8m.inputs.batch import prepare
 from yt8m.inputs.settings import Inputs
 from yt8m.records import synthetic
 from yt8m.records.framing import read_records, write_records
@@ -167,7 +167,7 @@ def test_a_frozen_trunk_has_no_dropout_and_keeps_its_statistics():
     dims = Dims({"rgb": 6, "audio": 3}, 9, 5)
     model = build(config, dims, "test")
     new = start.classifier_of(config, dims, "test")
-    batch = prepared(Inputs(), random_features(dims, 4, 5), torch.ones(4, 5) > 0)
+    batch = prepare(Inputs(), random_features(dims, 4, 5), torch.ones(4, 5) > 0)
     statistics = {k: v.clone() for k, v in model.state_dict().items() if "running" in k}
     assert statistics
     assert not torch.equal(model.train()(batch), model(batch)), "dropout is on, or this cannot fail"
@@ -211,10 +211,10 @@ def test_the_features_are_those_that_the_exports_classifier_saw(tmp_path, kinds)
         biases = [torch.zeros(CLASSES) if h.bias is None else h.bias for h in heads]
         model.classifier.bias.copy_(torch.stack(biases).mean(0))
         features = random_features(dims, 5)
-        found = model.eval()(prepared(Inputs(), features))
+        found = model.eval()(prepare(Inputs(), features))
     expected = Exported(tmp_path).logits({name: x.numpy() for name, x in features.items()})
     torch.testing.assert_close(found, torch.from_numpy(expected))
-    model.train()(prepared(Inputs(), features)).sum().backward()
+    model.train()(prepare(Inputs(), features)).sum().backward()
     without = [name for name, p in model.named_parameters() if p.grad is None]
     assert not without, "a trunk that is not frozen learns"
 

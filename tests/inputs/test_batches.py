@@ -37,7 +37,7 @@ def test_many_rows_are_shuffled_in_blocks_of_neighbours(monkeypatch):
     monkeypatch.setattr(dataset, "TOGETHER", 1 << 10)
     monkeypatch.setattr(dataset, "NEIGHBOURS", 16)
     rows = np.arange(0, 30_003, 3)  # more than a whole number of blocks
-    first, again, other = (dataset.shuffled(rows, np.random.default_rng(s)) for s in (1, 1, 2))
+    first, again, other = (dataset.shuffle(rows, np.random.default_rng(s)) for s in (1, 1, 2))
     assert sorted(first.tolist()) == rows.tolist()
     assert np.array_equal(first, again)
     assert (first == other).mean() < 0.01
@@ -47,7 +47,7 @@ def test_many_rows_are_shuffled_in_blocks_of_neighbours(monkeypatch):
         assert np.ptp(blocks) > 300, "from all over the store"
     # Within these the order is random: neighbours in it are no neighbours in the store.
     assert (np.abs(np.diff(first[:1024] // 3)) < 16).mean() < 0.06
-    few = dataset.shuffled(rows[:1024], np.random.default_rng(1))
+    few = dataset.shuffle(rows[:1024], np.random.default_rng(1))
     assert np.array_equal(few, np.random.default_rng(1).permutation(rows[:1024]))
 
 

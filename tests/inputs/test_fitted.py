@@ -10,7 +10,7 @@ from yt8m.inputs import clusters
 from yt8m.inputs.batch import Source
 from yt8m.inputs.derived import source_of
 from yt8m.inputs.frames import Frames
-from yt8m.inputs.sampling import strided
+from yt8m.inputs.sampling import stride_frames
 from yt8m.inputs.scaling import Moments
 from yt8m.inputs.settings import Inputs
 
@@ -98,10 +98,10 @@ def test_moments_far_from_zero_and_without_variance():
 
 def test_strided_frames_of_a_stack():
     frames = Frames({"rgb": torch.arange(14).float()[:, None]}, torch.tensor([9, 1, 4]))
-    kept = strided(frames, 3)
+    kept = stride_frames(frames, 3)
     assert kept.joined[:, 0].tolist() == [0, 3, 6, 9, 10, 11, 12]
     assert kept.lengths.tolist() == [3, 1, 3]
-    assert strided(frames, 9) is frames
+    assert stride_frames(frames, 9) is frames
 
 
 def test_a_source_without_what_it_needs_says_so(fresh):

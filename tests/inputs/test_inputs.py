@@ -7,7 +7,7 @@ from input_world import loaded, source_on
 
 from first_level.config import ModelConfig, build
 from yt8m.base.cli import InputError
-from yt8m.base.config import validated
+from yt8m.base.config import validate
 from yt8m.data.store import Dims
 from yt8m.inputs.derived import source_of
 from yt8m.inputs.settings import Inputs
@@ -31,7 +31,7 @@ from yt8m.inputs.settings import Inputs
 )
 def test_dims_are_what_load_gives(store, splits, features, normalise, level, options):
     values = {"features": features, "normalise": normalise, **options}
-    source = source_of(store, level, validated(values, Inputs, "test"), splits)
+    source = source_of(store, level, validate(values, Inputs, "test"), splits)
     for training in (False, True):
         batch = loaded(source, np.arange(9), training)
         widths = {name: part.shape[-1] for name, part in batch.features.items()}
@@ -75,7 +75,7 @@ def test_feature_share_is_fixed_by_its_seed(store):
 )
 def test_wrong_settings_are_named(values, message):
     with pytest.raises(InputError, match=message):
-        validated(values, Inputs, "x.toml")
+        validate(values, Inputs, "x.toml")
 
 
 def test_a_model_that_cannot_have_its_inputs_says_so():
@@ -98,6 +98,6 @@ def test_a_distilled_model_takes_what_its_export_can_make():
         ({"feature_share": 0.5}, "share"),
     ):
         with pytest.raises(InputError, match=f"d.toml: inputs = .*{name}: an export takes"):
-            validated({"inputs": inputs}, DistillConfig, "d.toml")
+            validate({"inputs": inputs}, DistillConfig, "d.toml")
     with pytest.raises(InputError, match='an export supports only "none" and "l2"'):
-        validated({"inputs": {"normalise": "whiten"}}, DistillConfig, "d.toml")
+        validate({"inputs": {"normalise": "whiten"}}, DistillConfig, "d.toml")

@@ -76,7 +76,7 @@ def test_durations_in_words():
     assert sum_of([60.0, 60.0, None], 2) == "1:00 and 1 unknown"
 
 
-class Running:
+class FakeProcess:
     """A farm of three folds of one model, and what its jobs would write."""
 
     def __init__(self, run: Path, folds: int = 3, slots: int = 2):
@@ -97,7 +97,7 @@ class Running:
 def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
     report = {"gap_fold": 0.7}
     write_json(tmp_path / "first_level/b/fold0/report.json", report)
-    running = Running(tmp_path)
+    running = FakeProcess(tmp_path)
     farm, jobs = running.farm, running.jobs
     assert farm.left() == (0, 3)
     assert farm.look() == []
@@ -128,14 +128,14 @@ def test_an_earlier_runs_epochs_and_receipt_are_not_this_ones(tmp_path):
     write_log(job.target.parent, "a fold0", 4, [{"epoch": 4, "gap": 0.3, "left": 0.0}])
     write_json(Places(tmp_path, tmp_path / "store").receipt(job.name), {})
     time.sleep(0.02)
-    running = Running(tmp_path, folds=1)
+    running = FakeProcess(tmp_path, folds=1)
     running.start(job)
     running.farm.look()
     assert running.farm.running[job.name].share is None
 
 
 def test_the_view_names_what_runs_and_shows_what_is_no_jobs_line(tmp_path):
-    running = Running(tmp_path, folds=2)
+    running = FakeProcess(tmp_path, folds=2)
     console = Console(width=120, record=True, file=io.StringIO())
     view = View(running.farm, console)
     running.start(running.jobs[0])

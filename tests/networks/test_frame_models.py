@@ -13,7 +13,7 @@ from kinds import named
 from torch import nn
 
 from first_level.config import ModelConfig, build
-from first_level.models.frame_sorting import resampled
+from first_level.models.frame_sorting import resample
 from first_level.models.transformer import codes
 from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
@@ -157,7 +157,7 @@ def test_sorting_reads_each_class_scores_at_even_steps():
 
 def test_resampling_keeps_both_ends():
     x = torch.arange(12.0).expand(4, 12)[..., None]
-    read = resampled(x, LENGTHS, 7)[..., 0]
+    read = resample(x, LENGTHS, 7)[..., 0]
     assert (read[:, 0] == 0).all()
     torch.testing.assert_close(read[:, -1], (LENGTHS - 1).float())
 

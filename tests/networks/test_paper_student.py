@@ -8,7 +8,7 @@ from torch import nn
 
 from first_level.bundle.network import Member, build_member
 from yt8m.data.store import Dims
-from yt8m.inputs.batch import Batch, prepared
+from yt8m.inputs.batch import Batch, prepare
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.extractors import Extractor
 from yt8m.networks.student import Student, num_values
@@ -23,7 +23,7 @@ def linear_shapes(model) -> list[tuple[int, int]]:
 
 def batch_of(dims: Dims, size: int = 6) -> Batch:
     generator = torch.Generator().manual_seed(0)
-    return prepared(Inputs(), random_features(dims, size, generator=generator))
+    return prepare(Inputs(), random_features(dims, size, generator=generator))
 
 
 def test_full_size_has_the_published_number_of_values():

@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from record_bytes import example, means
 
 from yt8m.base.cli import InputError
-from yt8m.records.framing import framed, read_records, write_records
+from yt8m.records.framing import frame_record, read_records, write_records
 
 
 @pytest.fixture
@@ -18,7 +18,7 @@ def shard(tmp_path):
     records = [example(labels=[i], **means(i)) for i in range(3)]
     path = tmp_path / "a.tfrecord"
     write_records(path, records)
-    return path, [framed(record) for record in records]
+    return path, [frame_record(record) for record in records]
 
 
 @settings(max_examples=30, deadline=None)

@@ -118,7 +118,7 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
     fold = np.where(world.splits.fold == HOLDOUT, UNLABELLED, world.splits.fold)
     monkeypatch.setattr(unlabelled, "Store", lambda _: world.store)
     for module in (unlabelled, soft_labels):
-        monkeypatch.setattr(module, "joined", lambda data, _: (data, Splits(fold)))
+        monkeypatch.setattr(module, "join_unlabelled", lambda data, _: (data, Splits(fold)))
     world.configure(chunk_videos=7)
     for k in range(NUM_FOLDS):
         for name in MODELS:

@@ -18,7 +18,7 @@ from noise_world import (
 )
 
 from yt8m.base.cli import InputError
-from yt8m.base.config import validated
+from yt8m.base.config import validate
 from yt8m.inputs.batch import HardTargets
 from yt8m.records.labels import Labels
 from yt8m.training import class_accuracy as accuracy
@@ -207,9 +207,9 @@ def test_accuracies_come_from_the_training_videos_alone(store, splits, monkeypat
 )
 def test_options_that_do_not_fit_are_refused(values, text):
     with pytest.raises(InputError, match=f"x.toml: .*{text}"):
-        validated(values, Training, "x.toml")
+        validate(values, Training, "x.toml")
 
 
 def test_options_that_fit_any_loss_are_accepted():
-    found = validated({"loss": "lsep", "noise": {"drop": 0.1, "test_passes": 3}}, Training, "")
+    found = validate({"loss": "lsep", "noise": {"drop": 0.1, "test_passes": 3}}, Training, "")
     assert found.noise.drop == 0.1

@@ -75,7 +75,7 @@ def run(main, argv: list[str] | None = None) -> None:
     if argv is None:
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
-        with _recorded(main) if argv is None else contextlib.nullcontext(True) as needed:
+        with _recording(main) if argv is None else contextlib.nullcontext(True) as needed:
             if needed:
                 main(**arguments)
         sys.stdout.flush()
@@ -100,7 +100,7 @@ def run(main, argv: list[str] | None = None) -> None:
 
 
 @contextlib.contextmanager
-def _recorded(main):
+def _recording(main):
     """Writes the receipt of the job that make started this process for, if one did.
 
     Yields False when the job's receipt says that there is nothing to do: what it needs was made

@@ -36,12 +36,12 @@ def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
         raise InputError(f"{path}: no such file") from error
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
-    return validated(values, cls, path)
+    return validate(values, cls, path)
 
 
 def read_snapshot(path: Path, cls: type[AnyConfig]) -> AnyConfig:
     """Reads a snapshot written by `write_snapshot`."""
-    return validated(read_json(path), cls, path)
+    return validate(read_json(path), cls, path)
 
 
 def write_snapshot(path: Path, config: Config) -> bool:
@@ -63,7 +63,7 @@ def write_if_changed(path: Path, text: str) -> bool:
     return True
 
 
-def validated(values: dict, cls: type[AnyConfig], where) -> AnyConfig:
+def validate(values: dict, cls: type[AnyConfig], where) -> AnyConfig:
     """`cls` from plain values; InputError lists every wrong key at once."""
     try:
         return cls.model_validate(values)

@@ -174,7 +174,7 @@ class Artifacts:
     def extractor(self, letter: str) -> Path:
         return self.distill / f"extractor_{letter}"
 
-    def refitted(self, name: str, copy: int) -> Path:
+    def refit_copy(self, name: str, copy: int) -> Path:
         return self.distill / "refit" / name / f"copy{copy}"
 
     @property

@@ -151,11 +151,11 @@ class Recorder:
             "settings": self.job["settings"],
             "inputs": inputs,
             "outputs": {
-                self.places.shorten(path): path.stat().st_size for path in sorted(self.written())
+                self.places.shorten(path): path.stat().st_size for path in sorted(self.outputs())
             },
         }
 
-    def written(self) -> Iterable[Path]:
+    def outputs(self) -> Iterable[Path]:
         """All files of the job: those it names, those of its own folders, those it derived."""
         yield from {Path(path) for path in self.job["outputs"]}
         for pattern in self.job["folders"]:

@@ -10,6 +10,6 @@ def table(titles: list[str], rows: list[list[str]]) -> list[str]:
     return ["| " + " | ".join(row) + " |" for row in padded]
 
 
-def shown(value, form: str) -> str:
+def text_of(value, form: str) -> str:
     """A value in a format; a figure that does not exist is a dash."""
     return "-" if value is None else form.format(value)

@@ -13,7 +13,7 @@ from yt8m.records.labels import Labels
 FOLDER = "unlabelled"  # their folder in the store of DATA
 
 
-def joined(data: Store, splits: Splits) -> tuple[Videos, Splits]:
+def join_unlabelled(data: Store, splits: Splits) -> tuple[Videos, Splits]:
     """The videos of DATA and their folds, then the unlabelled ones. InputError when none are
     decoded."""
     more = Store(data.folder / FOLDER)

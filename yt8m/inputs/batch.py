@@ -17,7 +17,7 @@ from yt8m.data.store import Dims, Videos
 from yt8m.inputs.clusters import Clusters
 from yt8m.inputs.dynamics import moving
 from yt8m.inputs.frames import Frames, StoredFrames
-from yt8m.inputs.sampling import sampled, strided
+from yt8m.inputs.sampling import sample_frames, stride_frames
 from yt8m.inputs.scaling import Scaling, l2_scaled
 from yt8m.inputs.settings import Inputs, Level
 from yt8m.inputs.statistics import summaries, widths
@@ -145,8 +145,8 @@ class Source:
         training: whether they may differ from call to call (torch's global random state).
         """
         features, lengths = self.raw(rows, device, training)
-        features = normalised(self.inputs, features, self.made.scaling)
-        return Batch(features) if lengths is None else Batch(*Frames(features, lengths).padded())
+        features = normalise(self.inputs, features, self.made.scaling)
+        return Batch(features) if lengths is None else Batch(*Frames(features, lengths).pad())
 
     def raw(
         self, rows: np.ndarray, device: torch.device, training: bool = False
@@ -154,24 +154,24 @@ class Source:
         """What `load` normalises: (B, columns) of each kind, None; or stacked frames (S, W) of each
         kind and how many each video has (B,)."""
         if self.level == "frame":
-            frames = self.sampled(rows, device, training)
+            frames = self.sample(rows, device, training)
             return frames.features, frames.lengths
         if self.made.statistics is not None:
             arrays = {name: part[rows] for name, part in self.made.statistics.items()}
         elif self.inputs.frame_settings():
             seconds = torch.from_numpy(self.store.num_frames[rows])
-            frames = self.sampled(rows, device, training)
+            frames = self.sample(rows, device, training)
             return summaries(frames, self.inputs.statistics, seconds), None
         else:
             arrays = self.store.video(rows, self.inputs.kinds(self.store.dims, self.level))
         return {name: torch.from_numpy(part).to(device) for name, part in arrays.items()}, None
 
-    def sampled(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Frames:
+    def sample(self, rows: np.ndarray, device: torch.device, training: bool = False) -> Frames:
         """The frames that a model sees, before they are normalised."""
         if self.made.clusters is not None:
-            return strided(self.made.clusters.frames(rows, device), self.inputs.max_frames)
+            return stride_frames(self.made.clusters.frames(rows, device), self.inputs.max_frames)
         assert self.inputs.sampling != "centroids", 'sampling = "centroids" needs derived.source_of'
-        return sampled(self.moving(rows, device), self.inputs, device, training)
+        return sample_frames(self.moving(rows, device), self.inputs, device, training)
 
     def moving(self, rows: np.ndarray, device: torch.device) -> Frames:
         """All frames but the skipped ones, after the dynamics; bytes where there are none."""
@@ -180,12 +180,12 @@ class Source:
         return moving(Frames.read(self.store, rows, self.inputs), self.inputs.dynamics, device)
 
 
-def prepared(inputs: Inputs, features: dict[str, Tensor], mask: Tensor | None = None) -> Batch:
+def prepare(inputs: Inputs, features: dict[str, Tensor], mask: Tensor | None = None) -> Batch:
     """A batch as models take it, of raw features (B, W) or (B, T, W) by kind."""
-    return Batch(normalised(inputs, features), mask)
+    return Batch(normalise(inputs, features), mask)
 
 
-def normalised(
+def normalise(
     inputs: Inputs, features: dict[str, Tensor], scaling: dict[str, Scaling] | None = None
 ) -> dict[str, Tensor]:
     """Features (..., columns) of the kinds in use, normalised; then the share of the columns.
@@ -229,11 +229,11 @@ def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.
     Nearly equal, because a last batch of one video would break batch normalisation.
     """
     if seed is not None:
-        rows = shuffled(rows, np.random.default_rng(seed))
+        rows = shuffle(rows, np.random.default_rng(seed))
     return np.array_split(rows, max(1, -(-len(rows) // size)))
 
 
-def shuffled(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+def shuffle(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Rows in a random order; more than TOGETHER of them in one that disks and memory like.
 
     Blocks of NEIGHBOURS are then drawn at random, as many as make half of TOGETHER or more, and the

@@ -33,7 +33,7 @@ from yt8m.data.store import DERIVED, Videos
 from yt8m.inputs.batch import Source
 from yt8m.inputs.clusters import Clusters, fit_centroids, nearest
 from yt8m.inputs.frames import Runs, StoredFrames
-from yt8m.inputs.sampling import RANDOM, strided
+from yt8m.inputs.sampling import RANDOM, stride_frames
 from yt8m.inputs.scaling import Moments, Scaling
 from yt8m.inputs.settings import Inputs, Level
 
@@ -107,7 +107,7 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
     def make(folder: Path) -> None:
         order = np.random.default_rng(0).permutation(sample)
         batches = (source.moving(rows, device).on(device) for rows in _blocks(order))
-        joined = (strided(frames, CLUSTER_FRAMES).joined for frames in batches)
+        joined = (stride_frames(frames, CLUSTER_FRAMES).joined for frames in batches)
         centroids = fit_centroids(joined, count, store.folder)
         np.save(folder / "centroids.npy", centroids)
         out = create(folder / "nearest.npy", "u2", (runs.total, 1))

@@ -35,10 +35,10 @@ def moving(
     """What `inputs.dynamics` leaves, dequantised, on `device`; "none": the frames as they are."""
     if how == "none":
         return frames
-    return {"centred": centred, "high_pass": high_pass, "pcp": pcp}[how](frames.on(device))
+    return {"centred": centre, "high_pass": high_pass, "pcp": pcp}[how](frames.on(device))
 
 
-def centred(frames: Frames) -> Frames:
+def centre(frames: Frames) -> Frames:
     """Each video's frames minus their mean."""
     lengths = frames.lengths
 
@@ -59,18 +59,18 @@ def high_pass(frames: Frames) -> Frames:
         at = (place + 2 - k) % (2 * n)  # a video and its mirror image, again and again
         sources.append((first + torch.minimum(at, 2 * n - 1 - at)).to(frames.device))
 
-    def filtered(part: Tensor) -> Tensor:
+    def filter_part(part: Tensor) -> Tensor:
         out = torch.zeros_like(part)
         for weight, source in zip(DB3, sources, strict=True):
             out.add_(part.index_select(0, source), alpha=weight)
         return out
 
-    return frames.map(filtered)
+    return frames.map(filter_part)
 
 
 def pcp(frames: Frames) -> Frames:
     """The sparse part of each video's frames, of each kind by itself."""
-    features, mask = frames.padded()
+    features, mask = frames.pad()
     lengths = mask.sum(1)
     sparse = {
         name: sparse_part(part.double(), lengths)[mask].float() for name, part in features.items()

@@ -52,7 +52,7 @@ class Frames:
 
     def on(self, device: torch.device) -> "Frames":
         """Dequantised float32, on `device`."""
-        return self.map(lambda part: _dequantised(part.to(device)))
+        return self.map(lambda part: _dequantise(part.to(device)))
 
     def take(self, index: Tensor, lengths: Tensor) -> "Frames":
         """The frames `index` (S',) of the stack, now `lengths` of each video."""
@@ -64,7 +64,7 @@ class Frames:
         features = {name: function(part) for name, part in self.features.items()}
         return Frames(features, self.lengths if lengths is None else lengths)
 
-    def padded(self) -> tuple[dict[str, Tensor], Tensor]:
+    def pad(self) -> tuple[dict[str, Tensor], Tensor]:
         """(B, T, W) of each kind, zero where the mask (B, T) is false."""
         mask = torch.arange(int(self.lengths.max())) < self.lengths[:, None]
         place = mask.view(-1).nonzero()[:, 0].to(self.device)
@@ -140,5 +140,5 @@ def sums(values: Tensor, lengths: Tensor) -> Tensor:
     return out.index_add_(0, video_of(lengths).to(values.device), values)
 
 
-def _dequantised(part: Tensor) -> Tensor:
+def _dequantise(part: Tensor) -> Tensor:
     return part.float().mul_(SCALE).add_(SHIFT) if part.dtype == torch.uint8 else part.float()

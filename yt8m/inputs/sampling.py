@@ -28,7 +28,7 @@ from yt8m.inputs.settings import Inputs
 RANDOM = ("subsequence", "random_stride", "random", "bootstrap", "segments", "subset_mean")
 
 
-def sampled(frames: Frames, inputs: Inputs, device: torch.device, training: bool) -> Frames:
+def sample_frames(frames: Frames, inputs: Inputs, device: torch.device, training: bool) -> Frames:
     """What `inputs.sampling` (all but "centroids") keeps, dequantised, on `device`."""
     most = inputs.max_frames
     if inputs.sampling == "segments":
@@ -37,14 +37,14 @@ def sampled(frames: Frames, inputs: Inputs, device: torch.device, training: bool
         return _subset_mean(frames, most, device, training)
     if inputs.sampling == "scenes":
         frames = frames.on(device)
-        return strided(frames.take(*scenes(frames, inputs.scene_threshold)), most)
+        return stride_frames(frames.take(*scenes(frames, inputs.scene_threshold)), most)
     if inputs.sampling != "bootstrap" and int(frames.lengths.max()) <= most:
         return frames.on(device)
     index, kept = CHOICES[inputs.sampling](frames.lengths, most, training)
     return frames.take(index, kept).on(device)
 
 
-def strided(frames: Frames, most: int) -> Frames:
+def stride_frames(frames: Frames, most: int) -> Frames:
     """`frames`, strided down where there are more than `most` of a video."""
     if int(frames.lengths.max()) <= most:
         return frames
@@ -58,14 +58,14 @@ def stride(lengths: Tensor, most: int, training: bool = False) -> tuple[Tensor, 
 
 def first(lengths: Tensor, most: int, training: bool) -> tuple[Tensor, Tensor]:
     kept = lengths.clamp(max=most)
-    return _shifted(lengths, kept, place_of(kept)), kept
+    return _shift(lengths, kept, place_of(kept)), kept
 
 
 def subsequence(lengths: Tensor, most: int, training: bool) -> tuple[Tensor, Tensor]:
     kept = lengths.clamp(max=most)
     spare = lengths - kept
     begin = _below(spare + 1) if training else spare // 2
-    return _shifted(lengths, kept, place_of(kept) + begin.repeat_interleave(kept)), kept
+    return _shift(lengths, kept, place_of(kept) + begin.repeat_interleave(kept)), kept
 
 
 def random_stride(lengths: Tensor, most: int, training: bool) -> tuple[Tensor, Tensor]:
@@ -80,7 +80,7 @@ def bootstrap(lengths: Tensor, most: int, training: bool) -> tuple[Tensor, Tenso
     if not training:
         return stride(lengths, most)
     kept = lengths.clamp(max=most)
-    return _shifted(lengths, kept, _below(lengths.repeat_interleave(kept))).sort()[0], kept
+    return _shift(lengths, kept, _below(lengths.repeat_interleave(kept))).sort()[0], kept
 
 
 CHOICES = {f.__name__: f for f in (stride, first, subsequence, random_stride, random, bootstrap)}
@@ -133,7 +133,7 @@ def _spread(lengths: Tensor, most: int, phase: Tensor) -> tuple[Tensor, Tensor]:
     """Frames (j n + phase) // m for j < m of each video; 0 <= phase (B,) < n."""
     kept = lengths.clamp(max=most)
     n, m, late = (each.repeat_interleave(kept) for each in (lengths, kept, phase))
-    return _shifted(lengths, kept, (place_of(kept) * n + late) // m), kept
+    return _shift(lengths, kept, (place_of(kept) * n + late) // m), kept
 
 
 def _without_replacement(
@@ -148,7 +148,7 @@ def _without_replacement(
     return order[place_of(lengths) < kept.repeat_interleave(lengths)].sort()[0], kept
 
 
-def _shifted(lengths: Tensor, kept: Tensor, place: Tensor) -> Tensor:
+def _shift(lengths: Tensor, kept: Tensor, place: Tensor) -> Tensor:
     """Places (S',) in the videos -> index into the stack."""
     return place + starts(lengths).repeat_interleave(kept)
 

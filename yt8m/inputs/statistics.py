@@ -24,7 +24,7 @@ SORTED = ("median", "top5")
 
 def summaries(frames: Frames, names: Sequence[str], seconds: Tensor) -> dict[str, Tensor]:
     """(B, columns) of each kind. seconds: (B,), each video's number of frames."""
-    features, mask = frames.padded()
+    features, mask = frames.pad()
     seconds = seconds.to(mask.device)
     return {kind: _summary(part, mask, names, seconds) for kind, part in features.items()}
 
@@ -56,10 +56,10 @@ def _summary(values: Tensor, mask: Tensor, names: Sequence[str], seconds: Tensor
             case "max":
                 column = values.masked_fill(outside, -torch.inf).amax(1)
             case "median":
-                column = (_ranked(ordered, (count - 1) // 2) + _ranked(ordered, count // 2)) / 2
+                column = (_at_rank(ordered, (count - 1) // 2) + _at_rank(ordered, count // 2)) / 2
             case "top5":
                 ranks = (count - 1 - k for k in range(5))
-                column = torch.cat([_ranked(ordered, rank.clamp(min=0)) for rank in ranks], 1)
+                column = torch.cat([_at_rank(ordered, rank.clamp(min=0)) for rank in ranks], 1)
             case "mode":
                 column = _mode(values, mask)
             case "length":
@@ -76,7 +76,7 @@ def _ascending(values: Tensor) -> Tensor:
     return values.sort(2)[0]
 
 
-def _ranked(ordered: Tensor, rank: Tensor) -> Tensor:
+def _at_rank(ordered: Tensor, rank: Tensor) -> Tensor:
     """The value of rank (B, 1) in each video and dimension of (B, D, T): (B, D)."""
     return ordered.gather(2, rank[..., None].expand(-1, ordered.shape[1], 1))[..., 0]
 

@@ -217,7 +217,7 @@ def _with_classes(description, source, built_in, folders, first):
             f"{first}: the number of classes is unknown; set `classes` or `vocabulary` in a "
             "dataset.toml beside the records"
         )
-    resized = vocabulary.resized(classes, path)
+    resized = vocabulary.resize(classes, path)
     return description.model_copy(update={"classes": classes}), resized
 
 

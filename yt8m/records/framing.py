@@ -198,7 +198,7 @@ def _reject_header(path: Path, begins: bytes, number: int, start: int) -> None:
     raise InputError(f"{path}: record {number} {what} at byte {start}{hint}; {ASK}")
 
 
-def framed(payload: bytes) -> bytes:
+def frame_record(payload: bytes) -> bytes:
     """One record as a TFRecord file holds it."""
     length = struct.pack("<Q", len(payload))
     crcs = FOOTER.pack(masked_crc(length)), FOOTER.pack(masked_crc(payload))
@@ -212,6 +212,6 @@ def write_records(path: Path, payloads: Iterable[bytes]) -> None:
         # No name and no time in the gzip header, so that equal records give equal files.
         file = gzip.GzipFile("", "wb", fileobj=raw, mtime=0) if zipped else raw
         for payload in payloads:
-            file.write(framed(payload))
+            file.write(frame_record(payload))
         if zipped:
             file.close()

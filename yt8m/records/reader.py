@@ -87,7 +87,7 @@ def dims_of(
     known = {name: width for name, width in (known or {}).items() if name in optional}
     features: dict[str, int] = {}
     framed: set[str] = set()
-    for where, video in _parsed(shards, description):
+    for where, video in _parse(shards, description):
         found = widths(video, where)
         for kind in found if not features else (optional & found.keys()) - features.keys():
             features[kind] = found[kind]
@@ -100,7 +100,7 @@ def dims_of(
     return Dims(ordered, description.classes or MAX_CLASS + 1, 0, frameless=frameless)
 
 
-def _parsed(shards: Iterable[Path], description: Description) -> Iterator[tuple[str, Video]]:
+def _parse(shards: Iterable[Path], description: Description) -> Iterator[tuple[str, Video]]:
     for shard in shards:
         for number, payload in enumerate(read_records(shard)):
             where = f"{shard}: record {number}"

@@ -106,7 +106,7 @@ def noisy_labels(
     """
     owner = clean.rows()
     ease = rng.normal(0, 1, world.classes)
-    kept = _found(ease[clean.indices], recall, rng)
+    kept = _find(ease[clean.indices], recall, rng)
     wrong = _wrong(world, clean, owner[kept], int(kept.sum() / precision - kept.sum() + 0.5), rng)
     width = 1 << 16
     keys = owner[kept] * width + clean.indices[kept]
@@ -116,7 +116,7 @@ def noisy_labels(
     return Labels(indptr, (keys % width).astype(np.uint16))
 
 
-def _found(ease: np.ndarray, recall: float, rng: np.random.Generator) -> np.ndarray:
+def _find(ease: np.ndarray, recall: float, rng: np.random.Generator) -> np.ndarray:
     """Which labels are found: the `recall` of them whose logistic draw plus ease is highest."""
     draw = rng.random(len(ease))
     order = np.argsort(-(ease + 2 * np.log(draw / (1 - draw) + 1e-9)), kind="stable")

@@ -25,7 +25,7 @@ class Vocabulary:
     def __len__(self) -> int:
         return len(self.names)
 
-    def resized(self, classes: int, where) -> "Vocabulary":
+    def resize(self, classes: int, where) -> "Vocabulary":
         """With exactly `classes` classes, the unknown called `class 17`. InputError if fewer."""
         if len(self) > classes:
             raise InputError(
