@@ -9,7 +9,13 @@ from record_bytes import example, means, sequence
 
 from yt8m.base.cli import InputError
 from yt8m.records.content import content_of, shards_of
-from yt8m.records.framing import content_digest, framed, new_digest, read_records, write_records
+from yt8m.records.framing import (
+    content_digest,
+    frame_record,
+    new_digest,
+    read_records,
+    write_records,
+)
 
 RECORDS = [example(id=[b"%d" % i], labels=[i], **means(i, rgb=3 + i)) for i in range(4)]
 
@@ -39,8 +45,8 @@ def test_other_records_give_another_digest(tmp_path, other):
 
 
 def test_a_digest_of_a_broken_file_is_refused_as_reading_it_is(tmp_path):
-    path, whole = tmp_path / "a.tfrecord", b"".join(map(framed, RECORDS))
-    ends = {len(b"".join(map(framed, RECORDS[:count]))) for count in range(5)}
+    path, whole = tmp_path / "a.tfrecord", b"".join(map(frame_record, RECORDS))
+    ends = {len(b"".join(map(frame_record, RECORDS[:count]))) for count in range(5)}
     header = bytearray(whole)
     header[0] ^= 1
     cuts = [whole[:size] for size in range(len(whole)) if size not in ends - {0}]
