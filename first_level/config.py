@@ -81,7 +81,7 @@ class PlannedModel(ModelConfig):
 
     segments: SegmentSettings | None = None
 
-    def trained(self) -> ModelConfig:
+    def as_model(self) -> ModelConfig:
         """What the model itself is trained from."""
         return ModelConfig(**{name: getattr(self, name) for name in ModelConfig.model_fields})
 

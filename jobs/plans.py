@@ -97,7 +97,7 @@ def model_snapshots(models: dict[str, PlannedModel], folder: Path) -> dict[Path,
     """Of the models, of their segments, and the list of their names, in a run's first_level."""
     texts = {folder / MODELS: "".join(f"{name}\n" for name in models)}
     for name, model in models.items():
-        texts[folder / name / CONFIG] = canonical(model.trained())
+        texts[folder / name / CONFIG] = canonical(model.as_model())
         if model.segments is not None:
             texts[folder / name / SEGMENTS / CONFIG] = canonical(model)
     return texts

@@ -26,6 +26,8 @@ PARTICIPLE = re.compile(
     r"_?(?:[a-z0-9]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)"
 )
 OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
+FILE_NAME = re.compile(r"[a-z_0-9]+\.[a-z]+")
+OTHER_FILES = {"folds.join: rows.json", "report.page: report.html"}  # of a store; a template
 KNOWN = {
     "class": {
         "Source",

@@ -56,7 +56,7 @@ def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfi
         check_arguments(model, configs / f"{name}.toml")
         if model.teachers is not None:
             raise InputError(f"{configs / name}.toml: [teachers] is for plans; use `make`")
-    return {name: model.trained() for name, model in models.items()}
+    return {name: model.as_model() for name, model in models.items()}
 
 
 def train_model(model: ModelConfig, folder: Path, number: int, store: Path, folds: Path) -> None:

@@ -66,6 +66,6 @@ def train_stack(run: Path, store: Path, folds: Path, seed: int) -> None:
 
 def model_of(name: str, seed: int, noise: Noise | None = None) -> ModelConfig:
     """A model of the first level with another seed and a remedy."""
-    model = read(MODELS[name]).trained()
+    model = read(MODELS[name]).as_model()
     changes = {"seed": seed, "noise": noise or Noise()}
     return model.model_copy(update={"training": model.training.model_copy(update=changes)})
