@@ -29,41 +29,22 @@ OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "s
 FILE_NAME = re.compile(r"[a-z_0-9]+\.[a-z]+")
 OTHER_FILES = {"folds.join: rows.json", "report.page: report.html"}  # of a store; a template
 KNOWN = {
-    "class": {
-        "Source",
-    },
-    "modules": {
-        "tests/worlds",
-    },
+    "class": set(),
+    "modules": set(),
     "lines": {
-        "folds/build.py",
-        "folds/convert.py",
         "tests/distill/test_frame_export.py",
         "tests/first_level/test_segments.py",
         "tests/networks/test_frame_models.py",
     },
     "function": {
-        "folds.convert.main",
-        "yt8m.records.framing.read_records",
-        "yt8m.records.synthetic.main",
         "yt8m.training.loop.fit",
     },
     "parameters": set(),
     "verb": set(),
     "import": set(),
-    "participle": {
-        "first_level.config.PlannedModel.trained",
-        "folds.build._arranged",
-        "folds.build._named",
-        "folds.convert.Converter._checked",
-        "folds.convert.Converter._quantised",
-        "folds.join._joined",
-        "folds.join._taken",
-
-        "yt8m.records.framing.framed",
-        "yt8m.records.reader._parsed",
-        "yt8m.records.topics._found",
-        "yt8m.records.vocabulary.Vocabulary.resized",
+    "participle": set(),
+    "path": {
+        "jobs.stages.first_level: submission.csv",
     },
 }
 
@@ -198,6 +179,20 @@ def broken_participle() -> set[str]:
         if wanted and PARTICIPLE.fullmatch(own) and own.strip("_") not in OTHER_WORDS:
             found.add(name)
     return found
+
+
+def broken_path() -> set[str]:
+    """Names of a run's files that are spelled outside yt8m/base/paths.py."""
+    names = {text for text in texts_of(TREES["yt8m.base.paths"]) if FILE_NAME.fullmatch(text)}
+    others = {name: tree for name, tree in SOURCE.items() if name != "yt8m.base.paths"}
+    found = {f"{name}: {text}" for name, tree in others.items() for text in texts_of(tree) & names}
+    return found - OTHER_FILES
+
+
+def texts_of(tree: ast.AST) -> set[str]:
+    """All string constants of a module."""
+    nodes = [node for node in ast.walk(tree) if isinstance(node, ast.Constant)]
+    return {node.value for node in nodes if isinstance(node.value, str)}
 
 
 RULES = {
