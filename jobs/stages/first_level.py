@@ -64,7 +64,7 @@ def segment_jobs(context: Context) -> Iterator[Job]:
                 kin=(f"first_level/{name}/segments",),
                 trains=True,
             )
-        submission = folder / "submission.csv"
+        submission = folder / paths.SUBMISSION
         yield job(
             f"first_level/{name}/segments/submission",
             "first_level.segments.submission",

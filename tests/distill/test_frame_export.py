@@ -12,7 +12,7 @@ import torch
 from architectures import FRAME_CASES, TOY
 from distill_world import soft_labels_of
 from export_world import write_video_records
-from kinds import FOUR, named, random_features
+from kinds import FOUR, random_features
 from rounded_inputs import rounded_inputs
 from snapshots import write_distill_snapshots
 from test_refit import STACKING, WITHOUT, pack, refit_one
@@ -36,11 +36,7 @@ from yt8m.base.files import read_json
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
 from yt8m.inputs.batch import Source
-from yt8m.inputs.frames import place_of
-from yt8m.inputs.sampling import stride
 from yt8m.inputs.settings import Inputs
-from yt8m.records.reader import video_level
-from yt8m.records.video import Video
 from yt8m.training import metrics
 from yt8m.training.loop import logits_of
 
@@ -205,30 +201,6 @@ def test_the_score_does_not_depend_on_how_frames_are_cut(
         run / "export", data_set / "store", data_set / "folds.safetensors", tmp_path / "e.json"
     )
     assert read_json(tmp_path / "e.json") == pytest.approx(expected)
-
-
-def test_of_longer_videos_frames_at_even_steps_are_taken():
-    rng = np.random.default_rng(0)
-    lengths = [5, 12, 30, 13]
-    rgb, audio = ([rng.integers(0, 256, (n, w), np.uint8) for n in lengths] for w in (3, 2))
-    (batch,) = given.of_videos(named(rgb, audio), Dims({"rgb": 3, "audio": 2}, 9, 12))
-    index, kept = stride(torch.tensor(lengths), 12)
-    assert batch.lengths.tolist() == kept.tolist() == [5, 12, 12, 12]
-    expected = given.dequantise(np.concatenate(rgb)[index])
-    real = np.arange(12) < kept.numpy()[:, None]
-    np.testing.assert_array_equal(batch.features["rgb"][real], expected)
-    assert not batch.features["rgb"][~real].any()
-    assert place_of(kept).max() == 11
-
-
-def test_the_mean_is_that_of_a_frame_level_record():
-    rng = np.random.default_rng(0)
-    frames = [rng.integers(0, 256, (n, 6), np.uint8) for n in (4, 9, 1)]
-    (batch,) = given.of_videos({"rgb": frames}, Dims({"rgb": 6}, 9, 300))
-    expected = [video_level(Video(b"", frames={"rgb": f}))["rgb"] for f in frames]
-    np.testing.assert_allclose(
-        given.means(batch.features, batch.lengths)["rgb"], expected, atol=1e-5
-    )
 
 
 def test_arrays_that_do_not_fit_are_named(run, store):

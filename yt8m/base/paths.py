@@ -17,6 +17,7 @@ TRAINING = "training.json"  # seconds and epochs of a training that has ended
 CHECKPOINT = "checkpoint.pt"
 RUN_LOG = "log.jsonl"  # a line for each epoch
 TABLE = "table.txt"
+SUBMISSION = "submission.csv"
 MODELS = "models.txt"  # names of a plan's models, one a line
 MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
@@ -215,4 +216,4 @@ class Artifacts:
 
     @property
     def submission(self) -> Path:
-        return self.run / "submission.csv"
+        return self.run / SUBMISSION
