@@ -76,13 +76,7 @@ def fit(
     InputError when the loss is not finite, or when the settings need videos or dropout that are
     missing.
     """
-    if settings.noise.test_passes:
-        dropouts(model, f"[{name}]")
-    if settings.needs_inner and not examples.watches:
-        raise InputError(
-            f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
-            "raise training.inner or give more records"
-        )
+    _check(model, examples, settings, name)
     _remember(model, examples)
     run = _start(model, examples, settings, folder, name, fingerprint)
     clock = _Clock(settings.epochs - run.epoch, videos_of(examples.rows, settings))
@@ -98,6 +92,17 @@ def fit(
             log(_epoch_line(name, line, settings.epochs))
     run.finish()
     return run.history
+
+
+def _check(model: nn.Module, examples: Examples, settings: Training, name: str) -> None:
+    """InputError when the settings need videos or dropout that are missing."""
+    if settings.noise.test_passes:
+        dropouts(model, f"[{name}]")
+    if settings.needs_inner and not examples.watches:
+        raise InputError(
+            f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
+            "raise training.inner or give more records"
+        )
 
 
 def _remember(model: nn.Module, examples: Examples) -> None:
