@@ -40,7 +40,7 @@ def test_an_edited_description_or_vocabulary_is_read_again(tree, name):
     text = path.read_text()
     path.write_text(text + "# why\n" if name.endswith("toml") else text)
     assert make(tree) == [], "nothing that counts has changed"
-    old, new = ('name = "', 'name = "x') if name.endswith("toml") else ("0,", "0,Corrected ")
+    old, new = ('name = "', 'name = "x') if name.endswith("toml") else ("Topic", "Corrected")
     path.write_text(text.replace(old, new, 1))
     assert "folds.decode" in modules(make(tree))
     assert make(tree) == []

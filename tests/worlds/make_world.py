@@ -34,15 +34,15 @@ with recorder.recording():
     if os.environ.get("SLOW") == module:
         print("[slow] begins", flush=True)
         time.sleep(60)
-    text = "made\\n"
+    texts = {{}}
     if recorder.job["records"]:
         from yt8m.records.content import content_of
         described = [pathlib.Path(a) for a in arguments if a.endswith(".toml")]
         found = content_of(pathlib.Path(arguments[0]), {{}}, *described)
-        text = json.dumps({{"content": found, "videos": 8}})
+        texts = {{"about.json": {{"content": found}}, "manifest.json": {{"videos": 8}}}}
     for output in map(pathlib.Path, recorder.job["outputs"]):
         output.parent.mkdir(parents=True, exist_ok=True)
-        output.write_text(text)
+        output.write_text(json.dumps(texts.get(output.name, "made")) + "\\n")
 """
 PRINTED = ("report.table", "report.segments", "report.stage", "distill.predict")
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
