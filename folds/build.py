@@ -1,6 +1,6 @@
 """A store from shards of records: which parts are missing, decoding them, joining all.
 
-What is there already is used: finished parts whose shards have the same content, and the joined
+What exists already is used: finished parts whose shards have the same content, and the joined
 rows of the same parts. The manifest is written last, and only when it changes.
 """
 

@@ -3,7 +3,7 @@
     python -m yt8m.convert OUT --rgb rgb.npy --feature title=title.npy --ids ids.txt --labels l.csv
     python -m yt8m.convert OUT --table clips.parquet --feature title=title --labels labels.csv
 
-Writes OUT/dataset.toml and OUT/video/ or OUT/frame/, which is there in full or not at all.
+Writes OUT/dataset.toml and OUT/video/ or OUT/frame/, which is complete or absent.
 docs/data.md has every form of input. One video at a time is in memory, and all ids and labels.
 """
 

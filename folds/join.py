@@ -72,7 +72,7 @@ class _Table:
     """The rows of all parts of one kind, in order; N of them.
 
     ids bytes (N,), labelled bool (N,), lengths int32 (N,) or None, labels: N rows; rows: those to
-    take, int64, so that each id is there once: a record of segment/ takes the place of the same
+    take, int64, so that each id appears once: a record of segment/ takes the place of the same
     video's in frame/; videos: of each part.
     """
 

@@ -111,7 +111,7 @@ def _chunks(path: Path):
                 split = [t.split() if column == MANY else [t.strip()][: bool(t)] for t in texts]
                 yield [row[at] for row in rows], split
         except (csv.Error, UnicodeError) as error:
-            raise InputError(f"{path}: is no CSV of UTF-8 ({error})") from error
+            raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
 
 
 def as_ids(values, where) -> np.ndarray:
@@ -143,7 +143,7 @@ def _classes(texts: list[str], vocabulary: Vocabulary, path: Path) -> tuple:
         raise InputError(f"{path}: has {len(known):,} classes; {MAX_CLASSES:,} are allowed")
     for text in texts:
         if text not in known:
-            raise InputError(f"{path}: label {text!r} is no name in the vocabulary")
+            raise InputError(f"{path}: label {text!r} is not a name in the vocabulary")
     return np.array([known[text] for text in texts], np.int64), vocabulary
 
 

@@ -1,6 +1,6 @@
 """Decodes a part: records to arrays in one folder, shard by shard, in bounded memory.
 
-The folder has a temporary name until it is complete, so that it is there in full or not at all.
+The folder has a temporary name until it is complete, so that it is complete or absent.
 """
 
 import contextlib

@@ -43,10 +43,10 @@ from yt8m.base.cli import InputError
         ({**VIDEO[0], "labels": "others.csv"}, "none of its ids, such as 'x', is one of the feat"),
         ({**VIDEO[0], "labels": "large.csv"}, "label 65536; 0 to 65535 are allowed"),
         ({**VIDEO[0], "labels": "none.csv"}, "none.csv: has no label at all"),
-        ({**VIDEO[0], "labels": "rgb.npy"}, "rgb.npy: is no CSV of UTF-8"),
+        ({**VIDEO[0], "labels": "rgb.npy"}, "rgb.npy: not a CSV in UTF-8"),
         (
             {**VIDEO[0], "labels": "named.csv", "vocabulary": "words.csv"},
-            "'Tree house' is no name in",
+            "'Tree house' is not a name in",
         ),
         (
             {**VIDEO[0], "labels": "labels.csv", "vocabulary": "words.csv"},

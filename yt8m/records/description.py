@@ -143,7 +143,7 @@ def find_shards(data: Path) -> dict[str, list[Path]]:
     """The shards of `data`, sorted by name: {"video": [...], "frame": [...]}, one or both.
 
     `data`: a folder with video/, frame/ and/or segment/ (frame-level too, with rated segments), a
-    folder of shards, or one shard; the kind of the latter two is told from the first record.
+    folder of shards, or one shard; the first record says which kind the latter two are.
     InputError when there are none.
     """
     data = Path(data)

@@ -1,7 +1,7 @@
 """TFRecord framing: the bytes of records in a file, each with two masked CRC32Cs.
 
 A record is: length uint64 | CRC of the length uint32 | payload | CRC of the payload uint32, all
-little-endian. Files may be gzip-compressed as a whole (told by the first two bytes, whatever the
+little-endian. Files may be gzip-compressed as a whole (the first two bytes say so, whatever the
 name). Read in blocks, so memory is bounded by a block plus the longest record.
 """
 
