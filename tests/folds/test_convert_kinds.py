@@ -4,11 +4,12 @@ import numpy as np
 import pytest
 from convert_world import BOTH, FRAMES, IDS, LENGTHS, converted, nested, write_parquet
 
-from folds import convert, decode
+from folds import convert, decode, unlabelled
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.convert import newer
 from yt8m.data.store import Store
+from yt8m.data.unlabelled import FOLDER
 from yt8m.records.video import QUANTUM, dequantise
 
 RNG = np.random.default_rng(3)
@@ -65,6 +66,19 @@ def test_values_of_videos_beside_frames(forms, tmp_path):
     assert kind == "frame"
     assert list(videos["c"].frames) == ["rgb", "audio"]
     np.testing.assert_array_equal(videos["c"].features["title"], TITLE[2])
+
+
+def test_unlabelled_videos_may_all_lack_an_optional_kind(forms, tmp_path):
+    means = {kind: list(values) for kind, values in forms["means"].items()}
+    write_parquet(tmp_path / "a.parquet", id=IDS, **means, words=HALF)
+    converted(tmp_path, table="a.parquet", feature=["words=words"], labels="labels.csv")
+    store = decoded(tmp_path)
+    write_parquet(tmp_path / "b.parquet", id=[f"other {name}" for name in IDS], **means)
+    converted(tmp_path, table="b.parquet", out="more")
+    unlabelled.main(tmp_path / "more", store.folder, jobs=1)
+    more = Store(store.folder / FOLDER)
+    assert more.dims.features == store.dims.features
+    assert not more.video(np.arange(5))["words"].any()
 
 
 def test_a_kind_without_any_value_is_left_out(forms, tmp_path, capsys):
