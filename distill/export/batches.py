@@ -77,7 +77,9 @@ def for_receivers(dims: Dims) -> dict[str, str]:
             "inputs": " and ".join(inputs),
             "call": call,
         }
-    whole = f"; of {', '.join(dims.frameless)} one value a video" if dims.frameless else ""
+    whole = (
+        f"; of {', '.join(dims.frameless)}, the values of the whole video" if dims.frameless else ""
+    )
     return {
         "given": f"for each video {widths}: the {values}, of each of its frames in order, {frames} "
         f"at most{whole}",
