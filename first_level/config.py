@@ -150,10 +150,10 @@ def check_arguments(config: PlannedModel, where) -> None:
         try:
             TypeAdapter(hint).validate_python(config.model[key], strict=True)
         except ValidationError as error:  # of the annotation, such as settings.Size
-            said, first = f"model.{key} = {config.model[key]!r}", error.errors()[0]
+            setting, first = f"model.{key} = {config.model[key]!r}", error.errors()[0]
             least = first.get("ctx", {}).get("ge")
             text = first["msg"] if least is None else f"below {least} is not allowed"
-            raise InputError(f"{where}: {said}: {text}") from error
+            raise InputError(f"{where}: {setting}: {text}") from error
     any_data = Dims(dict.fromkeys(config.inputs.features or ("rgb",), 1), classes=1, max_frames=1)
     config.inputs.check(model.level, any_data, where)
     if config.segments is not None and model.level != "frame":

@@ -40,18 +40,18 @@ def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
     InputError names the tensor that does not fit.
     """
     path, own = Path(config.start.weights), model.state_dict()
-    given = _export_weights(config, own) if config.arch == EXPORTED else _weights(path)
+    loaded = _export_weights(config, own) if config.arch == EXPORTED else _weights(path)
     new = classifier_of(config, dims, where)
     if not own.keys() - new:
         raise InputError(f"{where}: {config.arch} is only a classifier; [start] gives nothing")
-    for name in sorted((own.keys() | given.keys()) - new):
-        there, here = (_shape(state.get(name)) for state in (given, own))
-        if there != here:
+    for name in sorted((own.keys() | loaded.keys()) - new):
+        theirs, ours = (_shape(state.get(name)) for state in (loaded, own))
+        if theirs != ours:
             raise InputError(
-                f"{path}: {name} is {there} there and {here} in the model of {where}; [start] "
+                f"{path}: {name} is {theirs} there and {ours} in the model of {where}; [start] "
                 "takes weights of the same architecture, [model], [inputs] and feature widths"
             )
-    model.load_state_dict({name: given[name] for name in own.keys() - new}, strict=False)
+    model.load_state_dict({name: loaded[name] for name in own.keys() - new}, strict=False)
     if config.start.freeze:
         freeze(model, new)
 
@@ -60,8 +60,8 @@ def classifier_of(config: ModelConfig, dims: Dims, where) -> set[str]:
     """Names of the tensors whose shapes depend on the classes or their verticals."""
     more = replace(dims, classes=dims.classes + 1, verticals=dims.verticals + bool(dims.verticals))
     with torch.device("meta"):
-        here, there = (build(config, sizes, where).state_dict() for sizes in (dims, more))
-    return {name for name in here if here[name].shape != there[name].shape}
+        own, larger = (build(config, sizes, where).state_dict() for sizes in (dims, more))
+    return {name for name in own if own[name].shape != larger[name].shape}
 
 
 def freeze(model: nn.Module, learning: set[str]) -> None:

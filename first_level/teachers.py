@@ -63,9 +63,9 @@ def teaching(
 
     def teach(batch: Batch, labels: Targets) -> Targets:
         with torch.no_grad(), devices.autocast(device, config.training.precision):
-            said = torch.stack([model(batch).float().sigmoid() for model in models]).mean(0)
-        scores, classes = said.topk(min(KEPT, said.shape[1]), dim=1)  # (B, K)
-        rows = torch.arange(len(said), device=device)[:, None].expand_as(classes)
+            means = torch.stack([model(batch).float().sigmoid() for model in models]).mean(0)
+        scores, classes = means.topk(min(KEPT, means.shape[1]), dim=1)  # (B, K)
+        rows = torch.arange(len(means), device=device)[:, None].expand_as(classes)
         return Targets(
             torch.cat([labels.rows, rows.flatten()]),
             torch.cat([labels.classes, classes.flatten()]),

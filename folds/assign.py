@@ -45,10 +45,10 @@ def assign(ids: np.ndarray, labelled: np.ndarray, holdout: float) -> Splits:
     fold = np.empty(len(ids), np.int8)
     for start in range(0, len(ids), BLOCK):
         block = slice(start, start + BLOCK)
-        some = (uniform(ids[block], "fold") * NUM_FOLDS).astype(np.int8)
-        some[uniform(ids[block], "holdout") < holdout] = HOLDOUT
-        some[~np.asarray(labelled[block])] = UNUSED
-        fold[block] = some
+        own = (uniform(ids[block], "fold") * NUM_FOLDS).astype(np.int8)
+        own[uniform(ids[block], "holdout") < holdout] = HOLDOUT
+        own[~np.asarray(labelled[block])] = UNUSED
+        fold[block] = own
         let_go()
     return Splits(fold)
 

@@ -95,8 +95,8 @@ class _Table:
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
         for block in _blocks(len(kept)):
-            some = np.flatnonzero(kept[block]) + block.start
-            rows[start : (start := start + len(some))] = some
+            taken = np.flatnonzero(kept[block]) + block.start
+            rows[start : (start := start + len(taken))] = taken
         _reject_doubled(ids, rows, np.cumsum(counts), shards)
         return cls(
             ids,

@@ -50,15 +50,15 @@ def read_labels(path: Path, vocabulary: Vocabulary) -> LabelFile:
     that is no class.
     """
     codes: dict[str, int] = {}
-    ids, counts, said = [np.zeros(0, "S1")], [], []
+    ids, counts, numbered = [np.zeros(0, "S1")], [], []
     for videos, lists in _chunks(path):
         ids.append(as_ids(videos, path))
         counts += [len(texts) for texts in lists]
-        said += [codes.setdefault(text, len(codes)) for texts in lists for text in texts]
+        numbered += [codes.setdefault(text, len(codes)) for texts in lists for text in texts]
     numbers, names = _classes(list(codes), vocabulary, path)
     unique, row = np.unique(np.concatenate(ids), return_inverse=True)
     keys = np.repeat(row.astype(np.int64), counts) << SHIFT
-    keys = np.unique(keys | numbers[np.array(said, np.int64)])
+    keys = np.unique(keys | numbers[np.array(numbered, np.int64)])
     indptr = np.searchsorted(keys >> SHIFT, np.arange(len(unique) + 1)).astype(np.int64)
     classes = len(names) or int(numbers.max(initial=-1)) + 1
     if not classes:

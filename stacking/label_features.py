@@ -71,11 +71,11 @@ def label_features(
     counts, videos, s = known.counts, np.float32(known.videos), np.float32(known.smoothing)
     pairs = known.pairs.reshape(-1).take(first[:, :, None] * len(counts) + wide[:, None])
     own, of_class = counts[first][:, :, None], counts[wide][:, None]
-    given = (pairs + s / videos * of_class) / (own + s)  # P(class | candidate): (n, k, M)
+    forward = (pairs + s / videos * of_class) / (own + s)  # P(class | candidate): (n, k, M)
     back = (pairs + s / videos * own) / (of_class + s)  # P(candidate | class)
     lift = np.log((pairs + s) / (own * of_class / videos + s))
     itself = np.arange(first.shape[1])
-    for table in (given, back, lift):
+    for table in (forward, back, lift):
         table[:, itself, itself] = 0
     weight = probability[:, : first.shape[1], None]
     weighted = weight * lift
@@ -84,10 +84,10 @@ def label_features(
         prior[wide],
         weighted.sum(1),
         weighted.min(1),
-        (weight * given).max(1),
+        (weight * forward).max(1),
         (weight * back).sum(1),
         ((1 - weight) * back).sum(1),
-        _of_best_other(given),
+        _of_best_other(forward),
         _of_best_other(lift),
     ]
     return np.stack(columns, axis=2)

@@ -23,6 +23,7 @@ PARTICIPLE = re.compile(
     r"_?(?:[a-z0-9]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)"
 )
 OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
+EMPTY_WORDS = {"told", "said", "there", "some"}
 FILE_NAME = re.compile(r"[a-z_0-9]+\.[a-z]+")
 OTHER_FILES = {"folds.join: rows.json", "report.page: report.html"}  # of a store; a template
 
@@ -156,6 +157,17 @@ def broken_participle() -> set[str]:
         wanted = returns and not decorators & {"property", "cached_property"}
         if wanted and PARTICIPLE.fullmatch(own) and own.strip("_") not in OTHER_WORDS:
             found.add(name)
+    return found
+
+
+def broken_variable() -> set[str]:
+    """Variables and parameters that are named by words that say nothing."""
+    found = set()
+    for name, tree in SOURCE.items():
+        for node in ast.walk(tree):
+            word = node.arg if isinstance(node, ast.arg) else getattr(node, "id", "")
+            if word in EMPTY_WORDS:
+                found.add(f"{name}: {word}")
     return found
 
 

@@ -108,9 +108,9 @@ class Model(nn.Module):
     def _load_from_state_dict(self, state, prefix, *args) -> None:
         """Takes a memory of any size."""
         for name in ("classes", "values", *(f"of_{kind}" for kind in self.kinds)):
-            own, given = getattr(self, name), state.get(prefix + name)
-            if given is not None and given.ndim == 2 and given.shape != own.shape:
-                setattr(self, name, own.new_empty(given.shape))
+            own, loaded = getattr(self, name), state.get(prefix + name)
+            if loaded is not None and loaded.ndim == 2 and loaded.shape != own.shape:
+                setattr(self, name, own.new_empty(loaded.shape))
         super()._load_from_state_dict(state, prefix, *args)
 
 

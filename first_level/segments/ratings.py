@@ -84,7 +84,7 @@ class Taught(nn.Module):
     def forward(self, batch: Batch) -> Tensor:
         logits = self.model(batch)[:, : self.classes]  # without verticals, which nobody rated
         with torch.no_grad():
-            told = self.parent(batch).float().sigmoid()
-        apart = F.binary_cross_entropy_with_logits(logits.float(), told, reduction="sum")
+            wanted = self.parent(batch).float().sigmoid()
+        apart = F.binary_cross_entropy_with_logits(logits.float(), wanted, reduction="sum")
         self.penalty = self.weight * apart / len(logits) + getattr(self.model, "penalty", 0.0)
         return logits

@@ -84,6 +84,6 @@ def every_window(store: Store, rows: np.ndarray, seconds: int, context: int = 0)
 
 
 def rated_windows(segments: Segments, store: Store, context: int) -> Windows:
-    """A window for each rated segment; one that was rated for two classes is there twice."""
+    """A window for each rated segment; one rated for two classes appears twice."""
     start, end = (column.astype(np.int64) for column in (segments.start, segments.end))
     return Windows(store, segments.rows, start, end, context)

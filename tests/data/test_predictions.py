@@ -43,7 +43,7 @@ def test_an_absent_or_doubled_id_is_an_error_that_names_it(tmp_path, monkeypatch
         InputError, match=r"p.safetensors: 2 of 3 videos are absent \(first: X0ab\)"
     ):
         read.align(np.array([b"v001", b"X0ab", b"v00"]))
-    with pytest.raises(InputError, match="id v000 is there twice"):
+    with pytest.raises(InputError, match="id v000 appears twice"):
         replace(read, ids=np.repeat(read.ids[:1], 5)).align(predictions.ids)
 
 

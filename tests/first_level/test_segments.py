@@ -197,7 +197,7 @@ def test_the_table_names_the_model(run, capsys):
     report.main([run / "out/net/segments"])
     printed = capsys.readouterr().out
     assert "| net " in printed
-    with pytest.raises(InputError, match="nothing: no fold.*json there; run `make segments`"):
+    with pytest.raises(InputError, match="nothing: no fold.*json; run `make segments`"):
         report.main([run / "nothing"])
 
 

@@ -89,7 +89,7 @@ def test_errors_of_descriptions(tmp_path):
     [
         ("Index,Title\n0,a\n", "has no column Name or display_name or name; it has Index, Title"),
         ("", "has no column Index or index; it has none"),
-        ("Index,Name\n0,a\n0,b\n", "Index 0 is there twice"),
+        ("Index,Name\n0,a\n0,b\n", "Index 0 appears twice"),
         ("Index,Name\nx,a\n", "Index 'x'; integers from 0 to 65535"),
         ("Index,Name\n", "holds no classes"),
     ],

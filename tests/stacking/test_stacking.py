@@ -226,7 +226,7 @@ def test_missing_and_doubled_videos_are_named(world):
     assert not (world.stacking / "fold1" / "rows").exists()
     twice = (np.concatenate([part] * 2) for part in (whole.ids, whole.classes, whole.logits))
     Predictions(*twice).write(path)
-    with pytest.raises(InputError, match="is there twice"):
+    with pytest.raises(InputError, match="appears twice"):
         world.rows(1)
 
 

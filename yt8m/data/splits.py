@@ -24,8 +24,8 @@ def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
     """A number in [0, 1) from each id: float64 (N,). Other salts give independent numbers."""
     key, found = salt.encode(), np.empty(len(ids))
     for start in range(0, len(ids), HASHED):  # the hashes of all of them would be large
-        some = ids[start : start + HASHED]
-        digests = (hashlib.blake2b(bytes(i), digest_size=8, key=key).digest() for i in some)
+        part = ids[start : start + HASHED]
+        digests = (hashlib.blake2b(bytes(i), digest_size=8, key=key).digest() for i in part)
         integers = np.frombuffer(b"".join(digests), dtype=">u8")
         found[start : start + HASHED] = (integers >> np.uint64(11)) / np.float64(1 << 53)
     return found
@@ -43,17 +43,17 @@ def row_finder(ids: np.ndarray, where):
     known = ids[order]
     if len(known) > 1 and (known[1:] == known[:-1]).any():
         first = known[:-1][known[1:] == known[:-1]][0].decode()
-        raise InputError(f"{where}: id {first} is there twice; delete it and run `make`")
+        raise InputError(f"{where}: id {first} appears twice; delete it and run `make`")
 
     def find(wanted: np.ndarray) -> np.ndarray:
         rows, absent = np.zeros(len(wanted), np.int64), []
         for start in range(0, len(wanted), SOUGHT):
-            some = wanted[start : start + SOUGHT]
-            position = np.searchsorted(known, some)
+            part = wanted[start : start + SOUGHT]
+            position = np.searchsorted(known, part)
             inside = position < len(known)
-            inside[inside] = known[position[inside]] == some[inside]
+            inside[inside] = known[position[inside]] == part[inside]
             rows[start : start + SOUGHT][inside] = order[position[inside]]
-            absent.extend(some[~inside])
+            absent.extend(part[~inside])
         if absent:
             raise InputError(
                 f"{where}: {len(absent):,} of {len(wanted):,} videos are absent "

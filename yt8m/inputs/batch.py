@@ -244,7 +244,7 @@ def shuffle(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:
         return rng.permutation(rows)
     order, filled = np.empty_like(rows), 0
     starts = rng.permutation(np.arange(0, len(rows), NEIGHBOURS))
-    for some in np.array_split(starts, -(-len(rows) // TOGETHER)):  # no group of one block alone
-        drawn = rng.permutation(np.concatenate([rows[at : at + NEIGHBOURS] for at in some]))
+    for group in np.array_split(starts, -(-len(rows) // TOGETHER)):  # no group of one block alone
+        drawn = rng.permutation(np.concatenate([rows[at : at + NEIGHBOURS] for at in group]))
         order[filled : (filled := filled + len(drawn))] = drawn
     return order

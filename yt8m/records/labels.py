@@ -60,15 +60,15 @@ class Labels:
         indptr = empty(folder, np.int64, (len(rows) + 1,))
         indptr[0] = 0
         for start in range(0, len(rows), BLOCK):
-            some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
-            np.cumsum(self.indptr[some + 1] - self.indptr[some], out=ends[1:])
+            part, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
+            np.cumsum(self.indptr[part + 1] - self.indptr[part], out=ends[1:])
             ends[1:] += ends[0]
             let_go()
         indices = empty(folder, np.uint16, (int(indptr[-1]),))
         for start in range(0, len(rows), BLOCK):  # what is computed on the way is large
-            some, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
+            part, ends = rows[start : start + BLOCK], indptr[start : start + BLOCK + 1]
             place = np.arange(ends[0], ends[-1])
-            shift = np.repeat(self.indptr[some] - ends[:-1], np.diff(ends))
+            shift = np.repeat(self.indptr[part] - ends[:-1], np.diff(ends))
             indices[ends[0] : ends[-1]] = self.indices[place + shift]
             let_go()
         return Labels(indptr, indices)

@@ -50,7 +50,7 @@ def read_vocabulary(path: Path) -> Vocabulary:
             if not key.isdecimal() or int(key) > 65535:
                 raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
             if int(key) in rows:
-                raise InputError(f"{path}: {index} {key} is there twice; delete one row")
+                raise InputError(f"{path}: {index} {key} appears twice; delete one row")
             rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
     if not rows:
         raise InputError(f"{path}: holds no classes")
