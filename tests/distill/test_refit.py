@@ -234,7 +234,7 @@ def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"inputs": {"normalise": "whiten"}}, "cannot be refitted: normalise: an export can do"),
+        ({"inputs": {"normalise": "whiten"}}, "cannot be refitted: normalise: an export supports"),
         ({"start": {"weights": "x"}}, r"has a table \[start\], so it cannot be refitted"),
         ({"teachers": {"models": ["a"]}}, r"has a table \[teachers\], so it cannot be refitted"),
     ],

@@ -164,7 +164,7 @@ def test_names_of_classes_cannot_become_code(made, data_set):
 
 
 def test_what_is_missing_is_said(made, data_set, tmp_path):
-    with pytest.raises(InputError, match="--videos -1: 0 or more is allowed"):
+    with pytest.raises(InputError, match="--videos -1: must be 0 or more"):
         page.main(made, data_set / "store", tmp_path / "x.html", videos=-1)
     run = tmp_path / "run"
     shutil.copytree(made, run)

@@ -43,9 +43,8 @@ class Layouts:
     def __init__(self, description: Description, classes: int = MAX_CLASS + 1):
         """classes: a record with a label that is not below is left to protobuf."""
         self.description, self.classes = description, classes
-        self.known: dict[
-            bytes, list[RecordLayout]
-        ] = {}  # by the first bytes: length, first feature
+        # By the first bytes of records: the length and the name of the first feature.
+        self.known: dict[bytes, list[RecordLayout]] = {}
 
     def read(self, payload: memoryview) -> Video | None:
         """The video, if the record's layout is known and its values are right."""
@@ -59,18 +58,11 @@ class Layouts:
     def _video(self, layout: RecordLayout, pieces: tuple[bytes, ...]) -> Video | None:
         identity, labels = pieces[layout.id].rstrip(b"\0"), None
         if layout.labels is not None:
-            try:
-                values = protobuf.Int64List.FromString(pieces[layout.labels]).value
-            except Exception:  # protobuf's DecodeError, which differs between versions
-                return None
-            classes = sorted(set(values))
-            if classes and not 0 <= classes[0] <= classes[-1] < self.classes:
-                return None
-            labels = np.array(classes, np.uint16)
-        if not identity:
+            labels = _labels(pieces[layout.labels], self.classes)
+        if not identity or (labels is None) != (layout.labels is None):
             return None
         features = {kind: np.frombuffer(pieces[at], FLOAT) for kind, at in layout.features.items()}
-        return Video(identity, labels, features)
+        return Video(identity, labels, features, {}, None)
 
     def learn(self, payload: memoryview, context) -> None:
         """Keeps the layout of a valid video-level record. context: its features, by protobuf."""
@@ -81,6 +73,19 @@ class Layouts:
         layout = _layout(payload.tobytes(), context, self.description)
         if layout is not None:
             self.known[begins] = [*known, layout]
+
+
+def _labels(packed: bytes, limit: int) -> np.ndarray | None:
+    """uint16, sorted, each once, from a serialised Int64List; None where it is none, or a class is
+    not below the limit."""
+    try:
+        values = protobuf.Int64List.FromString(packed).value
+    except Exception:  # protobuf's DecodeError, which differs between versions
+        return None
+    classes = sorted(set(values))
+    if classes and not 0 <= classes[0] <= classes[-1] < limit:
+        return None
+    return np.array(classes, np.uint16)
 
 
 def _layout(data: bytes, context, description: Description) -> RecordLayout | None:

@@ -3,8 +3,6 @@
 https://protobuf.dev/programming-guides/encoding; T frames, W bytes of one.
 """
 
-from collections.abc import Iterator
-
 import numpy as np
 
 MESSAGE = 0x0A  # tag of field 1, a string or message: Example.features, a key, a list's values, ...
@@ -38,17 +36,23 @@ def split(payload: memoryview) -> tuple[memoryview, dict[str, np.ndarray]]:
     one width. All else, the record may be wrong too, is for protobuf.
     """
     try:
-        context, lists = _two(payload, 0, len(payload), MESSAGE, VALUE)
+        begin, end = _field_at(payload, 0, MESSAGE)
+        context = payload[begin:end]
+        at, stop = _field_at(payload, end, VALUE)
         frames = {}
-        for tag, start, end in _fields(payload, *lists):
-            key, value = _two(payload, start, end, MESSAGE, VALUE)
-            name = str(payload[slice(*key)], "utf-8")
-            if tag != MESSAGE or name in frames:
+        while at < stop:
+            begin, at = _field_at(payload, at, MESSAGE)
+            name_begin, name_end = _field_at(payload, begin, MESSAGE)
+            rows_begin, rows_end = _field_at(payload, name_end, VALUE)
+            name = str(payload[name_begin:name_end], "utf-8")
+            if rows_end != at or name in frames:
                 raise Unusual
-            frames[name] = _frames(payload, *value)
+            frames[name] = _frames(payload, rows_begin, rows_end)
     except (IndexError, UnicodeDecodeError) as error:
         raise Unusual from error
-    return payload[slice(*context)], frames
+    if not at == stop == len(payload):
+        raise Unusual
+    return context, frames
 
 
 def _frames(data: memoryview, start: int, end: int) -> np.ndarray:
@@ -56,15 +60,14 @@ def _frames(data: memoryview, start: int, end: int) -> np.ndarray:
     rows prove that every row is one string of that width."""
     if start == end:
         return np.zeros((0, 0), np.uint8)
-    at, ends = start, []
-    for _ in range(LEVELS):
-        tag, at, stop = next(_fields(data, at, end))
-        ends.append(stop)
-        if tag != MESSAGE or stop != ends[0]:
+    at, first = _field_at(data, start, MESSAGE)
+    for _ in range(LEVELS - 1):
+        at, stop = _field_at(data, at, MESSAGE)
+        if stop != first:
             raise Unusual
-    header, stride = bytes(data[start:at]), ends[0] - start
+    header, stride = bytes(data[start:at]), first - start
     count, rest = divmod(end - start, stride)
-    if rest or at == ends[0]:
+    if rest or at == first or end > len(data):
         raise Unusual
     begins = np.ndarray((count,), f"V{len(header)}", data, start, (stride,))
     if begins.tobytes() != header * count:  # four times as fast as comparing arrays
@@ -73,27 +76,13 @@ def _frames(data: memoryview, start: int, end: int) -> np.ndarray:
     return rows[:, len(header) :]
 
 
-def _two(data: memoryview, start: int, end: int, *tags: int) -> tuple[tuple[int, int], ...]:
-    """(start, end) of the fields in a span, which must have these tags."""
-    found = list(_fields(data, start, end))
-    if tuple(tag for tag, *_ in found) != tags:
+def _field_at(data: memoryview, at: int, tag: int) -> tuple[int, int]:
+    """(begin, end) of the content of a string or message, which must have this tag. IndexError when
+    the data ends before its content."""
+    if data[at] != tag:
         raise Unusual
-    return tuple((begin, stop) for _, begin, stop in found)
-
-
-def _fields(data: memoryview, start: int, end: int) -> Iterator[tuple[int, int, int]]:
-    """(tag byte, start, end) of the fields in a span; Unusual for other than strings and messages,
-    IndexError when the data ends."""
-    while start < end:
-        tag, size, shift = data[start], 0, 0
-        while True:
-            start += 1
-            byte = data[start]
-            size |= (byte & 127) << shift
-            shift += 7
-            if byte < 128:
-                break
-        begin, start = start + 1, start + 1 + size
-        if tag & 7 != 2 or start > end:
-            raise Unusual
-        yield tag, begin, start
+    size, at, shift = data[at + 1], at + 2, 7
+    while size >> shift and shift < 35:  # the last byte's highest bit says that there are more
+        size += (data[at] - 1) << shift
+        at, shift = at + 1, shift + 7
+    return at, at + size

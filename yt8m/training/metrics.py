@@ -80,8 +80,8 @@ def map_at_k(
     challenge's own evaluation.
     """
     sums = np.zeros(len(positives))
-    for group in _groups(classes, len(positives)):
-        sums += _precisions_by_class(classes[group], scores[group], rated[group], len(positives), k)
+    for part in _groups(classes, len(positives)):
+        sums += _precisions_by_class(classes[part], scores[part], rated[part], len(positives), k)
     counted = positives > 0
     if not counted.any():
         return float("nan"), 0

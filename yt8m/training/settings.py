@@ -22,22 +22,22 @@ Loss = Literal[  # functions of yt8m/training/losses.py
 
 
 class Noise(Config):
-    """What is done about wrong labels; published as without strong effect (main paper, section 3).
+    """Measures against wrong labels. The main paper (section 3) found no strong effect.
 
-    Only the training labels and the loss are touched; figures are always on the labels as they are.
+    They change only the training labels and the loss. Figures always use the labels as they are.
     """
 
     smoothing: float = Field(0.0, ge=0, lt=1)  # label y -> (1 - s) y + s x the class's frequency
-    drop: float = Field(0.0, ge=0, lt=1)  # share of the labels left out, drawn anew each time
+    drop: float = Field(0.0, ge=0, lt=1)  # share of labels left out, drawn anew each time
     add: float = Field(0.0, ge=0)  # false labels for each true one, by class frequency, drawn anew
     by_accuracy: bool = False  # drop and add more where a class's cross-validation accuracy is low
     confidence: float = Field(0.0, ge=0)  # penalty on a class's score, times 1 - its accuracy
-    # With a noise matrix for each class, P(label | truth), from the precision and recall of the
-    # labels: here those of YouTube-8M against human raters (benchmark paper).
+    # By a noise matrix for each class, P(label | truth), from the precision and recall of the
+    # labels. Defaults: YouTube-8M's labels against human raters (benchmark paper).
     correction: Literal["none", "forward", "backward"] = "none"
     label_precision: float = Field(0.788, gt=0, le=1)
     label_recall: float = Field(0.145, gt=0, le=1)
-    adaptation: bool = False  # the same, learnt beside the model and dropped for predictions
+    adaptation: bool = False  # the matrix is learnt with the model, and unused in predictions
     adaptation_dropout: float = Field(0.1, ge=0, lt=1)  # of its weights
     test_passes: int = Field(0, ge=0)  # predictions averaged with dropout on; 0: dropout off
 
@@ -49,9 +49,9 @@ class Noise(Config):
     @model_validator(mode="after")
     def _check(self) -> "Noise":
         if self.by_accuracy and not (self.drop or self.add):
-            raise ValueError("by_accuracy says which labels to drop and add; set drop or add")
+            raise ValueError("by_accuracy chooses which labels to drop and add; set drop or add")
         if self.adaptation and self.correction != "none":
-            raise ValueError("adaptation learns what correction is given; choose one")
+            raise ValueError("adaptation and correction exclude each other; choose one")
         return self
 
 
@@ -63,11 +63,11 @@ class Training(Config):
     batch_size: int = Field(512, ge=2)
     optimizer: Literal["adamw", "adam", "rmsprop", "adagrad"] = "adamw"
     lr: float = Field(1e-3, gt=0)
-    # Of matrices only: apart from the gradient with adamw, else added to it (0 in what was
-    # published with adam and rmsprop).
+    # Of matrices only. adamw applies it apart from the gradient; the others add it to the gradient.
+    # Models published with adam and rmsprop have 0.
     weight_decay: float = Field(0.01, ge=0)
     # "plateau" halves lr when the GAP of the inner split has not risen for more than
-    # `plateau_patience` epochs: torch's ReduceLROnPlateau, as in all published configurations.
+    # `plateau_patience` epochs, as torch's ReduceLROnPlateau and all published configurations do.
     schedule: Literal["cosine", "constant", "plateau"] = "cosine"
     plateau_patience: int = Field(1, ge=0)
     warmup: float = Field(0.1, ge=0, lt=1)  # share of all steps in which lr rises linearly
@@ -84,7 +84,7 @@ class Training(Config):
 
     @property
     def needs_inner(self) -> bool:
-        """Whether an inner split of the training videos decides anything."""
+        """Whether training looks at an inner split of the training videos."""
         return self.patience > 0 or self.schedule == "plateau"
 
     @field_validator("noise")

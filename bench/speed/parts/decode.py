@@ -43,9 +43,9 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     )
     bare = of_frames["reading and CRCs"][0] / of_frames["ours"][0]
     return [
-        ratio("frame level / tfrecord package", of_frames, "ours", "tfrecord", 6),
+        ratio("frame level / tfrecord package", of_frames, "ours", "tfrecord", 5),
         Result("frame level: share of reading and CRCs alone", 100 * bare, "%", 50),
-        ratio("video level / tfrecord package", of_video, "ours", "tfrecord", 3),
+        ratio("video level / tfrecord package", of_video, "ours", "tfrecord", 2),
     ]
 
 
