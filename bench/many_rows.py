@@ -20,9 +20,9 @@ from stacking.config import Booster, Stacking
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import write_snapshot
-from yt8m.base.files import read_json, working_in, write_json, writing
+from yt8m.base.files import read_json, working_in, write_json
 from yt8m.base.paths import BOOSTER, CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
-from yt8m.base.tables import table
+from yt8m.base.tables import publish, table
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -48,10 +48,7 @@ def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
                 found[str(size)] = of_size(size // CANDIDATES, Path(folder), rounds)
             write_json(path, found | {"about": {**circumstances(), "rounds": rounds}})
             found = read_json(path)
-        text = "\n".join(table(TITLES, lines(found)))
-        with writing(out / "many_rows.md") as temporary:
-            temporary.write_text(text + "\n")
-        log(text)
+        publish(table(TITLES, lines(found)), out / "many_rows.md")
 
 
 def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:

@@ -18,9 +18,9 @@ from pathlib import Path
 
 from bench.speed.machine import circumstances
 from yt8m.base import cli
-from yt8m.base.cli import InputError, log
-from yt8m.base.files import working_in, write_json, writing
-from yt8m.base.tables import table
+from yt8m.base.cli import InputError
+from yt8m.base.files import working_in, write_json
+from yt8m.base.tables import publish, table
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDERS = ("first_level", "stacking", "distill")
@@ -74,9 +74,7 @@ def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
         shutil.rmtree(stacks.parent)
         write_json(out / "profile.json", {"plan": plan, **circumstances(), "stages": found})
         shown = rows(found)
-        with writing(out / "profile.md") as temporary:
-            temporary.write_text("\n".join(shown) + "\n")
-        log("\n".join(shown))
+        publish(shown, out / "profile.md")
 
 
 def shares(stacks: Iterable[str], rate: int) -> dict[str, dict[str, float]]:

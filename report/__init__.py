@@ -1,1 +1,1 @@
-"""What a person looks at in the end: a run's summary, its table, the check of the denoising."""
+"""What a person reads in the end: a run's tables and its report, in one HTML file."""

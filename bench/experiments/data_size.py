@@ -21,9 +21,9 @@ from bench.experiments.jobs import FOLD, read_models, train_model
 from first_level.config import ModelConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.files import read_json, writing
+from yt8m.base.files import read_json
 from yt8m.base.paths import REPORT, Artifacts
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import format_cell, publish, table
 from yt8m.data.splits import UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.training.schedule import steps_of
@@ -63,9 +63,7 @@ def main(
                     train_model(config, folder, number, store, chosen)
                 found.setdefault(title, {})[count] = gaps(folder, seeds)
     lines = [line for part in tables(found) for line in (*part, "")]
-    cli.log("\n".join(lines))
-    with writing(out / "table.md") as temporary:
-        temporary.write_text("\n".join(lines))
+    publish(lines[:-1], out / "table.md")
 
 
 def subsets(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:

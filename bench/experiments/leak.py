@@ -16,8 +16,8 @@ from distill.config import SoftLabels
 from distill.targets import SoftTargets
 from first_level.config import ModelConfig
 from yt8m.base import cli, processor
-from yt8m.base.files import fingerprint, working_in, writing
-from yt8m.base.tables import table
+from yt8m.base.files import fingerprint, working_in
+from yt8m.base.tables import publish, table
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.training import metrics
@@ -42,10 +42,8 @@ def main(
             on_fold, on_holdout = measure(data, splits, soft_labels, hard_weight, out, seed)
             difference = f"{on_fold - on_holdout:.4f}"
             rows.append([name, f"{on_fold:.4f}", f"{on_holdout:.4f}", difference])
-        lines = table(["targets", f"fold {FOLD}", "holdout", "difference"], rows)
-        cli.log("\n".join(lines))
-        with writing(out / "table.md") as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
+        titles = ["targets", f"fold {FOLD}", "holdout", "difference"]
+        publish(table(titles, rows), out / "table.md")
 
 
 def measure(

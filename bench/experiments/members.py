@@ -20,9 +20,9 @@ from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, read_json, working_in, write_json, writing
+from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.paths import CONFIG, REPORT, Artifacts
-from yt8m.base.tables import table
+from yt8m.base.tables import publish, table
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.training.metrics import gap
@@ -46,9 +46,7 @@ def main(
             figures = [f"{found['fold']:.4f}", f"{found['holdout']:.4f}", f"{found['seconds']:.0f}"]
             lines.append([title, str(len(members)), *figures])
         text = table(["members", "number", f"GAP fold {FOLD}", "GAP holdout", "seconds"], lines)
-        cli.log("\n".join(text))
-        with writing(out / "table.md") as temporary:
-            temporary.write_text("\n".join(text) + "\n")
+        publish(text, out / "table.md")
 
 
 def choose_sets(run: Path, each: bool) -> dict[str, list[str]]:

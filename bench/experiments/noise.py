@@ -31,9 +31,9 @@ from stacking.candidates import average
 from stacking.table import fold_predictions, out_of_fold
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
-from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json, writing
+from yt8m.base.files import fingerprint, read_json, remove, working_in, write_json
 from yt8m.base.paths import Artifacts
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import format_cell, publish, table
 from yt8m.data.predictions import TOP_K, Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -71,9 +71,7 @@ def main(
             for cell in cells
         }
         lines = [line for part in tables(found) for line in (*part, "")]
-        cli.log("\n".join(lines))
-        with writing(out / "table.md") as temporary:
-            temporary.write_text("\n".join(lines))
+        publish(lines[:-1], out / "table.md")
 
 
 def parse_levels(levels: str) -> list[tuple[float, float]]:

@@ -24,9 +24,9 @@ from distill.config import DistillConfig
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
-from yt8m.base.files import fingerprint, read_json, write_json, writing
+from yt8m.base.files import fingerprint, read_json, write_json
 from yt8m.base.paths import CONFIG, MANIFEST, REPORT, WEIGHTS, Artifacts
-from yt8m.base.tables import table
+from yt8m.base.tables import publish, table
 from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.networks.extractors import LAYOUTS
@@ -67,10 +67,7 @@ def main(
     extractors, students = jobs_of(plans, part, out)
     for stage in (extractors, students):
         run_all([partial(job.run, sources) for job in stage.values()], jobs)
-    lines = lines_of(students)
-    cli.log("\n".join(lines))
-    with writing(out / "table.md") as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+    publish(lines_of(students), out / "table.md")
 
 
 def without_quoted(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:

@@ -17,9 +17,9 @@ import numpy as np
 from bench.experiments.jobs import read_models, run_all, train_model
 from yt8m.base import cli
 from yt8m.base.cli import InputError
-from yt8m.base.files import read_json, writing
+from yt8m.base.files import read_json
 from yt8m.base.paths import REPORT
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import format_cell, publish, table
 
 TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
 
@@ -38,10 +38,7 @@ def main(
         for name in models
     ]
     run_all(calls, jobs)
-    lines = table(TITLES, rows(out, list(models), seeds))
-    cli.log("\n".join(lines))
-    with writing(out / "table.md") as temporary:
-        temporary.write_text("\n".join(lines) + "\n")
+    publish(table(TITLES, rows(out, list(models), seeds)), out / "table.md")
 
 
 def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:

@@ -19,8 +19,8 @@ from bench.speed.machine import circumstances
 from bench.speed.measure import Result
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import read_json, working_in, write_json, writing
-from yt8m.base.tables import table
+from yt8m.base.files import read_json, working_in, write_json
+from yt8m.base.tables import publish, table
 
 PARTS = Path(__file__).parent / "parts"
 TITLES = ["part", "figure", "measured", "wanted", "reached", "note", "commit", "date"]
@@ -46,9 +46,7 @@ def main(out: Path, *, parts: str = "", toy: bool = False, one: str = "") -> Non
             known[name] = {**measure(name, toy, out), **circumstances(), "toy": toy}
             write_json(path, known)
         lines = table(TITLES, [row for name in known for row in rows(name, known[name])])
-        with writing(out / "speed.md") as temporary:
-            temporary.write_text("\n".join(lines) + "\n")
-        log("\n".join(lines))
+        publish(lines, out / "speed.md")
 
 
 def part_names() -> list[str]:

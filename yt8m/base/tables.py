@@ -1,5 +1,10 @@
 """Text tables in Markdown, aligned, so that they can be pasted as they are."""
 
+from pathlib import Path
+
+from yt8m.base.cli import log
+from yt8m.base.files import writing
+
 
 def table(titles: list[str], rows: list[list[str]]) -> list[str]:
     """The lines of a table; all cells of a column are as wide as its widest."""
@@ -13,3 +18,11 @@ def table(titles: list[str], rows: list[list[str]]) -> list[str]:
 def format_cell(value, form: str) -> str:
     """A value in a format; a figure that does not exist is a dash."""
     return "-" if value is None else form.format(value)
+
+
+def publish(lines: list[str], path: Path) -> None:
+    """Prints lines and writes them to a file."""
+    text = "\n".join(lines)
+    log(text)
+    with writing(path) as temporary:
+        temporary.write_text(text + "\n")
