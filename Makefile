@@ -79,8 +79,9 @@ else # up to the end of this file
 
 ifneq ($(filter $(PLANNED) $(A)/%,$(MAKECMDGOALS)),)
 export YT8M_PLANNED := $(A)/jobs.json
-export YT8M_COMMIT := $(shell git describe --always --dirty=+ 2>/dev/null)
-export YT8M_DRY    := $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
+export YT8M_COMMIT  := $(shell git describe --always --dirty=+ 2>/dev/null)
+export YT8M_RESTARTED := $(MAKE_RESTARTS)
+export YT8M_DRY     := $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
 $(A)/jobs.mk: FORCE | $(VENV)
 	@$(PYTHON) -m jobs.plan
 include $(A)/jobs.mk

@@ -1,10 +1,11 @@
 """The jobs of one make as they go on, from the markers, logs and receipts that they write.
 
-A job is running while its marker stands beside its receipt; it is done when its receipt is a new
-one, and it has failed when its marker goes without one. Its epochs are in its log.jsonl. Nothing
+A job is running, or has failed, while such a marker stands beside its receipt; it is done when its
+receipt is a new one. Its epochs are in its log.jsonl. Nothing
 here knows of terminals: jobs/live.py draws it.
 """
 
+import contextlib
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from jobs.job import Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import FIRST_LEVEL, REPORT, RUN_LOG
-from yt8m.base.receipts import RUNNING, Places
+from yt8m.base.receipts import FAILED, RUNNING, Places
 from yt8m.base.run_log import read_log
 
 
@@ -48,11 +49,13 @@ class Farm:
         self.failed: set[str] = set()
         self.took: dict[str, float] = {}
         self.started = time.time()
+        self.since = time.time_ns()
         self.before = {name: time_of(places.receipt(name)) for name in self.wanted}
         self.gaps = gaps_of(places.run, self.wanted)
 
     def look(self) -> list[Job]:
-        """Looks at the files of all jobs; returns those that have started since the last look."""
+        """Looks at the files of all jobs; returns those that have started since the last look, be
+        it that they have ended as well."""
         begun = []
         for name, job in self.wanted.items():
             if name in self.ended:
@@ -61,6 +64,7 @@ class Farm:
             if time_of(receipt) != self.before[name]:
                 running = self.running.pop(name, None)
                 self.took[name] = time.time() - running.since if running else 0.0
+                begun += [] if running else [job]
                 self.ended.add(name)
                 self.failed.discard(name)
                 self._note(job, read_epochs(job, self.started))
@@ -71,7 +75,8 @@ class Farm:
                     begun.append(job)
                 self.running[name].epochs = read_epochs(job, self.started)
                 self._note(job, self.running[name].epochs)
-            elif self.running.pop(name, None):
+            elif (changed := time_of(receipt.with_suffix(FAILED))) and changed > self.since:
+                self.running.pop(name, None)
                 self.failed.add(name)
         return begun
 
@@ -118,10 +123,9 @@ def gaps_of(run: Path, wanted: Mapping[str, Job]) -> dict[str, dict[str, float]]
         model, fold = path.parts[-3:-1]
         if f"{FIRST_LEVEL}/{model}/{fold}" in wanted:
             continue
-        try:
+        gap = None
+        with contextlib.suppress(InputError, AttributeError):  # damaged: its job is made again
             gap = read_json(path).get("gap_fold")
-        except InputError:
-            continue
         if gap is not None:
             gaps.setdefault(model, {})[fold] = gap
     return gaps

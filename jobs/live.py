@@ -26,7 +26,9 @@ from rich.text import Text
 
 from jobs.durations import Durations, clock
 from jobs.farm import Farm, Running
+from jobs.job import Job
 from jobs.planner import plan
+from jobs.rules import recipe_of
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.receipts import Places
@@ -44,7 +46,7 @@ def main(goals: list[str], *, make: str = "make") -> None:
     command = [make, "--silent", "--no-print-directory", f"JOBS={settings.jobs}", *goals]
     with open(settings.artifacts.log, "a") as log:
         log.write(f"\n# {time.strftime('%Y-%m-%d %H:%M:%S')}: make {' '.join(goals)}\n")
-        sys.exit(watch(command, farm_of(settings, goals), log))
+        sys.exit(watch(command, farm_of(settings, goals), settings, log))
 
 
 def farm_of(settings: Settings, goals: list[str]) -> Farm:
@@ -67,7 +69,7 @@ def environment() -> dict[str, str]:
     return kept | {"MAKEFLAGS": " ".join(words) + dashes + settings}
 
 
-def watch(command: list[str], farm: Farm, log) -> int:
+def watch(command: list[str], farm: Farm, settings: Settings, log) -> int:
     """Runs make to its end; its exit status."""
     signal.signal(signal.SIGINT, lambda *_: None)  # the terminal sends it to make as well
     parent = os.getppid()
@@ -90,12 +92,22 @@ def watch(command: list[str], farm: Farm, log) -> int:
             if os.getppid() != parent:
                 make.terminate()
             for job in farm.look():
-                log.write(f"python -m {' '.join(job.command)}\n")
+                log.write(command_of(job, settings) + "\n")
             live.refresh()
         farm.look()  # at what ended with the last lines
         live.refresh()
     status = make.wait()
     return status if status >= 0 else 128 - status
+
+
+def command_of(job: Job, settings: Settings) -> str:
+    """The command that make starts a job by, as it would print it."""
+    values = {name: os.environ.get(f"YT8M_{name}", "") for name in ("RUN", "PYTHON", "TRAINER")}
+    values["TRAINER"] = values["TRAINER"] or values["PYTHON"]
+    text = recipe_of(job, settings)
+    for name, value in values.items():
+        text = text.replace(f"$({name})", value)
+    return text.replace("$$", "$").strip()
 
 
 def reading(make: subprocess.Popen) -> queue.Queue:

@@ -21,7 +21,8 @@ def main() -> None:
     """Writes jobs.mk and jobs.json of the run, its snapshots of settings, and what it was given."""
     planned = plan(Settings.read())
     settings, files = planned.settings, planned.settings.artifacts
-    announce(planned)
+    if not os.environ.get("YT8M_RESTARTED"):  # make plans again when jobs.mk has changed
+        announce(planned)
     if not os.environ.get("YT8M_DRY"):
         for path, text in planned.snapshots.items():
             write_if_changed(path, text)

@@ -17,7 +17,7 @@ from report import stage
 from yt8m.base.cli import InputError
 from yt8m.base.files import remove, write_json
 from yt8m.base.paths import Artifacts
-from yt8m.base.receipts import RUNNING, Places
+from yt8m.base.receipts import FAILED, RUNNING, Places
 from yt8m.base.run_log import write_log
 
 
@@ -89,9 +89,9 @@ class SmallFarm:
         write_json(marker, {"pid": 1, "started": time.time()})
 
     def end(self, job: Job, well: bool = True) -> None:
-        if well:
-            write_json(self.places.receipt(job.name), {})
-        remove(self.places.receipt(job.name).with_suffix(RUNNING))
+        receipt = self.places.receipt(job.name)
+        write_json(receipt if well else receipt.with_suffix(FAILED), {})
+        remove(receipt.with_suffix(RUNNING))
 
 
 def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):

@@ -20,8 +20,6 @@ if module in ("jobs.plan", "jobs.status", "jobs.live", "jobs.retrain"):
     os.execv("{python}", ["{python}", *sys.argv[1:]])
 with open("calls.txt", "a") as calls:
     calls.write(" ".join([module, *arguments]) + "\\n")
-if os.environ.get("FAIL") == module:
-    sys.exit("error: " + module + ": it was to fail")
 sys.path.insert(0, os.getcwd())
 from yt8m.base.receipts import Recorder
 recorder = Recorder.of_command(module, arguments)
@@ -29,6 +27,8 @@ if recorder is None:
     print(module)
     sys.exit()
 with recorder.recording():
+    if os.environ.get("FAIL") == module:
+        sys.exit("error: " + module + ": it was to fail")
     if os.environ.get("LASTING") == module:
         time.sleep(2)
     if os.environ.get("SLOW") == module:

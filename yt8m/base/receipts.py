@@ -6,8 +6,8 @@
 
 Verbs know nothing of receipts. The Makefile names jobs.json in the environment; `cli.run` finds the
 job whose command it was called with there, and writes the receipt when the verb has ended well. The
-planner (jobs/freshness.py) compares receipts with what is there. While a job runs, its marker
-stands beside its receipt, for who watches. Paths begin with @run or @store, so that a run may move.
+planner (jobs/freshness.py) compares receipts with what is there. While a job runs, and when
+it has failed, a marker stands beside its receipt, for who watches. Paths begin with @run or @store, so that a run may move.
 """
 
 import contextlib
@@ -28,7 +28,7 @@ from yt8m.base.paths import Artifacts
 
 JOBS = "YT8M_PLANNED"  # in the environment: the jobs.json of the run
 COMMIT = "YT8M_COMMIT"
-RUNNING = ".running"
+RUNNING, FAILED = ".running", ".failed"  # ends of the names of markers
 _derived: set[Path] = set()  # what this process has read that is computed once for a data set
 
 
@@ -132,13 +132,16 @@ class Recorder:
         started, inputs = time.time(), self.inputs()
         receipt = self.places.receipt(self.job["name"])
         receipt.parent.mkdir(parents=True, exist_ok=True)
-        marker = receipt.with_suffix(RUNNING)
+        marker, failure = receipt.with_suffix(RUNNING), receipt.with_suffix(FAILED)
+        remove(failure)
         marker.write_text(json.dumps({"pid": os.getpid(), "started": started}))
         try:
             yield
             write_json(receipt, self.receipt(inputs, time.time() - started))
-        finally:
             remove(marker)
+        finally:
+            if marker.exists():
+                marker.replace(failure)
 
     def receipt(self, inputs: dict, seconds: float) -> dict:
         """What the receipt says."""
