@@ -4,10 +4,11 @@
     {"job": ..., "commit": ..., "seconds": ..., "inputs": {path: digest}, "settings": {...},
      "outputs": {path: size}}
 
-Verbs know nothing of receipts. The Makefile names jobs.json in the environment; `cli.run` finds the
-job whose command it was called with there, and writes the receipt when the verb has ended well. The
-planner (jobs/freshness.py) compares receipts with what is there. While a job runs, and when
-it has failed, a marker stands beside its receipt, for who watches. Paths begin with @run or @store, so that a run may move.
+Verbs know nothing of receipts. The Makefile names jobs.json in the environment. `cli.run` finds
+there the job whose command it was called with, and writes the receipt when the verb has ended well.
+The planner (jobs/freshness.py) compares receipts with what is there. For who watches, a marker
+stands beside the receipt while the job runs, and when it has failed. Paths begin with @run or
+@store, so that a run may move.
 """
 
 import contextlib
