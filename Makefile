@@ -136,7 +136,7 @@ download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/
 	  { echo "error: make: say PARTITION=2/video/train and DATA=<folder to put it in>" >&2; exit 2; }
 	$(RUN) $(PYTHON) -m folds.download "$$YT8M_PARTITION" "$$YT8M_DATA" --shards "$$YT8M_SHARDS" --mirror "$$YT8M_MIRROR" --connections "$$YT8M_CONNECTIONS"
 test: | $(VENV) ## the tests
-	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --durations=15 --durations-min=1
+	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
 lint: | $(VENV) ## ruff and the format check
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

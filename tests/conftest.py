@@ -24,10 +24,17 @@ from yt8m.records import synthetic
 from yt8m.records.reader import describe, find_shards, stream, video_level
 from yt8m.training.weights import save_weights
 
+LONGEST = ("jobs", "distill", "bench")
+
 
 def pytest_make_parametrize_id(val, argname):
     """Bytes are named by their parameter: gzip holds the time, and test processes must agree."""
     return argname if isinstance(val, bytes) else None
+
+
+def pytest_collection_modifyitems(items):
+    """The folders whose tests take longest begin, so that no process is left with one of them."""
+    items.sort(key=lambda item: item.path.parent.name not in LONGEST)
 
 
 @pytest.fixture(scope="session")
@@ -87,12 +94,18 @@ def videos(data_set):
     return [video.id.decode() for video in found], rgb, audio
 
 
-@pytest.fixture(scope="module")
-def tree(tmp_path_factory):
+@pytest.fixture(scope="session")
+def made_tree(tmp_path_factory):
     """A copy of the project with everything made once."""
-    tree = make_tree(tmp_path_factory.mktemp("make"))
+    tree = make_tree(tmp_path_factory.mktemp("made"))
     make(tree)
     return tree
+
+
+@pytest.fixture(scope="module")
+def tree(made_tree, tmp_path_factory):
+    """A copy of that: content decides, so nothing in it is stale."""
+    return shutil.copytree(made_tree, tmp_path_factory.mktemp("make") / "tree")
 
 
 @pytest.fixture

@@ -117,12 +117,12 @@ def test_event_files_hold_every_figure_of_every_epoch(tmp_path, capsys):
 
 
 def test_what_is_wrong_with_the_folders_is_said(tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="no log.jsonl below it; `make first_level`"):
+    with pytest.raises(InputError, match="no log.jsonl below it; run `make first_level`"):
         tensorboard.main(tmp_path, tmp_path / "out")
     write_log(tmp_path / "run", "a", 2, LINES)
     (tmp_path / "mine").mkdir()
     (tmp_path / "mine" / "thesis.tex").write_text("x")
-    with pytest.raises(InputError, match="mine: holds other files; give a new folder"):
+    with pytest.raises(InputError, match="mine: holds other files; choose a new folder"):
         tensorboard.main(tmp_path / "run", tmp_path / "mine")
     assert (tmp_path / "mine" / "thesis.tex").exists()
 

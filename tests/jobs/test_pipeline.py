@@ -1,10 +1,13 @@
-"""The whole pipeline, the real Makefile, tiny records: killed in each stage, it ends the same.
+"""The whole pipeline, the real Makefile, a small table: killed in each stage, it ends the same.
 
-Two runs over the same records: one undisturbed, one whose make is killed with SIGKILL once in every
-stage and called again. Everything that does not hold a duration must be equal byte by byte.
+A table of four kinds of features goes through conversion and `make all` to an export and the
+report: frames of rgb and audio, 384 values of a title, and 256 of a transcript that half of the
+videos lack. No code knows their names. One run is undisturbed; one is killed with SIGKILL once in
+every stage and called again. Everything that does not hold a duration is equal byte by byte.
 """
 
 import hashlib
+import json
 import os
 import shutil
 import signal
@@ -13,20 +16,26 @@ import sys
 import time
 from pathlib import Path
 
+import numpy as np
 import pytest
+from kinds import as_float
+from kinds_world import VIDEOS, WIDTHS, write_table
 
 from distill import evaluate, predict
+from distill.export import batches
+from distill.export.run import Exported
 from yt8m.base.files import read_json, remove
-from yt8m.records import synthetic
+from yt8m.data.store import Store
 
 ROOT = Path(__file__).parents[2]
 CONFIGS = {
-    "first_level/configs/tiny/linear.toml": "arch = 'linear'\n[training]\nepochs = 3\nlr = 0.02\n",
+    "first_level/configs/tiny/resnet.toml": "arch = 'resnet'\n[model]\nwidth = 16\n"
+    "dropout = 0.0\n[training]\nepochs = 15\nlr = 0.01\nbatch_size = 32\n",
     "first_level/configs/tiny/lstm.toml": "arch = 'lstm'\n[model]\nwidth = 4\nlayers = 1\n"
-    "hidden = [8]\n[training]\nepochs = 2\n",
-    "stacking/configs/tiny.toml": "candidates = 10\n[booster]\nmax_rounds = 20\n",
-    "distill/configs/tiny.toml": "scale = 0.02\n[extractors]\nepochs = 2\n[last_layers]\n"
-    "epochs = 2\n[resnet.model]\nwidth = 8\n[resnet.training]\nepochs = 2\n",
+    "hidden = [8]\n[training]\nepochs = 1\n",
+    "stacking/configs/tiny.toml": "candidates = 10\n[booster]\nmax_rounds = 10\n",
+    "distill/configs/tiny.toml": "[refit]\nmodels = ['resnet', 'lstm']\n[resnet.model]\n"
+    "width = 8\n[resnet.training]\nepochs = 1\n",
 }
 STAGES = {  # and what each makes: removed before, so that a fast machine has not got past it
     "folds.decode": "store",
@@ -41,12 +50,17 @@ STAGES = {  # and what each makes: removed before, so that a fast machine has no
     "report.page": "report.html",
 }
 TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json"}
-TIMED |= {"manifest.json", "log.jsonl", "table.txt", "report.html"}
+TIMED |= {"log.jsonl", "table.txt", "report.html", "jobs.json", "jobs.mk", "looked.json"}
+
+
+# Written by the planner itself, whenever they are gone.
+PLANNERS = {"jobs.mk", "jobs.json", "given.json", "looked.json", "checked.json", "config.json"}
+PLANNERS |= {"models.txt", "members.txt", "student.json", "resnet.json", "refit.json"}
 
 
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
-    """A copy of the project with the plan `tiny`, and records."""
+    """A copy of the project with the plan `tiny`, and records of four kinds of features."""
     tree = tmp_path_factory.mktemp("pipeline")
     for package in ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report"):
         shutil.copytree(
@@ -56,9 +70,10 @@ def tree(tmp_path_factory):
     for name, text in CONFIGS.items():
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(text)
-    synthetic.main(
-        tree / "records", videos=300, classes=25, rgb=16, audio=8, frames=True, max_frames=6
-    )
+    write_table(tree)
+    command = [sys.executable, "-m", "yt8m.convert", "records", "--table", "videos.parquet"]
+    command += [f"--feature={kind}={kind}" for kind in WIDTHS]
+    subprocess.run([*command, "--labels", "labels.csv"], cwd=tree, check=True, capture_output=True)
     return tree
 
 
@@ -85,6 +100,7 @@ def _finish(make: subprocess.Popen) -> str:
 
 def _contents(run: Path) -> dict[str, str]:
     paths = [path for path in run.rglob("*") if path.is_file() and path.name not in TIMED]
+    paths = [path for path in paths if "receipts" not in path.parts]
     return {
         str(path.relative_to(run)): hashlib.sha256(path.read_bytes()).hexdigest() for path in paths
     }
@@ -119,7 +135,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bytes(tree, undisturbed):
 
 
 def test_the_table_names_every_system(undisturbed):
-    for system in ("linear", "lstm", "LightGBM stack", "student: six extractors", "export"):
+    for system in ("resnet", "lstm", "LightGBM stack", "refitted lstm", "export"):
         assert f"| {system}" in undisturbed[1]
     assert "Traceback" not in undisturbed[1]
 
@@ -130,7 +146,127 @@ def test_a_second_call_runs_no_job(tree, undisturbed):
 
 def test_the_export_predicts_records_and_scores_as_the_run_said(tree, undisturbed, capsys):
     run = undisturbed[0]
-    predict.main(run / "export", [tree / "records" / "video"], tree / "out.csv")
-    evaluate.main(tree / "out.csv", [tree / "records" / "video"])
+    predict.main(run / "export", [tree / "records"], tree / "out.csv")
+    assert len((tree / "out.csv").read_text().splitlines()) == 1 + VIDEOS
+    evaluate.main(tree / "out.csv", [tree / "records"])
     assert '"gap20"' in capsys.readouterr().out.splitlines()[-1]
     assert 0 < read_json(run / "evaluation.json")["gap20"] < 1
+
+
+def test_the_store_has_all_kinds(tree, undisturbed):
+    store = Store(tree / "a/tiny/store")
+    assert store.dims.features == WIDTHS
+    assert store.dims.frameless == ("title", "transcript")
+    video, rows = store.video(np.arange(VIDEOS)), np.arange(VIDEOS)
+    absent = ~video["transcript"].any(1)
+    assert sorted(store.ids[absent]) == [b"v%03d" % i for i in rows if i % 2]
+    assert list(store.frames(rows[:3])[0]) == ["rgb", "audio"]
+
+
+def test_each_model_sees_the_kinds_that_its_level_has(tree, undisturbed):
+    from safetensors.numpy import load_file
+
+    run = tree / "a/tiny/first_level"
+    weights = {name: load_file(run / name / "fold0/weights.safetensors")
+               for name in ("resnet", "lstm")}  # fmt: skip
+    towers = {name.split(".")[1] for name in weights["resnet"] if name.startswith("towers")}
+    assert towers == {f"of_{kind}" for kind in WIDTHS}
+    inputs = weights["lstm"]["layers.0.nets.0.weight_ih_l0"].shape[1]
+    assert inputs == 16 + 8 + 1, "frames of rgb and audio, and where padding is"
+    gaps = [read_json(run / "resnet" / f"fold{k}/report.json")["gap_fold"] for k in range(5)]
+    assert np.mean(gaps) > 0.5, "titles tell the classes"
+
+
+def test_the_stack_knows_the_norms_of_all_kinds(tree, undisturbed):
+    columns = read_json(tree / "a/tiny/distill/reranker/reranker.json")["columns"]
+    assert [name for name in columns if name.endswith("_norm")] == [f"{k}_norm" for k in WIDTHS]
+
+
+def test_the_export_takes_each_kind_by_its_name(tree, undisturbed):
+    folder, store = tree / "a/tiny/export", Store(tree / "a/tiny/store")
+    about = read_json(folder / "model.json")
+    kinds = [(kind["name"], kind["width"], kind["frames"]) for kind in about["features"]]
+    assert kinds == [(k, w, k in ("rgb", "audio")) for k, w in WIDTHS.items()]
+    readme = (folder / "README.md").read_text()
+    assert "`audio` (N, T, 8), `title` (N, 384), `transcript` (N, 256) and `lengths`" in readme
+    by_graph, by_torch = (Exported(folder, runtime) for runtime in ("onnx", "torch"))
+    (batch,) = batches.of_store(store, np.arange(40), by_graph.manifest.dims)
+    found, scores = by_graph.top(as_float(batch.features), 5, batch.lengths)
+    assert found.shape == (40, 5)
+    np.testing.assert_allclose(
+        by_graph.of_models(batch.features, batch.lengths),
+        by_torch.of_models(batch.features, batch.lengths),
+        atol=1e-3,
+    )
+    assert (np.diff(scores, axis=1) <= 0).all()
+
+
+def test_the_report_names_all_kinds(tree, undisturbed):
+    page = (tree / "a/tiny/report.html").read_text()
+    assert "rgb 16, audio 8, title 384, transcript 256" in page
+    assert read_json(tree / "a/tiny/evaluation.json")["gap20"] > 0.3
+
+
+DELETED = """
+import json
+from jobs.planner import plan
+from jobs.settings import Settings
+settings, found = Settings.read(), {}
+for path in sorted(path for path in settings.run.rglob("*") if path.is_file()):
+    kept = path.rename(path.with_name("kept"))
+    found[str(path)] = list(plan(settings).state.reasons)
+    kept.rename(path)
+print(json.dumps(found))
+"""
+
+
+def test_each_file_that_is_deleted_plans_its_job_and_what_needs_it(tree, undisturbed):
+    settings = {"YT8M_PLAN": "tiny", "YT8M_ARTIFACTS": "a", "YT8M_GIVEN": ""}
+    done = subprocess.run(
+        [sys.executable, "-c", DELETED], cwd=tree, env=os.environ | settings, capture_output=True
+    )
+    assert done.returncode == 0, done.stderr
+    found = json.loads(done.stdout)
+    jobs = {job["name"]: job for job in read_json(tree / "a/tiny/jobs.json")["jobs"]}
+    makers = {}
+    for name in jobs:
+        receipt = tree / "a/tiny/receipts" / f"{name}.json"
+        if receipt.exists():
+            makers[f"a/tiny/receipts/{name}.json"] = name
+            for text in read_json(receipt)["outputs"]:
+                makers[text.replace("@run", "a/tiny").replace("@store", "a/tiny/store")] = name
+    planners = {path for path, jobs_of in found.items() if not jobs_of}
+    assert {path.rsplit("/", 1)[1] for path in planners} <= PLANNERS, "all others are outputs"
+    assert makers.keys() == found.keys() - planners
+    for path, name in makers.items():
+        wanted = {name}
+        for other, job in jobs.items():  # in order
+            wanted |= {other} if other in found[path] and wanted & set(job["needs"]) else set()
+        assert set(found[path]) == wanted, path
+    assert len(makers) > 150
+
+
+LOST = (
+    "store/frame/*/title.npy",
+    "folds.safetensors",
+    "first_level/lstm/fold3/weights.safetensors",
+    "first_level/resnet/fold1/training.json",
+    "stacking/fold2/rows/labels.npy",
+    "stacking/fold4/train.json",
+    "stacking/holdout/stack.safetensors",
+    "stacking/soft_labels.safetensors",
+    "distill/refit/lstm/copy0/report.json",
+    "distill/reranker/reranker.safetensors",
+    "export/model.onnx",
+    "evaluation_predictions.safetensors",
+)
+
+
+def test_what_was_deleted_is_made_again_with_the_same_bytes(tree, undisturbed):
+    run = undisturbed[0]
+    before = _contents(run)
+    for pattern in LOST:
+        [path] = run.glob(pattern)
+        path.unlink()
+    _finish(_start(tree, "a"))
+    assert _contents(run) == before
