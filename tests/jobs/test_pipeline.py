@@ -18,8 +18,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from kinds import as_float
-from kinds_world import VIDEOS, WIDTHS, write_table
+from kinds import VIDEOS, WIDTHS, as_float, write_table
 
 from distill import evaluate, predict
 from distill.export import batches
