@@ -232,3 +232,18 @@ def test_the_second_of_two_waits_for_the_first(fresh, capsys):
     for job in jobs:
         job.join(10)
     assert len(made) == 1
+
+
+def test_a_deleted_array_is_made_again_with_the_same_bytes(fresh, splits):
+    inputs = Inputs(statistics=("mean", "std"))
+    [arrays] = {path.parent for path in _derived_arrays(fresh, splits, inputs)}
+    before = {path.name: path.read_bytes() for path in arrays.iterdir()}
+    for name in before:
+        (arrays / name).unlink()
+        _derived_arrays(fresh, splits, inputs)
+        assert {path.name: path.read_bytes() for path in arrays.iterdir()} == before
+
+
+def _derived_arrays(store, splits, inputs) -> list:
+    source_of(store, "video", inputs, splits)
+    return sorted(store.folder.glob("derived/*/arrays/*.npy"))

@@ -118,13 +118,6 @@ def open_arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: _tensor(data, entry, name in strings) for name, entry in entries.items()}
 
 
-def content_digest_of(path: Path) -> str:
-    """The digest of a file's arrays: of names, types, shapes and values. Reads the header alone.
-    InputError when absent or not written by write_arrays."""
-    with _reading(path) as file:
-        return HEAD.match(_read_header(file))["digest"].decode()
-
-
 def let_go() -> None:
     """Lets go of the pages of all mapped arrays if there are more than MEMORY_MB of them."""
     global _before

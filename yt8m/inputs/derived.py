@@ -28,6 +28,7 @@ from yt8m.base.arrays import create, open_array
 from yt8m.base.cli import log
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.base.paths import MANIFEST
+from yt8m.base.receipts import note_derived
 from yt8m.data.splits import Splits
 from yt8m.data.store import DERIVED, Videos
 from yt8m.inputs.batch import Source
@@ -38,6 +39,7 @@ from yt8m.inputs.scaling import Moments, Scaling
 from yt8m.inputs.settings import Inputs, Level
 
 VERSION = 1  # of what the code computes: part of every key
+LISTING = "files.txt"  # names of the arrays beside it
 BLOCK = 64  # videos in memory at a time
 # Fitted on no more than this: 30 frames a video and 100 a centroid for k-means, else videos.
 CLUSTER_FRAMES, FRAMES_PER_CLUSTER = 30, 100
@@ -70,18 +72,28 @@ def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path],
     key = fingerprint(store.folder / MANIFEST, json.dumps([VERSION, depends_on], sort_keys=True))
     folder = store.folder / DERIVED / f"{what}-{key}"
     arrays = folder / "arrays"
-    if arrays.is_dir():
+    note_derived(arrays)
+    if _is_complete(arrays):
         return arrays
     with working_in(folder):
-        if not arrays.is_dir():
+        if not _is_complete(arrays):
             log(f"[inputs] computing {what} once for this data set: {folder}")
             started = time.monotonic()
             with writing(arrays) as temporary:
                 temporary.mkdir()
                 make(temporary)
+                names = sorted(path.name for path in temporary.iterdir())
+                (temporary / LISTING).write_text("\n".join(names))
             size = sum(path.stat().st_size for path in arrays.iterdir()) / 1e6
             log(f"[inputs] {what}: {size:,.1f} MB in {time.monotonic() - started:,.0f} s")
     return arrays
+
+
+def _is_complete(arrays: Path) -> bool:
+    """Whether the folder has all files that were made, none of them deleted since."""
+    if not (arrays / LISTING).is_file():
+        return False
+    return all((arrays / name).is_file() for name in (arrays / LISTING).read_text().split())
 
 
 def _frames(source: Source) -> StoredFrames:
