@@ -11,7 +11,6 @@ from jobs.settings import Settings
 from yt8m.base.digests import Digests
 from yt8m.base.files import read_json
 from yt8m.base.paths import ABOUT
-from yt8m.base.receipts import Places
 from yt8m.records.content import content_of
 
 
@@ -32,10 +31,8 @@ def plan(settings: Settings) -> Planned:
     files = settings.artifacts
     read.check_models(files.run / "checked.json")
     graph, snapshots = graph_of(read, settings), read.snapshots(files)
-    digests, places = Digests(files.looked), Places(settings.run, settings.store)
-    state = look(
-        graph, places, snapshots, digests, lambda job: same_records(job, settings, digests)
-    )
+    digests = Digests(files.looked)
+    state = look(graph, files, snapshots, digests, lambda job: same_records(job, settings, digests))
     digests.save()
     return Planned(settings, graph, snapshots, state)
 
