@@ -74,7 +74,7 @@ class Recorder:
     def of_command(cls, verb: str, arguments: list[str]) -> "Recorder | None":
         """None when no make has called this process, or one of another run."""
         path = os.environ.get(JOBS)
-        if not path or os.environ.get("RANK", "0") != "0" or not os.path.isfile(path):
+        if not path or not os.path.isfile(path):
             return None
         planned, command = read_json(Path(path)), [verb, *arguments]
         for job in planned["jobs"]:
@@ -104,7 +104,11 @@ class Recorder:
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Marks the job as running; writes its receipt when the block ends well."""
+        """Marks the job as running; writes its receipt when the block ends well. Of processes that
+        train together (torchrun), the first does."""
+        if os.environ.get("RANK", "0") != "0":
+            yield
+            return
         started, inputs = time.time(), self.inputs()
         receipt = self.artifacts.receipt(self.job["name"])
         receipt.parent.mkdir(parents=True, exist_ok=True)
