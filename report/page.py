@@ -80,7 +80,7 @@ def _template() -> jinja2.Template:
 def _head(run: Run, lines: list[dict]) -> dict:
     """The headline and its numbers."""
     return {
-        "plan": run.plan,
+        "plan": run.files.run.resolve().name,
         "folder": run.summary["run"],
         "revision": run.summary["commits"] or "unknown",
         "made": datetime.date.today().isoformat(),
@@ -167,7 +167,7 @@ def _errors(run: Run) -> dict:
     analysis = error_figures.analyse(run)
     return {
         "error_source": analysis.source,
-        "totals": error_figures.totals(analysis),
+        "counts": analysis.counts,
         "error_figures": error_figures.figures(run, analysis),
         "class_json": embed(error_figures.class_table(run, analysis)),
     }
