@@ -88,7 +88,6 @@ def _head(run: Run, lines: list[dict]) -> dict:
         "numbers": _numbers(run, lines),
         "holdout": run.has_holdout,
         "fold": FOLD,
-        "sections": _sections(run),
     }
 
 
@@ -132,23 +131,6 @@ def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
 
 def _find(lines: list[dict], system: str) -> dict:
     return next(line for line in lines if line["system"] == system)
-
-
-def _sections(run: Run) -> list[tuple[str, str]]:
-    sections = [
-        ("flow", "What ran"),
-        ("systems", "All systems"),
-        ("steps", "Single model to export"),
-        ("errors", "Right and wrong"),
-        ("confidence", "Confidence"),
-        ("ensemble", "What the models bring"),
-        ("clean", "Closer to the truth"),
-        ("curves", "Learning curves"),
-        ("scenes", "Scenes"),
-        ("browser", "Predictions"),
-        ("settings", "Settings"),
-    ]
-    return [section for section in sections if section[0] != "clean" or run.clean]
 
 
 def _steps(ladder: list[dict]) -> dict:
