@@ -137,10 +137,7 @@ class SegmentJob:
                 "the holdout; give more segment-rated records or a smaller HOLDOUT"
             )
         training = SegmentTraining(
-            epochs=chosen.epochs,
-            batch_size=chosen.batch_size,
-            lr=chosen.lr,
-            weight_decay=chosen.weight_decay,
+            **chosen.model_dump(include={"epochs", "batch_size", "lr", "weight_decay"}),
             seed=seed_of(chosen.seed, self.name),
         )
         classes = self.store.dims.classes
