@@ -11,10 +11,15 @@ from bench.experiments import jobs
 from yt8m.base import cli
 
 
+def run_here(module: str, *arguments: str) -> None:
+    """`python -m module arguments`, but errors are raised."""
+    cli.run(importlib.import_module(module).main, list(arguments))
+
+
 def _run(command, stdout, **_) -> SimpleNamespace:
-    """subprocess.run of `python -m module arguments`, for one thread at a time."""
+    """Instead of subprocess.run; for one thread at a time."""
     with redirect_stdout(stdout), redirect_stderr(stdout):
-        cli.run(importlib.import_module(command[2]).main, command[3:])
+        run_here(*command[2:])
     return SimpleNamespace(returncode=0)
 
 
@@ -22,6 +27,6 @@ def _run(command, stdout, **_) -> SimpleNamespace:
 def verbs_here():
     """While it lasts, experiments start no process, and one job at a time; none may fail."""
     here = SimpleNamespace(run=_run, STDOUT=STDOUT)
-    one = mock.patch.object(jobs, "ThreadPoolExecutor", lambda _: ThreadPoolExecutor(1))
+    one = mock.patch.object(jobs, "ThreadPoolExecutor", side_effect=lambda _: ThreadPoolExecutor(1))
     with mock.patch.object(jobs, "subprocess", here), one:
         yield
