@@ -4,21 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from record_bytes import videos_of
 
-from folds import decode, parts
+from folds import decode
 from yt8m.base.cli import InputError
 from yt8m.data.store import Store
 from yt8m.records import synthetic
-from yt8m.records.description import describe, find_shards
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.reader import stream
-from yt8m.records.video import dequantise, video_level
-
-
-@pytest.fixture
-def tiny_parts(monkeypatch):
-    """A part for every shard, however small."""
-    monkeypatch.setattr(parts, "SMALLEST", 1)
+from yt8m.records.video import dequantise
 
 
 @pytest.fixture
@@ -28,12 +21,6 @@ def records(tmp_path):
     options = {"videos": 60, "classes": 12, "rgb": 6, "audio": 3, "shards": 3, "max_frames": 12}
     synthetic.main(folder, **options, frames=True, segments=True)
     return folder
-
-
-def videos_of(folder):
-    shards = find_shards(folder)
-    description, _ = describe(folder, shards)
-    return {kind: list(stream(paths, description)) for kind, paths in shards.items()}
 
 
 def shuffled(n, seed=0):
@@ -199,9 +186,3 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
     shutil.copytree(lonely / "frame", records / "frame", dirs_exist_ok=True)
     with pytest.raises(InputError, match="video/ and frame/ have no video in common"):
         decode.main(records, tmp_path / "store2", jobs=1)
-
-
-def test_means_of_a_video_are_what_stream_users_see(records):
-    for video in videos_of(records)["frame"][:5]:
-        rgb = video_level(video)["rgb"]
-        np.testing.assert_allclose(rgb, dequantise(video.frames["rgb"]).mean(axis=0), atol=1e-5)
