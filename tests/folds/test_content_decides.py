@@ -115,9 +115,7 @@ def test_more_classes_decode_nothing_and_too_few_are_refused_by_the_record(world
     decode.main(records, store, jobs=1)
     assert (decoded, Store(store).dims.classes) == ([], 20)
     (records / "dataset.toml").write_text("classes = 2")
-    with pytest.raises(
-        ValueError, match=r"record \d+: label \d+ is out of range; 0 to 1 are allowed"
-    ):
+    with pytest.raises(InputError, match=r"record \d+: label \d+ is out of range; 0 to 1 are all"):
         decode.main(records, store, jobs=1)
 
 
