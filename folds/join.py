@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.parts import MANIFEST, Part, is_complete, load, sizes_of
-from yt8m.base.arrays import create, let_go, scratch
+from folds.parts import MANIFEST, Part, is_complete, sizes_of
+from yt8m.base.arrays import create, let_go, open_array, scratch
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
@@ -116,7 +116,7 @@ def _blocks(count: int):
 
 def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     """A small array of all parts, one after the other; "indptr" goes on from part to part."""
-    arrays = [load(part, store, name) for part in parts]
+    arrays = [open_array(part.folder(store) / f"{name}.npy") for part in parts]
     ongoing = name == "indptr"
     size = sum(len(array) - ongoing for array in arrays) + ongoing
     out = scratch(store, np.result_type(*arrays), (size,))

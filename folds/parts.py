@@ -11,9 +11,6 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from yt8m.base.arrays import open_array
 from yt8m.base.files import read_json
 from yt8m.data.store import VERSION
 from yt8m.records.content import Cache, digest_of, stamp
@@ -176,8 +173,3 @@ def group(shards: list[Shard], total: int) -> list[tuple[Shard, ...]]:
             groups.append(tuple(current))
             current, size = [], 0
     return [*groups, tuple(current)] if current else groups
-
-
-def load(part: Part, store: Path, name: str) -> np.ndarray:
-    """One of the small arrays of a finished part."""
-    return open_array(part.folder(store) / f"{name}.npy")

@@ -40,17 +40,14 @@ def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
     for row, video in enumerate(truth["video"]):
         assert store.labels.take([row]).indices.tolist() == video.labels.tolist()
     rows = shuffled(60)[:41]
-    rgb, audio = store.video(rows).values()
-    assert rgb.dtype == audio.dtype == np.float16
-    wanted = [truth["video"][row].features for row in rows]
-    np.testing.assert_array_equal(rgb, [means["rgb"].astype("f2") for means in wanted])
-    np.testing.assert_array_equal(audio, [means["audio"].astype("f2") for means in wanted])
-    features, lengths = store.frames(rows)
-    rgb, audio = features.values()
+    means, (frames, lengths) = store.video(rows), store.frames(rows)
+    assert list(means) == list(frames) == ["rgb", "audio"]
     assert lengths.dtype == np.int32
-    wanted = [truth["frame"][row].frames for row in rows]
-    np.testing.assert_array_equal(rgb, np.concatenate([frames["rgb"] for frames in wanted]))
-    np.testing.assert_array_equal(audio, np.concatenate([frames["audio"] for frames in wanted]))
+    for kind in ("rgb", "audio"):
+        wanted = [truth["video"][row].features[kind].astype("f2") for row in rows]
+        np.testing.assert_array_equal(means[kind], wanted, strict=True)
+        wanted = np.concatenate([truth["frame"][row].frames[kind] for row in rows])
+        np.testing.assert_array_equal(frames[kind], wanted, strict=True)
     assert lengths.tolist() == [truth["frame"][r].num_frames for r in rows]
 
 

@@ -106,8 +106,6 @@ class FeatureFiles:
         """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
         key = (part, f"{name} offsets")
         if key not in self._arrays:
-            counts = self._array(part, name)
-            offsets = np.zeros(len(counts) + 1, np.int64)
-            np.cumsum(counts, out=offsets[1:])
-            self._arrays[key] = offsets
+            ends = np.cumsum(self._array(part, name), dtype=np.int64)
+            self._arrays[key] = np.append(0, ends)
         return self._arrays[key]
