@@ -90,7 +90,8 @@ class _Table:
         counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
         shards = [shard.path for part in parts for shard in part.shards]
         ids = _concatenate(parts, store, "ids")
-        kept = _take_mask(ids, np.array([path.parent.name == RATED for path in shards]), counts)
+        rated = np.repeat([path.parent.name == RATED for path in shards], counts)
+        kept = rated | ~np.isin(ids, ids[rated]) if rated.any() else ~rated
         kept &= ~_among(ids, without, kind)
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
@@ -128,14 +129,6 @@ def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
         last = out[start] if ongoing else 0
         let_go()
     return out
-
-
-def _take_mask(ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Which rows to take: bool (N,). All but those that a record of a rated shard replaces."""
-    if not rated.any():
-        return np.ones(len(ids), bool)
-    rated = np.repeat(rated, counts)
-    return rated | ~np.isin(ids, ids[rated])
 
 
 def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:

@@ -14,8 +14,8 @@ from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 from yt8m.records import synthetic
-from yt8m.records.framing import read_records, write_records
-from yt8m.records.messages import protobuf
+from yt8m.records.framing import write_records
+from yt8m.records.messages import example
 
 
 @pytest.fixture
@@ -162,11 +162,8 @@ def test_a_video_record_among_frames(records, tmp_path):
 
 
 def test_features_must_be_finite(records, tmp_path):
-    shard = sorted((records / "video").iterdir())[0]
-    message = protobuf.Example.FromString(next(read_records(shard)))
-    message.features.feature["mean_rgb"].float_list.value[0] = float("nan")
-    message.features.feature["id"].bytes_list.value[0] = b"nan!"
-    write_records(records / "video" / "z.tfrecord", [message.SerializeToString()])
+    features = {"id": [b"nan!"], "mean_rgb": np.full(6, np.nan), "mean_audio": np.zeros(3)}
+    write_records(records / "video" / "z.tfrecord", [example(features)])
     with pytest.raises(InputError, match="z.tfrecord: record 0: a feature is not finite"):
         decode.main(records / "video", tmp_path / "store", jobs=1)
 
