@@ -14,12 +14,11 @@ from pathlib import Path
 from yt8m.base.files import read_json
 from yt8m.data.store import VERSION
 from yt8m.records.content import Cache, digest_of, stamp
-from yt8m.records.description import Description, Dims
+from yt8m.records.description import LEVELS, Description, Dims
 
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
 MANIFEST = "part.json"
-LEVELS = ("video", "frame")  # of records; folders of parts in a store
 NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
 
 
