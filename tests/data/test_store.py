@@ -4,7 +4,7 @@ import shutil
 
 import numpy as np
 import pytest
-from record_bytes import videos_of
+from record_bytes import decoded, videos_of
 
 from folds import decode
 from yt8m.base.cli import InputError
@@ -29,8 +29,7 @@ def shuffled(n, seed=0):
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
-    decode.main(records, tmp_path / "store", jobs=jobs)
-    store, truth = Store(tmp_path / "store"), videos_of(records)
+    store, truth = decoded(records, tmp_path / "store", jobs), videos_of(records)
     assert (store.dims.features, store.dims.classes) == ({"rgb": 6, "audio": 3}, 12)
     assert store.dims.max_frames == store.num_frames.max() <= 12
     assert (store.has_frames, len(store), store.labelled.all()) == (True, 60, True)
@@ -52,8 +51,7 @@ def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
 
 
 def test_no_rows_and_doubled_rows(records, tmp_path, tiny_parts):
-    decode.main(records, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records, tmp_path / "store")
     rgb, audio = store.video(np.zeros(0, np.int64)).values()
     assert (rgb.shape, audio.shape) == ((0, 6), (0, 3))
     assert store.frames(np.zeros(0, np.int64))[0]["rgb"].shape == (0, 6)
@@ -63,8 +61,7 @@ def test_no_rows_and_doubled_rows(records, tmp_path, tiny_parts):
 
 
 def test_frames_only_gives_their_means(records, tmp_path):
-    decode.main(records / "frame", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "frame", tmp_path / "store")
     truth = videos_of(records)["video"]
     rgb, audio = store.video(np.arange(60)).values()
     np.testing.assert_allclose(rgb, [video.features["rgb"] for video in truth], atol=2e-3)
@@ -76,8 +73,7 @@ def test_frames_only_gives_their_means(records, tmp_path):
 def test_one_kind_and_one_shard(tmp_path):
     synthetic.main(tmp_path / "r", videos=9, classes=5, rgb=0, audio=4, shards=1, frames=True)
     shard = next((tmp_path / "r" / "frame").iterdir())
-    decode.main(shard, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(shard, tmp_path / "store")
     frames, lengths = store.frames(np.arange(9))
     assert store.dims.features == {"audio": 4}
     assert list(frames) == ["audio"]
@@ -86,8 +82,8 @@ def test_one_kind_and_one_shard(tmp_path):
 
 
 def test_segments_are_kept(records, tmp_path, tiny_parts):
-    decode.main(records / "segment", tmp_path / "store", jobs=1)
-    store, truth = Store(tmp_path / "store"), videos_of(records / "segment")["frame"]
+    store = decoded(records / "segment", tmp_path / "store")
+    truth = videos_of(records / "segment")["frame"]
     rows = shuffled(len(truth))
     found = store.segments(rows)
     rated = [(row, truth[row].segments) for row in rows if truth[row].segments is not None]
@@ -102,8 +98,7 @@ def test_segments_are_kept(records, tmp_path, tiny_parts):
 
 
 def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
-    decode.main(records / "frame", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "frame", tmp_path / "store")
     rows = shuffled(60)[:20]
     start = store.num_frames[rows] // 3
     count = store.num_frames[rows] - start - 1
@@ -117,8 +112,7 @@ def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
 
 
 def test_video_level_only_has_no_frames(records, tmp_path):
-    decode.main(records / "video", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "video", tmp_path / "store")
     assert (store.has_frames, store.dims.max_frames, store.num_frames.max()) == (False, 0, 0)
     assert len(store.segments(np.array([3]))) == 0
     with pytest.raises(InputError, match="store: has no frames; frame-level models need"):
@@ -131,8 +125,7 @@ def test_records_without_labels(records, tmp_path):
 
     for path in sorted((records / "video").iterdir())[1:]:
         write_records(path, [without(payload) for payload in list(read_records(path))])
-    decode.main(records / "video", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "video", tmp_path / "store")
     assert store.labelled.tolist() == [True] * 20 + [False] * 40
     assert store.labels.counts()[20:].max() == 0
 
@@ -142,8 +135,7 @@ def test_rated_records_take_the_place_of_the_plain_ones(records, tmp_path, tiny_
     plain, rated = (videos_of(records / kind) for kind in ("video", "segment"))
     for kind in {"video", "frame", "segment"} - set(kinds):
         shutil.rmtree(records / kind)
-    decode.main(records, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records, tmp_path / "store")
     assert sorted(store.ids.tolist()) == sorted(video.id for video in plain["video"])
     found = store.segments(np.arange(60))
     expected = {v.id: v.segments for v in rated["frame"] if v.segments is not None}

@@ -7,6 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from distill_world import toy_config
+from record_bytes import decoded
 from safetensors.numpy import load_file
 
 from distill import train as distill
@@ -105,8 +106,7 @@ def test_rows_of_data_come_first_and_the_others_have_features_but_no_labels(run,
     shutil.copytree(run / "more", tmp_path / "more")
     for name in ("dataset.toml", "vocabulary.csv"):
         shutil.copy(run / "data" / name, tmp_path / "more")
-    decode.main(tmp_path / "more", tmp_path / "alone", jobs=1)
-    alone, chosen = Store(tmp_path / "alone"), np.array([3, 230, 181, 17])
+    alone, chosen = decoded(tmp_path / "more", tmp_path / "alone"), np.array([3, 230, 181, 17])
     assert alone.labels.counts().any(), "its records have labels"
     assert (both.ids[splits.unlabelled] == alone.ids).all()
     first, second = features_of(data, chosen[[0, 3]]), features_of(alone, chosen[1:3] - 180)

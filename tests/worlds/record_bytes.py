@@ -2,6 +2,8 @@
 
 import numpy as np
 
+from folds import decode
+from yt8m.data.store import Store
 from yt8m.records import messages
 from yt8m.records.description import Description, describe, find_shards
 from yt8m.records.reader import stream
@@ -29,6 +31,12 @@ def videos_of(folder) -> dict[str, list]:
     shards = find_shards(folder)
     names, _ = describe(folder, shards)
     return {level: list(stream(paths, names)) for level, paths in shards.items()}
+
+
+def decoded(records, folder, jobs=1) -> Store:
+    """The store of a folder of records, decoded into a folder."""
+    decode.main(records, folder, jobs=jobs)
+    return Store(folder)
 
 
 def means(seed=0, rgb=4, audio=2) -> dict:
