@@ -9,11 +9,13 @@ through the two largest, drawn to a hundred million rows.
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
+from bench.speed.generated import sparse
 from bench.speed.machine import circumstances
 from bench.speed.stages import (
     FOLDS,
@@ -30,7 +32,6 @@ from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json
 from yt8m.base.paths import CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.tables import publish, table
-from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -92,13 +93,9 @@ def invent(files: Artifacts) -> None:
         truth[:, : POOL // 8] += 4
         for name in names:
             logits = truth + rng.standard_normal(truth.shape, np.float32)
-            best = np.argsort(-logits, axis=1)[:, :LISTED]
-            kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
-            classes, logits = kept
-            made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
-            path = files.model_fold(name, fold) / PREDICTIONS
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.write(path)
+            made = sparse(store.ids[rows], logits, LISTED)
+            made = replace(made, classes=np.take_along_axis(pool, made.classes, 1))
+            made.write(files.model_fold(name, fold) / PREDICTIONS)
 
 
 def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:

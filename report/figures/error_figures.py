@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from report.figures.errors import Counts, count
-from report.figures.figure import Figure, absent
-from report.figures.svg import Axis, Plot
+from report.figures.svg import Axis, Figure, Plot, absent
 from report.run import FOLD, Run
 from yt8m.data.predictions import TOP_K
 
