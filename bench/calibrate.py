@@ -13,8 +13,7 @@ import numpy as np
 import torch
 
 from bench.speed import generated
-from bench.speed.machine import circumstances
-from bench.speed.measure import in_turns
+from bench.speed.measure import circumstances, in_turns
 from bench.speed.networks import RESNETS, Workload, steps
 from bench.speed.parts import decode, rows
 from folds.part_writer import write_part

@@ -15,8 +15,7 @@ from pathlib import Path
 import torch
 from torch import nn
 
-from bench.speed.machine import circumstances
-from bench.speed.measure import Result, in_turns
+from bench.speed.measure import Result, circumstances, in_turns
 from bench.speed.networks import (
     FRAMES,
     RESNETS,

@@ -16,7 +16,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.speed.generated import sparse
-from bench.speed.machine import circumstances
+from bench.speed.measure import circumstances
 from bench.speed.stages import (
     FOLDS,
     folds_commands,

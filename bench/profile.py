@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.speed.machine import circumstances
+from bench.speed.measure import circumstances
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in, write_json

@@ -47,12 +47,8 @@ def _panel(title: str, histories: list[list[dict]]) -> Figure:
     spare = (high - low or abs(high) or 1) * 0.08
     longest = max(map(len, values))
     ticks = (1.0, float(longest)) if longest > 1 else (1.0,)
-    plot = Plot(
-        Axis("", 1, max(longest, 2), ticks=ticks),
-        Axis("", low - spare, high + spare),
-        width=260,
-        height=150,
-    )
+    axes = Axis("", 1, max(longest, 2), ticks=ticks), Axis("", low - spare, high + spare)
+    plot = Plot(*axes, width=260, height=150)
     for line in values:
         plot.line(np.arange(1, len(line) + 1), line, "accent thin" if what == "gap" else "ink thin")
     return Figure(title, plot.svg(f"{title}: {what} by epoch"), "", "")
