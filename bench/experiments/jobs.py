@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from first_level.config import ModelConfig, check_arguments, read
-from first_level.job import fingerprint_of, has_weights
+from first_level.job import has_weights, open_job
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
@@ -65,7 +65,7 @@ def train_model(model: ModelConfig, folder: Path, number: int, store: Path, fold
     config, job = folder / f"seed{number}" / CONFIG, folder / f"seed{number}"
     write_snapshot(config, model.model_copy(update={"training": training}))
     predictions, weights = job / PREDICTIONS, job / WEIGHTS
-    made_from = fingerprint_of(model, config, store, folds, job, FOLD)
+    made_from = open_job(config, store, folds, job, FOLD).made_from
     if predictions.is_file() and has_weights(job, made_from):
         if predictions.stat().st_mtime >= weights.stat().st_mtime:  # else killed in between
             return
