@@ -57,10 +57,11 @@ class SoftTargets:
         soft = self._mix(logits, labels.contains(classes), alone)
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
+        in_classes = [classes[in_rows, in_columns], labels.indices[outside]]
         values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
         return Targets(
             torch.from_numpy(np.concatenate([in_rows, labels.rows()[outside]])),
-            torch.from_numpy(_int64([classes[in_rows, in_columns], labels.indices[outside]])),
+            torch.from_numpy(np.concatenate(in_classes).astype(np.int64)),
             torch.from_numpy(np.concatenate(values)),
             (len(rows), self.num_classes),
         )
@@ -101,7 +102,3 @@ def _among(labels: Labels, classes: np.ndarray, proposed: np.ndarray) -> np.ndar
     width = 1 << 16  # classes are uint16
     candidates = np.arange(len(classes))[:, None] * width + classes.astype(np.int64)
     return np.isin(labels.rows() * width + labels.indices, candidates[proposed])
-
-
-def _int64(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts).astype(np.int64)

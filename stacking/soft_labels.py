@@ -13,7 +13,7 @@ import numpy as np
 from stacking.candidates import average
 from stacking.table import out_of_fold
 from yt8m.base import cli
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks
 from yt8m.base.cli import log
 from yt8m.base.paths import UNLABELLED_PREDICTIONS, fold_folder
 from yt8m.data.predictions import Predictions, sigmoid
@@ -49,9 +49,8 @@ def mean_of_folds(stacking: Path, ids: np.ndarray, num_classes: int, folder: Pat
 def labels_a_video(soft: Predictions) -> float:
     """The mean over the videos of the sum of their probabilities."""
     total = 0.0
-    for at in range(0, len(soft.ids), BLOCK):
-        total += float(sigmoid(soft.logits[at : at + BLOCK]).sum())
-        let_go()
+    for block in blocks(len(soft.ids), BLOCK):
+        total += float(sigmoid(soft.logits[block]).sum())
     return total / max(len(soft.ids), 1)
 
 

@@ -18,7 +18,6 @@ from stacking.config import Stacking
 from stacking.label_features import label_features
 from stacking.writer import Lists, RowWriter, find_lists
 from yt8m.base import cli
-from yt8m.base.arrays import let_go
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, working_in
@@ -77,7 +76,6 @@ def fill(
         matrix = matrix.reshape(-1, matrix.shape[2])
         best = predict_candidates(booster, classes, matrix, threads)
         found.classes[chunk], found.logits[chunk] = best
-        let_go()
 
 
 if __name__ == "__main__":

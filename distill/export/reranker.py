@@ -14,7 +14,7 @@ from distill.export.graph import session_of
 from stacking import features, label_features
 from stacking.candidates import pool, sort_by_logit
 from stacking.config import RankBy
-from yt8m.base.arrays import open_arrays
+from yt8m.base.arrays import blocks, open_arrays
 from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
 from yt8m.base.paths import RERANKER, RERANKER_COUNTS, RERANKER_TREES
@@ -61,8 +61,7 @@ class Reranker:
         features (N, W) by kind, whose norms are columns.
         """
         parts = []
-        for start in range(0, logits.shape[1], CHUNK):
-            chunk = slice(start, start + CHUNK)
+        for chunk in blocks(logits.shape[1], CHUNK):
             part = {name: values[chunk] for name, values in video.items()}
             parts.append(self._chunk(logits[:, chunk], part))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))

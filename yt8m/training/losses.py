@@ -149,7 +149,7 @@ def lsep(logits: Tensor, targets: Targets) -> Tensor:
 def _positives(targets: Targets) -> Targets:
     """The targets above 0."""
     kept = targets.values > 0
-    return Targets(targets.rows[kept], targets.classes[kept], targets.values[kept], targets.shape)
+    return targets.map(lambda part: part[kept])
 
 
 def _worst_of_each(logits: Tensor, hidden: Tensor, most: int) -> Tensor:

@@ -26,12 +26,8 @@ def flip_labels(targets: Targets, drop: Tensor, add: Tensor) -> Targets:
     new = torch.multinomial(add, count, replacement=True) if count else torch.zeros(0).long()
     keys = (torch.randint(videos, (count,)) * classes + new).unique()
     keys = keys[~torch.isin(keys, targets.rows * classes + targets.classes)]
-    return Targets(
-        torch.cat([targets.rows[stay], keys // classes]),
-        torch.cat([targets.classes[stay], keys % classes]),
-        torch.cat([targets.values[stay], torch.ones(len(keys))]),
-        targets.shape,
-    )
+    kept = targets.map(lambda part: part[stay])
+    return kept.plus(keys // classes, keys % classes, torch.ones(len(keys)))
 
 
 def matrix(frequency: Tensor, precision: float, recall: float) -> tuple[Tensor, Tensor]:
