@@ -58,7 +58,10 @@ class SoftTargets:
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
         in_classes = [classes[in_rows, in_columns], labels.indices[outside]]
-        values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
+        settings = self.settings
+        target = 1.0 if settings.how == "fill" else settings.hard_weight  # of those
+        target = target if settings.outside is None else settings.outside
+        values = [soft[in_rows, in_columns], np.full(outside.sum(), target, np.float32)]
         return Targets(
             torch.from_numpy(np.concatenate([in_rows, labels.rows()[outside]])),
             torch.from_numpy(np.concatenate(in_classes).astype(np.int64)),
@@ -89,12 +92,6 @@ class SoftTargets:
             return np.where(hard, np.float32(1), weight * soft)
         weight = np.where(alone, np.float32(0), np.float32(settings.hard_weight))
         return (1 - weight) * soft + weight * hard
-
-    def _outside(self) -> float:
-        """Target of a true label that is no candidate."""
-        if self.settings.outside is not None:
-            return self.settings.outside
-        return 1.0 if self.settings.how == "fill" else self.settings.hard_weight
 
 
 def _among(labels: Labels, classes: np.ndarray, proposed: np.ndarray) -> np.ndarray:
