@@ -19,9 +19,8 @@ from yt8m.records.labels import Labels
 class SoftTargets:
     """A batch.TargetSource: store rows -> sparse targets, without a loop over videos.
 
-    rows: the store rows (int32 (N,), unique) that need targets. The soft labels may hold more
-    videos; InputError when one is absent or appears twice. unlabelled: soft labels of the rows that
-    have no labels; such videos learn only these.
+    rows: the store rows (int32 (N,), unique) that need targets. InputError when the soft labels
+    lack one or have it twice. unlabelled: soft labels of rows without labels, all they learn.
     """
 
     def __init__(

@@ -42,8 +42,7 @@ def teaching(
 ) -> Callable[[Batch, Targets], Targets] | None:
     """What turns the targets of a batch into (1 - weight) x labels + weight x mean of the teachers.
 
-    None without teachers. InputError when a teacher takes other inputs than the student, or is of
-    the other level.
+    None without teachers. InputError when a teacher has other inputs or another level.
     """
     if not paths:
         return None

@@ -75,8 +75,8 @@ def title_of(fold: int) -> str:
 def sequences(stacking: Path, fold: int, settings: Stacking):
     """(training sequences, inner sequences, column names) of every fold but `fold` (ALL: of all).
 
-    Of more rows than booster.most_rows, those of a sample of the videos. InputError when folds
-    have different columns or a split has no video.
+    Of a sample of the videos where there are more than booster.most_rows rows. InputError when
+    folds have different columns or a split has no video.
     """
     parts, names = open_folds(stacking, [k for k in range(NUM_FOLDS) if k != fold])
     total, most = sum(rows.labels.size for rows in parts.values()), settings.booster.most_rows

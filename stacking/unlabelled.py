@@ -3,9 +3,8 @@
     python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
-It does what stacking.rows and stacking.predict do for the holdout, but chunk by chunk and without
-rows on disk, for there may be many such videos. ROWS: the rows of that fold, which name the
-booster's columns.
+It does what stacking.rows and stacking.predict do for the holdout, without rows on disk: there may
+be many such videos. ROWS: the rows of that fold, which name the booster's columns.
 """
 
 import time
@@ -65,8 +64,7 @@ def fill(
 ) -> None:
     """Fills in the predictions of the unlabelled videos.
 
-    about: rows.json, which names the booster's columns; known: Statistics of the labels that the
-    booster may know.
+    about: rows.json; known: Statistics of the labels that the booster may know.
     """
     column, rows = about["features"].index("probability_mean"), writer.splits.unlabelled
     for chunk, classes, values in writer.chunks(lists, rows, about["candidates"]):

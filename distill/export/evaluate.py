@@ -2,9 +2,8 @@
 
     python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
-It scores the export itself, float16 weights included, on the videos that no stage saw. The figures
-are null when the holdout is empty (HOLDOUT=0). The report reads OUT_predictions.safetensors, the
-KEEP best classes of each video.
+It scores the export as it is stored, on videos that no stage saw; without any (HOLDOUT=0) the
+figures are null. The report reads OUT_predictions.safetensors, each video's KEEP best classes.
 """
 
 from pathlib import Path

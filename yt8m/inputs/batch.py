@@ -1,7 +1,6 @@
 """From store rows to what a model takes: batches of features, sparse targets.
 
-B batch, T frames (padded), W width of a kind of features, C classes. A kind that a model does not
-use is absent.
+B batch, T frames (padded), W width of a kind of features, C classes. Unused kinds are absent.
 """
 
 from collections.abc import Callable
@@ -29,8 +28,7 @@ TOGETHER, NEIGHBOURS = 1 << 15, 1 << 10  # videos: `shuffle`
 class Batch(ByKind):
     """Features of B videos.
 
-    Video level: (B, W) each, mask None. Frame level: (B, T, W) each, mask (B, T), true where a
-    frame is real; padding is zero.
+    Video level: (B, W) each. Frame level: (B, T, W) each, zero where the mask (B, T) is false.
     """
 
     mask: Tensor | None = None
@@ -113,8 +111,7 @@ class Made:
 class Source:
     """A store as a model of one level sees it: where batches come from.
 
-    `derived.source_of` makes one for any inputs; those with nothing to compute first need no more
-    than Source(store, level, inputs).
+    `derived.source_of` makes one for any inputs, computing first what they need.
     """
 
     store: Videos
@@ -139,8 +136,7 @@ class Source:
     def raw(
         self, rows: np.ndarray, device: torch.device, training: bool = False
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """What `load` normalises: (B, columns) of each kind, None; or stacked frames (S, W) of each
-        kind and how many each video has (B,)."""
+        """What `load` normalises: (B, columns), None; or stacked frames (S, W), lengths (B,)."""
         if self.level == "frame":
             frames = self.sample(rows, device, training)
             return frames.features, frames.lengths
