@@ -12,8 +12,9 @@ import numpy as np
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
 from yt8m.data.predictions import TOP_K
+from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
-from yt8m.records.reader import describe, find_shards, stream
+from yt8m.records.reader import stream
 
 HEADER = "VideoId,LabelConfidencePairs"
 MOST_PAIRS = TOP_K  # of a line

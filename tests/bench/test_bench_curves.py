@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from verbs_here import verbs_here
 
 from bench.experiments import data_size, noise, noise_run
 from yt8m.base.cli import InputError
@@ -38,7 +39,8 @@ def noisy(tmp_path_factory):
         patch.setattr(noise, "MODELS", models)
         patch.setattr(noise, "NETWORK", "wide")
         patch.setattr(noise, "REMEDIES", remedies)
-        noise.main(folder / "out", levels=LEVELS, videos=400, classes=12, seeds=1)
+        with verbs_here():
+            noise.main(folder / "out", levels=LEVELS, videos=400, classes=12, seeds=1)
         yield folder / "out"
 
 
@@ -97,7 +99,8 @@ def grown(data_set, tmp_path_factory):
     configs, out = tmp_path_factory.mktemp("sizes"), tmp_path_factory.mktemp("grown")
     (configs / "one.toml").write_text(TOML)
     arguments = configs, data_set / "store", data_set / "folds.safetensors", out
-    data_size.main(*arguments, sizes="40 all", steps=12)
+    with verbs_here():
+        data_size.main(*arguments, sizes="40 all", steps=12)
     return arguments
 
 

@@ -4,6 +4,7 @@ from pathlib import Path
 
 import pytest
 from distill_world import soft_labels_of
+from verbs_here import verbs_here
 
 from bench.experiments import students
 from distill.config import DistillConfig
@@ -48,7 +49,8 @@ def run(data_set, tmp_path_factory):
     (run / "toml").mkdir()
     (run / "toml" / "base.toml").write_text(TOML.format(0.5, 1))
     (run / "toml" / "longer.toml").write_text(TOML.format(0.5, 8))
-    return run
+    with verbs_here():
+        yield run
 
 
 def test_students_are_judged_by_what_is_not_quoted_and_only_what_changed_runs_again(run, capsys):

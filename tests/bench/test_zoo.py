@@ -1,6 +1,7 @@
 """The zoo: finished runs are kept, others are not quoted; the table is what the reports say."""
 
 import pytest
+from verbs_here import verbs_here
 
 from bench.experiments import zoo
 from yt8m.base.cli import InputError
@@ -26,7 +27,8 @@ def measured(configs, data_set, tmp_path_factory):
 
 def _again(configs, data_set, out, capsys) -> str:
     capsys.readouterr()
-    zoo.main(configs, data_set / "store", data_set / "folds.safetensors", out, seeds=2, jobs=1)
+    with verbs_here():
+        zoo.main(configs, data_set / "store", data_set / "folds.safetensors", out, seeds=2)
     return capsys.readouterr().out
 
 
