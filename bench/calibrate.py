@@ -23,8 +23,8 @@ from jobs.cost.stages import CALIBRATION, OTHER_COLUMNS
 from stacking.config import Stacking
 from yt8m.base import cli, processor
 from yt8m.base.files import remove, write_json
+from yt8m.records.description import Dims
 from yt8m.records.framing import write_records
-from yt8m.records.reader import Dims
 
 MODELS, KEPT = 20, 60
 

@@ -15,13 +15,20 @@ from tempfile import TemporaryDirectory
 import numpy as np
 
 from bench.speed.machine import circumstances
-from bench.speed.stages import FOLDS, run_verb, size_of
+from bench.speed.stages import (
+    FOLDS,
+    folds_commands,
+    run_all,
+    run_verb,
+    size_of,
+    stacking_commands,
+)
 from stacking.config import Booster, Stacking
 from yt8m.base import cli
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json
-from yt8m.base.paths import BOOSTER, CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
+from yt8m.base.paths import CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.tables import publish, table
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
@@ -54,34 +61,19 @@ def main(out: Path, *, rows: str = SIZES, rounds: int = 30) -> None:
 def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
     files = Artifacts.of_run(run)
-    store, splits, stack, config = files.store, files.folds, files.stacking, files.stacking / CONFIG
-    write_snapshot(config, Stacking(booster=Booster(max_rounds=rounds)))
-    sizes = ["--classes", CLASSES, "--rgb", 16, "--audio", 8]
-    for verb in (
-        ["yt8m.records.synthetic", files.records, "--videos", videos, *sizes],
-        ["folds.decode", files.records, store, "--jobs", 1],
-        ["folds.assign", store, splits],
-    ):
-        run_verb([str(part) for part in verb])
+    write_snapshot(files.stacking / CONFIG, Stacking(booster=Booster(max_rounds=rounds)))
+    for verbs in folds_commands(files, videos, CLASSES, rgb=16, audio=8).values():
+        run_verb(*verbs)
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
         pool.submit(invent, files).result()
-    building = [
-        ["stacking.rows", config, files.models, run, store, splits]
-        + [files.stack_rows(k), "--fold", k]
-        for k in FOLDS
-    ]
-    training = [["stacking.train", config, stack, files.stack_fold(0) / BOOSTER, "--fold", 0]]
-    found = {}
-    for stage, verbs in (("rows", building), ("boosting", training)):
-        done = [run_verb([str(part) for part in verb]) for verb in verbs]
-        seconds, memory = sum(cpu for _, cpu, _ in done), max(mb for _, _, mb in done)
-        found[stage] = {"seconds": round(seconds, 1), "mb": round(memory, 1)}
-        log(
-            f"[many_rows] {videos * CANDIDATES:,} rows, {stage}: {seconds:,.0f} s, {memory:,.0f} MB"
-        )
+    commands, title = stacking_commands(files), f"[many_rows] {videos * CANDIDATES:,} rows"
+    found = {
+        "rows": run_all(commands["rows"], f"{title}, rows"),
+        "boosting": run_all(commands["boosting"][:1], f"{title}, boosting"),
+    }
     about = read_json(files.stack_rows(0) / ROWS_ABOUT)
     found["columns"] = len(about["features"]) + len(about["label_features"])
-    found["gb"] = round(size_of(stack) / 1e3, 3)
+    found["gb"] = round(size_of(files.stacking) / 1e3, 3)
     return found
 
 

@@ -11,9 +11,11 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError, log
+from yt8m.base.files import require
 from yt8m.data.predictions import TOP_K
+from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
-from yt8m.records.reader import describe, find_shards, stream
+from yt8m.records.reader import stream
 
 HEADER = "VideoId,LabelConfidencePairs"
 MOST_PAIRS = TOP_K  # of a line
@@ -29,12 +31,10 @@ def lines(ids, classes: np.ndarray, scores: np.ndarray) -> Iterator[str]:
 
 def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     """ids (N), classes int32 (N, K), -1 where a line has fewer, and scores float64 (N, K)."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; distill.predict writes it")
     ids: list[str] = []
     counts, classes, scores = array("B"), array("i"), array("d")
     try:
-        with open(path, encoding="utf-8") as file:
+        with open(require(path, "distill.predict writes it"), encoding="utf-8") as file:
             header = file.readline().strip()
             if header != HEADER:
                 raise InputError(f"{path}: line 1 is {header[:60]!r}; it must be {HEADER!r}")

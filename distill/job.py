@@ -1,5 +1,6 @@
 """Training one part of a student: its videos, its targets, its model and its report."""
 
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,8 +13,8 @@ from distill.targets import SoftTargets
 from first_level.bundle.network import build_member, level_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import write_json
-from yt8m.base.paths import FINE_TUNE, MANIFEST, REPORT, WEIGHTS
+from yt8m.base.files import remove, require, write_json
+from yt8m.base.paths import CHECKPOINT, FINE_TUNE, MANIFEST, REPORT, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import TOP_K
@@ -27,7 +28,7 @@ from yt8m.networks.student import Student, num_values
 from yt8m.training import metrics
 from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.settings import Training
-from yt8m.training.weights import load_weights, start_from_frequencies
+from yt8m.training.weights import load_weights, save_weights, start_from_frequencies
 
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
 
@@ -123,7 +124,7 @@ class StudentJob:
         return model
 
     def _train_last(self, model: Student) -> list[dict]:
-        for letter, path in zip(LAYOUTS, extractor_files(self.out, "last"), strict=True):
+        for letter, path in zip(LAYOUTS, extractor_files(self.out), strict=True):
             load_weights(model.extractors[letter], path)
         history = self.fit(model, self.settings.last_layers, self.out)
         if self.settings.fine_tune.epochs:
@@ -146,11 +147,12 @@ class StudentJob:
         examples = Examples(source, rows, targets, watched)
         return fit(model, examples, training, folder, self.name, self.made_from)
 
-    def write_report(self, model: nn.Module, history: list[dict], seconds: float) -> None:
-        """Scores the holdout, writes report.json and logs it. seconds: of this process."""
-        seconds = seconds_of(history, seconds)
+    def finish(self, model: nn.Module, history: list[dict], started: float) -> None:
+        """Scores the holdout; writes the report, then the weights. started: this process."""
+        seconds = seconds_of(history, time.monotonic() - started)
         figures = self._holdout_figures(model)
-        values = num_values(model.extractor if isinstance(model, WithHead) else model)
+        kept = model.extractor if isinstance(model, WithHead) else model
+        values = num_values(kept)
         about = {
             "part": self.name.removeprefix("distill "),
             "level": level_of(model),
@@ -170,6 +172,9 @@ class StudentJob:
         gap = figures["gap20"]
         text = "no holdout" if gap is None else f"GAP@20 {gap:.4f} (holdout)"
         log(f"[{self.name}] {text}, {values:,} values, {seconds:.1f} s")
+        save_weights(kept, self.out / WEIGHTS, {"source": self.made_from})
+        for folder in (self.out, self.out / FINE_TUNE):
+            remove(folder / CHECKPOINT)
 
     def _holdout_figures(self, model: nn.Module) -> dict:
         """All six figures of a model on the holdout; None each when there is no holdout."""
@@ -180,12 +185,7 @@ class StudentJob:
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)
 
 
-def extractor_files(out: Path, part: str) -> list[Path]:
+def extractor_files(out: Path) -> list[Path]:
     """The weights that part "last" builds on; InputError when one is missing."""
-    if part != "last":
-        return []
     paths = [out.parent / f"extractor_{letter}" / WEIGHTS for letter in LAYOUTS]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; run `make distill` to train the extractors")
-    return paths
+    return [require(path, "run `make distill` to train the extractors") for path in paths]

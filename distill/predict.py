@@ -26,7 +26,9 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import writing
 from yt8m.data.store import Dims, Features
-from yt8m.records.reader import Video, describe, dims_of, find_shards, stream, video_level
+from yt8m.records.description import describe, find_shards
+from yt8m.records.reader import dims_of, stream
+from yt8m.records.video import Video, video_level
 
 NAMED = "VideoId,Class,Name,Confidence"
 

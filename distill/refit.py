@@ -20,10 +20,8 @@ from distill.refittable import check_graph, check_refittable
 from first_level.config import ModelConfig, build
 from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, remove, working_in
-from yt8m.base.paths import CHECKPOINT, WEIGHTS
+from yt8m.base.files import fingerprint, working_in
 from yt8m.data.splits import seed_of
-from yt8m.training.weights import save_weights
 
 
 def main(
@@ -55,10 +53,7 @@ def main(
         job = StudentJob(settings, lessons, out, title, source, model.inputs)
         torch.manual_seed(seed_of(settings.seed, "refit", name, copy))
         network = job.start(build(model, dims, model_config))
-        history = job.fit(network, model.training, out)
-        job.write_report(network, history, time.monotonic() - started)
-        save_weights(network, out / WEIGHTS, {"source": source})
-        remove(out / CHECKPOINT)
+        job.finish(network, job.fit(network, model.training, out), started)
 
 
 if __name__ == "__main__":

@@ -17,10 +17,8 @@ from distill.job import Lessons, StudentJob, extractor_files
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, remove, working_in
-from yt8m.base.paths import CHECKPOINT, FINE_TUNE, WEIGHTS
-from yt8m.networks.extractors import LAYOUTS, WithHead
-from yt8m.training.weights import save_weights
+from yt8m.base.files import fingerprint, working_in
+from yt8m.networks.extractors import LAYOUTS
 
 PARTS = (*LAYOUTS, "last", "resnet")
 
@@ -46,14 +44,10 @@ def main(
         files = store, folds, soft_labels
         lessons = Lessons.open(part, settings, settings.targets, files, unlabelled)
         decisive = settings.deciding("resnet" if part == "resnet" else "student")
-        source = fingerprint(decisive, *lessons.files, *extractor_files(out, part), part)
+        extractors = extractor_files(out) if part == "last" else []
+        source = fingerprint(decisive, *lessons.files, *extractors, part)
         job = StudentJob(settings, lessons, out, f"distill {part}", source, settings.inputs)
-        model, history = job.train(part)
-        job.write_report(model, history, time.monotonic() - started)
-        kept = model.extractor if isinstance(model, WithHead) else model
-        save_weights(kept, out / WEIGHTS, {"source": source})
-        remove(out / CHECKPOINT)
-        remove(out / FINE_TUNE / CHECKPOINT)
+        job.finish(*job.train(part), started)
 
 
 if __name__ == "__main__":

@@ -32,13 +32,11 @@ WATCHED = 1000  # videos whose GAP is logged each epoch
 def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> None:
     """Trains the model of CONFIG without a fold, unless it is trained, and predicts that fold."""
     device.pick()
-    settings, data = read_snapshot(config, ModelConfig), Store(store)
-    made_from = fingerprint_of(settings, config, store, folds, out, fold)
-    job = FoldJob(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
+    job = open_job(config, store, folds, out, fold)
     torch.manual_seed(job.seed("start"))
-    model = build(settings, data.dims, config)
+    model = build(job.settings, job.store.dims, config)
     with device.first_only(working_in(out)):
-        done = has_weights(out, made_from)
+        done = has_weights(out, job.made_from)
         device.wait_for_all()  # all look before the first one writes
         if not done:
             job.train(model)
@@ -47,12 +45,12 @@ def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> 
             job.predict(model.to(device.pick()))
 
 
-def fingerprint_of(
-    settings: ModelConfig, config: Path, store: Path, folds: Path, out: Path, fold: int
-) -> str:
-    """Fingerprint of all that decides the weights of a job."""
+def open_job(config: Path, store: Path, folds: Path, out: Path, fold: int) -> "FoldJob":
+    """The job whose folder is `out`."""
+    settings, data = read_snapshot(config, ModelConfig), Store(store)
     more = [*start.files_of(settings, config), *teachers.files_of(settings, out)]
-    return fingerprint(config, store / MANIFEST, folds, fold, *more)
+    made_from = fingerprint(config, store / MANIFEST, folds, fold, *more)
+    return FoldJob(config, settings, data, Splits.read(folds, data.ids), out, fold, made_from)
 
 
 def has_weights(out: Path, made_from: str) -> bool:

@@ -6,16 +6,14 @@ OUT is the folder of a job of first_level.train, which holds its weights; writes
 OUT/unlabelled.safetensors.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
-from first_level.config import ModelConfig, build
-from first_level.job import FoldJob, fingerprint_of, has_weights
+from first_level.config import build
+from first_level.job import has_weights, open_job
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
-from yt8m.base.config import read_snapshot
 from yt8m.base.paths import UNLABELLED_PREDICTIONS, WEIGHTS
-from yt8m.data.splits import Splits
-from yt8m.data.store import Store
 from yt8m.data.unlabelled import open_both
 from yt8m.training.weights import load_weights
 
@@ -25,14 +23,13 @@ def main(
 ) -> None:
     """Predicts the unlabelled videos by the model of CONFIG that never saw fold FOLD."""
     processor.set_threads(threads)
-    settings, data = read_snapshot(config, ModelConfig), Store(store)
-    made_from = fingerprint_of(settings, config, store, folds, out, fold)
-    if not has_weights(out, made_from):
+    job = open_job(config, store, folds, out, fold)
+    if not has_weights(out, job.made_from):
         raise InputError(f"{out}: has no weights of these settings and folds; run `make`")
-    model = build(settings, data.dims, config)
+    model = build(job.settings, job.store.dims, config)
     load_weights(model, out / WEIGHTS)
-    both, splits = open_both(data, Splits.read(folds, data.ids))
-    job = FoldJob(config, settings, both, splits, out, fold, made_from)
+    both, splits = open_both(job.store, job.splits)
+    job = replace(job, store=both, splits=splits)
     found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
     found.write(out / UNLABELLED_PREDICTIONS)
     log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")

@@ -17,6 +17,7 @@ from first_level.config import ModelConfig, architecture, build
 from yt8m.base import device as devices
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
+from yt8m.base.files import require
 from yt8m.base.paths import CONFIG, WEIGHTS
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, Targets
@@ -32,10 +33,7 @@ def files_of(config: ModelConfig, out: Path) -> list[Path]:
     """
     names = config.teachers.models if config.teachers else ()
     paths = [out.parent.parent / name / out.name / WEIGHTS for name in names]
-    for path in paths:
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; a model of [teachers]; run `make first_level`")
-    return paths
+    return [require(path, "a model of [teachers]; run `make first_level`") for path in paths]
 
 
 def teaching(

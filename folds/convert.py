@@ -22,7 +22,7 @@ from yt8m.base.files import working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.description import PATTERNS, Description
 from yt8m.records.framing import write_records
-from yt8m.records.messages import example, floats, integers, sequence, strings
+from yt8m.records.messages import example, sequence
 from yt8m.records.video import QUANTUM, quantise
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
@@ -130,13 +130,13 @@ class Converter:
             where = f"video {identity.decode(errors='replace')}"
             ready = {kind: self._convert(kind, values, where) for kind, values in arrays.items()}
             self.optional |= self.source.kinds - ready.keys()
-            features = {"id": strings([bytes(identity)])}
+            features = {"id": [bytes(identity)]}
             if self.rows[row] >= 0:
                 labels, at = self.known.labels, self.rows[row]
                 classes = labels.indices[labels.indptr[at] : labels.indptr[at + 1]]
-                features["labels"] = integers(classes)
+                features["labels"] = classes.tolist()
             for kind in ready.keys() - self.source.frames:
-                features[f"mean_{kind}"] = floats(ready[kind])
+                features[f"mean_{kind}"] = ready[kind]
             if not self.source.frames:
                 yield example(features)
                 continue

@@ -31,10 +31,6 @@ NOTHING_FOLLOWS = 416  # the status for a range that begins at the end
 REDIRECTS = Retry(total=None, connect=0, read=0, other=0, redirect=5)
 
 
-class Broken(HTTPError):
-    """An answer that may be better the next time."""
-
-
 class Stopped(Exception):
     """Somebody called `Fetcher.stop`."""
 
@@ -110,9 +106,10 @@ class Fetcher:
             begins = int(found[1]) if found else 0
             if begins not in (0, have):
                 partial.unlink()
-                raise Broken(f"asked from byte {have}, the server answered from {begins}")
+                raise HTTPError(f"asked from byte {have}, the server answered from {begins}")
             with _disk(partial), open(partial, "ab" if begins else "wb") as file:
-                for block in _blocks(response):
+                # As it comes, so that a stall loses nothing of it.
+                while block := response.read1(BLOCK, decode_content=False):
                     file.write(block)
                     if self._stopped.is_set():
                         raise Stopped
@@ -133,7 +130,7 @@ class Fetcher:
         response.close()
         answer = f"the server says {response.status} {response.reason}"
         if response.status in WORTH_ANOTHER_TRY:
-            raise Broken(answer)
+            raise HTTPError(answer)
         raise InputError(f"{url}: {answer}; check the partition and the mirror")
 
 
@@ -159,12 +156,6 @@ def _cause(error: HTTPError) -> str:
     if isinstance(cause, IncompleteRead):
         return f"closed {cause.expected:,} bytes before the end"
     return str(cause) or type(cause).__name__
-
-
-def _blocks(response: HTTPResponse):
-    """The body as it comes, so that a stall loses nothing of it."""
-    while block := response.read1(BLOCK, decode_content=False):
-        yield block
 
 
 def partial_of(path: Path) -> Path:

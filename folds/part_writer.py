@@ -14,7 +14,8 @@ from yt8m.base.files import write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
-from yt8m.records.reader import Reader, Video, video_level
+from yt8m.records.reader import Reader
+from yt8m.records.video import Video, video_level
 
 CHUNK = 256  # videos gathered before they are written,
 HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again
@@ -34,21 +35,21 @@ def write_part(part: Part, folder: Path) -> dict:
             reader = Reader(part.description, part.dims)
             for shard in part.shards:
                 digest = new_digest()
-                before = writer.videos
+                before = len(writer.rows)
                 for number, video in enumerate(reader.videos(shard.path, digest)):
                     writer.add(video, (shard.path, number))
-                counts.append(writer.videos - before)
+                counts.append(len(writer.rows) - before)
                 digests.append(digest.hexdigest())
             writer.finish()
         manifest = {
             "version": VERSION,
-            "videos": writer.videos,
+            "videos": len(writer.rows),
             "counts": counts,
             "needs": part.needs,
             "digests": digests,
             "stamps": [shard.stamp for shard in part.shards],
             "classes": writer.classes,
-            "longest": max(writer.lengths),
+            "longest": max(row[2] for row in writer.rows),
             "files": sizes_of(temporary),
         }
         write_json(temporary / MANIFEST, manifest)
@@ -63,14 +64,9 @@ class _PartWriter:
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
-        self.videos = self.classes = self.held = 0
-        self.pending: list[Video] = []
-        self.where: list[Where] = []  # of the pending ones
-        self.ids: list[bytes] = []
-        self.labels: list[np.ndarray] = []
-        self.labelled: list[bool] = []
-        self.lengths: list[int] = []
-        self.segments: list[tuple | None] = []
+        self.classes = self.held = 0
+        self.pending: list[tuple[Video, Where]] = []
+        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments
         widths, framed = part.dims.features, part.kind == "frame"
         self.means = {
             kind: _Column(folder / f"{kind}.npy", width, "<f2")
@@ -90,15 +86,8 @@ class _PartWriter:
             which = f" of {' and '.join(lacking)}" if video.frames else ""
             text = f"has no frames{which}, others have; keep both kinds apart"
             raise InputError(f"{where[0]}: record {where[1]}: {text}")
-        labels = video.labels if video.labels is not None else np.zeros(0, np.uint16)
-        self.videos += 1
-        self.ids.append(video.id)
-        self.labelled.append(video.labels is not None)
-        self.labels.append(labels)
-        self.lengths.append(video.num_frames)
-        self.segments.append(video.segments)
-        self.pending.append(video)
-        self.where.append(where)
+        self.rows.append((video.id, video.labels, video.num_frames, video.segments))
+        self.pending.append((video, where))
         self.held += sum(frames.nbytes for frames in video.frames.values())
         if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
@@ -106,13 +95,13 @@ class _PartWriter:
     def _flush(self) -> None:
         """Writes the features of the pending videos."""
         if self.means and self.pending:
-            levels = [video_level(video) for video in self.pending]
+            levels = [video_level(video) for video, _ in self.pending]
             for kind, column in self.means.items():
                 column.append(self._finite(np.stack([level[kind] for level in levels])))
         for kind, column in self.frames.items():
-            for video in self.pending:
+            for video, _ in self.pending:
                 column.append(video.frames[kind])
-        self.pending, self.where, self.held = [], [], 0
+        self.pending, self.held = [], 0
 
     def _finite(self, values: np.ndarray) -> np.ndarray:
         """float16 (n, W); InputError for NaN, infinity or what float16 cannot hold."""
@@ -120,7 +109,7 @@ class _PartWriter:
             halves = values.astype(np.float16)
         finite = np.isfinite(halves).all(axis=1)
         if not finite.all():
-            path, number = self.where[int(np.argmin(finite))]
+            _, (path, number) = self.pending[int(np.argmin(finite))]
             text = "a feature is not finite or beyond 65504; leave it out"
             raise InputError(f"{path}: record {number}: {text}")
         return halves
@@ -134,29 +123,30 @@ class _PartWriter:
         self._flush()
         for column in (*self.means.values(), *self.frames.values()):
             column.finish()
-        self._save("ids", np.array(self.ids, "S"))
-        self._save("labelled", np.array(self.labelled, bool))
-        counts = [len(labels) for labels in self.labels]
-        self._save("indptr", np.concatenate([[0], np.cumsum(counts)]).astype(np.int64))
-        classes = np.concatenate([np.zeros(0, np.uint16), *self.labels])
-        self._save("indices", classes)
-        self.classes = _limit(classes)
+        ids, labels, lengths, segments = zip(*self.rows, strict=True)
+        lists = [np.zeros(0, np.uint16) if classes is None else classes for classes in labels]
+        ends = np.cumsum([len(classes) for classes in lists])
+        arrays = {
+            "ids": np.array(ids, "S"),
+            "labelled": np.array([classes is not None for classes in labels]),
+            "indptr": np.concatenate([[0], ends]).astype(np.int64),
+            "indices": np.concatenate(lists),
+        }
+        self.classes = _limit(arrays["indices"])
         if self.part.kind == "frame":
-            self._save_frame_level()
+            arrays |= self._frame_level(lengths, segments)
+        for name, values in arrays.items():
+            np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
 
-    def _save_frame_level(self) -> None:
-        self._save("lengths", np.array(self.lengths, np.int32))
-        rated = [segments for segments in self.segments if segments is not None]
-        counts = [0 if segments is None else len(segments[0]) for segments in self.segments]
-        self._save("segments", np.array(counts, np.int32))
-        for column, (name, kind) in enumerate(SEGMENT_TYPES.items()):
-            values = np.concatenate([np.zeros(0, kind), *(one[column] for one in rated)])
-            self._save(f"segment_{name}", values)
-            if name == "label":
-                self.classes = max(self.classes, _limit(values))
-
-    def _save(self, name: str, values: np.ndarray) -> None:
-        np.save(self.folder / f"{name}.npy", values, allow_pickle=False)
+    def _frame_level(self, lengths: tuple, segments: tuple) -> dict[str, np.ndarray]:
+        rated = [columns for columns in segments if columns is not None]
+        counts = [0 if columns is None else len(columns[0]) for columns in segments]
+        arrays = {"lengths": np.array(lengths, np.int32), "segments": np.array(counts, np.int32)}
+        for number, (name, kind) in enumerate(SEGMENT_TYPES.items()):
+            values = np.concatenate([np.zeros(0, kind), *(columns[number] for columns in rated)])
+            arrays[f"segment_{name}"] = values
+        self.classes = max(self.classes, _limit(arrays["segment_label"]))
+        return arrays
 
 
 def _limit(classes: np.ndarray) -> int:

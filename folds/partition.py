@@ -82,11 +82,10 @@ class Partition:
         """The MD5 of each file of the whole partition. InputError when there is no such plan."""
         version, kind, split = self.name.split("/")
         url = f"{self.plans}/{version}/download_plans/{kind}_{split}.json"
+        content = fetcher.content(url)
         try:
-            files = dict(json.loads(fetcher.content(url))["files"])
+            files = dict(json.loads(content)["files"])
         except (ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
             text = f'{url}: is no download plan ({{"files": {{name: MD5}}}}); check the mirror'
             raise InputError(text) from error
         for name, md5 in files.items():

@@ -13,8 +13,7 @@ from statistics import mean
 from jobs.job import Graph, Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.paths import MANIFEST, Artifacts
-from yt8m.base.receipts import Places
+from yt8m.base.paths import Artifacts
 
 
 class Durations:
@@ -53,10 +52,10 @@ class Durations:
             if path.parent == self.files.run or not own:
                 continue
             planned = _read(path)
-            places = Places(path.parent, Path(planned.get("store", path.parent)))
-            videos = _value(places.store / MANIFEST, "videos")
+            files = Artifacts(path.parent, Path(planned.get("store", path.parent)))
+            videos = _value(files.manifest, "videos")
             for job in planned.get("jobs", []) if videos else []:
-                seconds = _value(places.receipt(job["name"]), "seconds")
+                seconds = _value(files.receipt(job["name"]), "seconds")
                 for kin in job["kin"] if seconds is not None else []:
                     found.setdefault(kin, []).append(seconds * own / videos)
         return found

@@ -16,8 +16,8 @@ from jobs.durations import Durations
 from jobs.job import Job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.paths import FIRST_LEVEL, REPORT, RUN_LOG
-from yt8m.base.receipts import FAILED, RUNNING, Places
+from yt8m.base.paths import FIRST_LEVEL, REPORT, RUN_LOG, Artifacts
+from yt8m.base.receipts import FAILED, RUNNING
 from yt8m.base.run_log import read_log
 
 
@@ -41,8 +41,8 @@ class Running:
 class Farm:
     """Jobs of a call of make: waiting, running, done, failed. wanted: those that it will run."""
 
-    def __init__(self, places: Places, wanted: list[Job], durations: Durations, slots: int):
-        self.places, self.durations, self.slots = places, durations, slots
+    def __init__(self, files: Artifacts, wanted: list[Job], durations: Durations, slots: int):
+        self.files, self.durations, self.slots = files, durations, slots
         self.wanted = {job.name: job for job in wanted if job.stage != "report"}
         self.running: dict[str, Running] = {}
         self.ended: set[str] = set()
@@ -50,8 +50,8 @@ class Farm:
         self.took: dict[str, float] = {}
         self.started = time.time()
         self.since = time.time_ns()
-        self.before = {name: time_of(places.receipt(name)) for name in self.wanted}
-        self.gaps = gaps_of(places.run, self.wanted)
+        self.before = {name: time_of(files.receipt(name)) for name in self.wanted}
+        self.gaps = gaps_of(files.run, self.wanted)
 
     def look(self) -> list[Job]:
         """Looks at the files of all jobs; returns those that have started since the last look, be
@@ -60,7 +60,7 @@ class Farm:
         for name, job in self.wanted.items():
             if name in self.ended:
                 continue
-            receipt = self.places.receipt(name)
+            receipt = self.files.receipt(name)
             if time_of(receipt) != self.before[name]:
                 running = self.running.pop(name, None)
                 self.took[name] = time.time() - running.since if running else 0.0

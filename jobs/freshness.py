@@ -13,7 +13,7 @@ from jobs.job import Graph, Job
 from yt8m.base.cli import InputError
 from yt8m.base.digests import Digests, digest_of_text
 from yt8m.base.files import read_json
-from yt8m.base.receipts import Places
+from yt8m.base.paths import Artifacts
 
 
 @dataclass(frozen=True)
@@ -31,7 +31,7 @@ class Freshness:
 
 def look(
     graph: Graph,
-    places: Places,
+    files: Artifacts,
     snapshots: Mapping[Path, str],
     digests: Digests,
     same_records: Callable[[Job], bool],
@@ -45,11 +45,11 @@ def look(
     reasons: dict[str, tuple[str, ...]] = {}
     receipts: dict[str, dict] = {}
     for job in graph.jobs:  # each after those that it needs
-        receipt = receipt_of(places, job)
+        receipt = receipt_of(files, job)
         if receipt is not None:
             receipts[job.name] = receipt
         found = [f"made again: {name}" for name in graph.needs[job.name] if name in reasons]
-        found += reasons_of(job, receipt, places, lambda p: expected.get(p) or digests[p])
+        found += reasons_of(job, receipt, files, lambda p: expected.get(p) or digests[p])
         if not found and job.records is not None and not same_records(job):
             found = [f"changed: {job.records}"]
         if found:
@@ -57,9 +57,9 @@ def look(
     return Freshness(reasons, receipts)
 
 
-def receipt_of(places: Places, job: Job) -> dict | None:
+def receipt_of(files: Artifacts, job: Job) -> dict | None:
     """None when there is none, or one that cannot be read: the job then runs again."""
-    path = places.receipt(job.name)
+    path = files.receipt(job.name)
     if not path.is_file():
         return None
     try:
@@ -74,7 +74,7 @@ def receipt_of(places: Places, job: Job) -> dict | None:
 
 
 def reasons_of(
-    job: Job, receipt: dict | None, places: Places, digest: Callable[[Path], str | None]
+    job: Job, receipt: dict | None, files: Artifacts, digest: Callable[[Path], str | None]
 ) -> list[str]:
     """Why a job is to be run, whatever becomes of those that it needs."""
     absent = [path for path in job.outputs if not path.exists()]
@@ -83,7 +83,7 @@ def reasons_of(
     if receipt is None:
         return ["missing: its receipt"]
     for text, size in receipt["outputs"].items():
-        path = places.find(text)
+        path = files.find(text)
         if not path.exists() or path.stat().st_size != size:
             return [f"missing: {path}" if not path.exists() else f"damaged: {path}"]
     now = [digest(path) for path in job.inputs]

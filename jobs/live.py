@@ -31,7 +31,6 @@ from jobs.planner import plan
 from jobs.rules import recipe_of
 from jobs.settings import Settings
 from yt8m.base import cli
-from yt8m.base.receipts import Places
 
 LOOK_SECONDS = 0.25
 BAR = 24  # characters
@@ -51,14 +50,13 @@ def main(goals: list[str], *, make: str = "make") -> None:
 
 def farm_of(settings: Settings, goals: list[str]) -> Farm:
     """The jobs that make will run. If it cannot tell, none: make itself will say why."""
-    places = Places(settings.run, settings.store)
     try:
         found = plan(settings)
         jobs = found.graph.with_needs(name for goal in goals for name in found.graph.goals[goal])
     except (cli.InputError, KeyError):
-        return Farm(places, [], None, 1)
+        return Farm(settings.artifacts, [], None, 1)
     durations = Durations(found.graph, found.state.receipts, settings.artifacts)
-    return Farm(places, found.state.to_run(jobs), durations, settings.jobs)
+    return Farm(settings.artifacts, found.state.to_run(jobs), durations, settings.jobs)
 
 
 def environment() -> dict[str, str]:

@@ -11,8 +11,8 @@ from jobs.settings import Settings
 from yt8m.base.digests import Digests
 from yt8m.base.files import read_json
 from yt8m.base.paths import ABOUT
-from yt8m.base.receipts import Places
 from yt8m.records.content import content_of
+from yt8m.records.description import find_shards
 
 
 @dataclass(frozen=True)
@@ -28,14 +28,15 @@ class Planned:
 def plan(settings: Settings) -> Planned:
     """Reads what the settings name. InputError on the first thing that cannot be used."""
     settings.check()
+    for name, path in (("DATA", settings.data), ("UNLABELLED", settings.unlabelled)):
+        if name in settings.given and path is not None:
+            find_shards(path)  # InputError where it holds no records
     read = Plan.read(settings.plan)
     files = settings.artifacts
     read.check_models(files.run / "checked.json")
     graph, snapshots = graph_of(read, settings), read.snapshots(files)
-    digests, places = Digests(files.looked), Places(settings.run, settings.store)
-    state = look(
-        graph, places, snapshots, digests, lambda job: same_records(job, settings, digests)
-    )
+    digests = Digests(files.looked)
+    state = look(graph, files, snapshots, digests, lambda job: same_records(job, settings, digests))
     digests.save()
     return Planned(settings, graph, snapshots, state)
 

@@ -11,7 +11,6 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import remove
 from yt8m.base.paths import CHECKPOINT
-from yt8m.base.receipts import Places
 
 
 def main() -> None:
@@ -25,9 +24,12 @@ def main() -> None:
             f"MODEL {name or 'is not given'}: say the name of a model; those of plan "
             f"{settings.plan}: {', '.join(models)}"
         )
-    places = Places(settings.run, settings.store)
     for job in jobs:
-        for path in (places.receipt(job.name), *job.outputs, job.target.with_name(CHECKPOINT)):
+        for path in (
+            settings.artifacts.receipt(job.name),
+            *job.outputs,
+            job.target.with_name(CHECKPOINT),
+        ):
             remove(path)
     log(f"{name}: forgot {len(jobs)} trained folds; `make all` then makes what depends on them")
 

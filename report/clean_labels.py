@@ -8,6 +8,7 @@ from yt8m.base.arrays import open_arrays
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import row_finder
 from yt8m.records.labels import Labels
+from yt8m.training.metrics import ranked_hits
 
 
 def clean_labels(path: Path, ids: np.ndarray) -> Labels:
@@ -20,10 +21,9 @@ def clean_labels(path: Path, ids: np.ndarray) -> Labels:
 def compare(soft: Predictions, noisy: Labels, clean: Labels) -> dict[str, float]:
     """Recall of the noisy labels, and the precision of noisy and of soft labels at that recall."""
     total = len(clean.indices)
-    right = noisy.rows()[:, None], noisy.indices[:, None]
-    kept = clean.take(right[0][:, 0]).contains(right[1]).sum()  # noisy labels that are clean ones
-    hits = clean.contains(soft.classes).ravel()
-    hits = hits[np.argsort(-soft.logits.astype(np.float32).ravel(), kind="stable")]
+    # noisy labels that are clean ones
+    kept = clean.take(noisy.rows()).contains(noisy.indices[:, None]).sum()
+    _, hits = ranked_hits(soft.classes, soft.logits, clean, soft.classes.shape[1])
     found = np.cumsum(hits)
     at = int(np.searchsorted(found, kept))  # the first cut with as many clean labels as the noisy
     reached = at < len(found)

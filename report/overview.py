@@ -25,6 +25,7 @@ def flow(run: Run) -> list[dict]:
     levels = [reports[0]["level"] for reports in run.reports.values()]
     stack, students = run.stack, run.students
     export = read_json(run.files.export / EXPORT_MANIFEST)
+    networks = len(export["members"])
     size = (run.files.export / EXPORT_WEIGHTS).stat().st_size / 1e6
     return [
         _stage("folds", len(run.store), "videos", [
@@ -48,15 +49,11 @@ def flow(run: Run) -> list[dict]:
             else "trained on the stack's soft labels",
         ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),
         _stage("export", round(size, 1), "MB", [
-            f"{_networks(export['members'])}, {export['values'] / 1e6:,.2f} M values as "
-            f"{export['dtype']}",
+            f"{networks:,} {'network' if networks == 1 else 'networks'}, "
+            f"{export['values'] / 1e6:,.2f} M values as {export['dtype']}",
             "GAP@20 " + text_of(run.evaluation["gap20"]) if run.has_holdout else "no holdout",
         ]),
     ]  # fmt: skip
-
-
-def _networks(members: list) -> str:
-    return "1 network" if len(members) == 1 else f"{len(members):,} networks"
 
 
 def _stage(name: str, number, what: str, details: list[str], seconds=None) -> dict:

@@ -80,7 +80,7 @@ def _template() -> jinja2.Template:
 def _head(run: Run, lines: list[dict]) -> dict:
     """The headline and its numbers."""
     return {
-        "plan": run.plan,
+        "plan": run.files.run.resolve().name,
         "folder": run.summary["run"],
         "revision": run.summary["commits"] or "unknown",
         "made": datetime.date.today().isoformat(),
@@ -88,7 +88,6 @@ def _head(run: Run, lines: list[dict]) -> dict:
         "numbers": _numbers(run, lines),
         "holdout": run.has_holdout,
         "fold": FOLD,
-        "sections": _sections(run),
     }
 
 
@@ -134,23 +133,6 @@ def _find(lines: list[dict], system: str) -> dict:
     return next(line for line in lines if line["system"] == system)
 
 
-def _sections(run: Run) -> list[tuple[str, str]]:
-    sections = [
-        ("flow", "What ran"),
-        ("systems", "All systems"),
-        ("steps", "Single model to export"),
-        ("errors", "Right and wrong"),
-        ("confidence", "Confidence"),
-        ("ensemble", "What the models bring"),
-        ("clean", "Closer to the truth"),
-        ("curves", "Learning curves"),
-        ("scenes", "Scenes"),
-        ("browser", "Predictions"),
-        ("settings", "Settings"),
-    ]
-    return [section for section in sections if section[0] != "clean" or run.clean]
-
-
 def _steps(ladder: list[dict]) -> dict:
     gaps = [step["gap"] for step in ladder if step["gap"] is not None] or [0, 1]
     spare = (max(gaps) - min(gaps)) * 0.15 or 0.01
@@ -167,7 +149,7 @@ def _errors(run: Run) -> dict:
     analysis = error_figures.analyse(run)
     return {
         "error_source": analysis.source,
-        "totals": error_figures.totals(analysis),
+        "counts": analysis.counts,
         "error_figures": error_figures.figures(run, analysis),
         "class_json": embed(error_figures.class_table(run, analysis)),
     }

@@ -47,11 +47,6 @@ class Run:
         self.evaluation = read_json(self.files.evaluation)
 
     @property
-    def plan(self) -> str:
-        """Its name."""
-        return self.files.run.resolve().name
-
-    @property
     def num_classes(self) -> int:
         """C."""
         return self.store.dims.classes
@@ -61,14 +56,13 @@ class Run:
         """False with HOLDOUT=0."""
         return len(self.splits.holdout) > 0
 
-    def jobs(self, model: str) -> list[dict]:
-        """The five reports of a first-level model."""
-        return [read_json(self.files.model_fold(model, k) / REPORT) for k in range(NUM_FOLDS)]
-
     @cached_property
     def reports(self) -> dict[str, list[dict]]:
-        """Those of all models."""
-        return {model: self.jobs(model) for model in self.models}
+        """The five reports of each first-level model."""
+        return {
+            model: [read_json(self.files.model_fold(model, k) / REPORT) for k in range(NUM_FOLDS)]
+            for model in self.models
+        }
 
     @cached_property
     def students(self) -> dict[str, dict]:
@@ -100,6 +94,17 @@ class Run:
     def stacked(self) -> Predictions:
         """The stack's predictions of fold FOLD and the holdout, by the booster that saw neither."""
         return Predictions.read(self.files.stack_fold(FOLD) / PREDICTIONS)
+
+    @cached_property
+    def judged(self) -> tuple[Predictions, str]:
+        """What is judged, and in words: the export on the holdout, else the stack out of fold."""
+        if self.exported is not None:
+            number = len(self.splits.holdout)
+            text = f"the export on all {number:,} videos of the holdout, which no stage saw"
+            return self.exported, text
+        found = self.stacked.align(np.array(self.rows(FOLD_PREFIX).ids))
+        text = f"the stack, out of fold, on the {len(found.ids):,} training videos of fold {FOLD}"
+        return found, f"{text}; there is no holdout"
 
     @cached_property
     def clean(self) -> Path | None:
@@ -136,9 +141,9 @@ def prefix_of(run: Run) -> str:
     return HOLDOUT_PREFIX if run.has_holdout else FOLD_PREFIX
 
 
-def source_of(run: Run, videos: int, versions: bool = True) -> str:
+def source_of(run: Run, videos: int) -> str:
     """Which videos those are, in words."""
-    by = f", by the versions that never saw fold {FOLD}" if versions else ""
+    by = f", by the versions that never saw fold {FOLD}"
     if run.has_holdout:
         return f"{videos:,} videos of the holdout, which no stage saw{by}"
     return f"{videos:,} training videos of fold {FOLD}{by}; the run has no holdout"

@@ -9,12 +9,10 @@ never saw: after fine-tuning.
 
 from pathlib import Path
 
-import numpy as np
-
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import format_cell, mean_of, table
 
 COLUMNS = {
     "map_parent_video": "video's score",
@@ -32,17 +30,13 @@ def main(folders: list[Path]) -> None:
         if not reports:
             raise InputError(f"{folder}: no fold*/report.json; run `make segments`")
         first = first or reports[0]
-        figures = [_mean([report[key] for report in reports]) for key in COLUMNS]
+        figures = [mean_of([report[key] for report in reports]) for key in COLUMNS]
         rows.append([folder.parent.name, *(format_cell(figure, "{:.4f}") for figure in figures)])
     cli.log(
         f"\nMAP@K of {first['holdout_ratings']:,} rated segments of the holdout, "
         f"{first['classes']:,} classes with one that was confirmed"
     )
     cli.log("\n".join(table(["model", *COLUMNS.values()], rows)))
-
-
-def _mean(values: list[float | None]) -> float | None:
-    return None if None in values else float(np.mean(values))
 
 
 if __name__ == "__main__":

@@ -7,13 +7,12 @@ beat) and distill (its parts). Gathers what the jobs reported; computes nothing 
 """
 
 from pathlib import Path
-from statistics import mean
 
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
 from yt8m.base.paths import REPORT, Artifacts
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import format_cell, mean_of, table
 
 
 def main(stage: str, run: Path, out: Path) -> None:
@@ -27,13 +26,12 @@ def main(stage: str, run: Path, out: Path) -> None:
 
 def first_level(files: Artifacts) -> list[str]:
     """A line for each model of the plan: mean GAP of its folds, MB of one, seconds of all."""
-    names = files.models.read_text().split()
     rows = []
-    for name in names:
+    for name in files.models.read_text().split():
         folder = files.model(name)
         reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
         if reports:
-            gaps = [_mean(reports, key) for key in ("gap_fold", "gap_holdout")]
+            gaps = [mean_of([r[key] for r in reports]) for key in ("gap_fold", "gap_holdout")]
             cost = [reports[0]["megabytes"], sum(report["seconds"] for report in reports)]
             rows.append([name, reports[0]["level"], *gaps, *cost])
     return _table(["model", "level", "out of fold", "holdout", "MB", "seconds"], rows)
@@ -76,12 +74,6 @@ def _table(titles: list[str], rows: list[list]) -> list[str]:
     return table(
         titles, [[format_cell(*pair) for pair in zip(row, forms, strict=True)] for row in rows]
     )
-
-
-def _mean(reports: list[dict], key: str) -> float | None:
-    """Mean of a figure that every fold has; without a holdout there is none."""
-    values = [report[key] for report in reports]
-    return None if None in values else mean(values)
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import BOOSTER, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, REPORT, Artifacts
 from yt8m.base.receipts import commits_of
+from yt8m.base.tables import mean_of
 from yt8m.data.splits import NUM_FOLDS
 
 FOLDS = range(NUM_FOLDS)
@@ -32,8 +33,7 @@ def main(run: Path, out: Path) -> None:
     megabytes = sum(path.stat().st_size for path in boosters) / 1e6
     seconds = stack["seconds_rows"] + stack["seconds_train"]
     systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
-    students = _students(files)
-    systems += [*students, _export(files)]
+    systems += [*_students(files), _export(files)]
     write_json(
         out,
         {
@@ -84,20 +84,17 @@ def _student(files: Artifacts, copies: list[str], text: str, parts=()) -> dict:
     found = [read_json(files.distill / folder / REPORT) for folder in copies]
     seconds = [read_json(files.distill / part / REPORT)["seconds"] for part in parts]
     seconds += [report["seconds"] for report in found]
-    gaps = [report["gap_holdout"] for report in found]
-    mean = None if None in gaps else sum(gaps) / len(gaps)
     level = found[0].get("level", "video")  # older runs know of no other
     line = _line(text, level, {}, found[0]["megabytes"], sum(seconds))
-    return line | {"gap_single": mean}
+    return line | {"gap_single": mean_of([report["gap_holdout"] for report in found])}
 
 
 def _export(files: Artifacts) -> dict:
     """What is handed over, as it is on disk."""
-    scores = read_json(files.evaluation)
     parts = [files.export / EXPORT_WEIGHTS, *files.export.glob("reranker.*")]
     level = "frame" if read_json(files.export / EXPORT_MANIFEST).get("frames") else "video"
     line = _line("export", level, {}, sum(path.stat().st_size for path in parts) / 1e6)
-    return line | {"gap_single": scores["gap20"]}
+    return line | {"gap_single": read_json(files.evaluation)["gap20"]}
 
 
 if __name__ == "__main__":

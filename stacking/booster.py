@@ -11,7 +11,7 @@ from stacking.config import Stacking
 from stacking.table import FOLD_PREFIX, Rows, column_names
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import read_json
+from yt8m.base.files import read_json, require
 from yt8m.base.paths import ROWS, ROWS_ABOUT, fold_folder
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, uniform
@@ -151,10 +151,8 @@ def fit(train, inner, names: list[str], options: dict, prefix: str):
 
 def read_booster(path: Path) -> lightgbm.Booster:
     """Reads LightGBM's text. InputError when the file is absent or damaged."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run `make` to build it")
     try:
-        return lightgbm.Booster(model_file=path)
+        return lightgbm.Booster(model_file=require(path, "run `make` to build it"))
     except lightgbm.basic.LightGBMError as error:
         raise InputError(
             f"{path}: not a LightGBM model ({error}); delete it, run `make`"

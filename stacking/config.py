@@ -9,6 +9,8 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import Config
 
 RankBy = Literal["probability", "logit", "rank"]
+# Keys of [booster] that LightGBM does not have under these names.
+NOT_LIGHTGBMS = {"max_rounds", "early_stopping_rounds", "quantised", "most_rows", "extra"}
 
 
 class Booster(Config):
@@ -49,17 +51,9 @@ class Stacking(Config):
 def parameters(config: Stacking, threads: int) -> dict:
     """LightGBM's parameters. InputError when one in `extra` is unknown or set by this stage."""
     booster = config.booster
-    ours = {
-        "objective": booster.objective,
+    ours = booster.model_dump(exclude=NOT_LIGHTGBMS) | {
         "metric": "cross_entropy" if booster.objective == "cross_entropy" else "binary_logloss",
-        "learning_rate": booster.learning_rate,
-        "num_leaves": booster.num_leaves,
-        "min_data_in_leaf": booster.min_data_in_leaf,
-        "lambda_l2": booster.lambda_l2,
-        "feature_fraction": booster.feature_fraction,
-        "bagging_fraction": booster.bagging_fraction,
         "bagging_freq": int(booster.bagging_fraction < 1),
-        "max_bin": booster.max_bin,
         "use_quantized_grad": booster.quantised,
         "seed": config.seed,
         "num_threads": threads,

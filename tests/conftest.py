@@ -21,7 +21,9 @@ from yt8m.base.config import write_snapshot
 from yt8m.data.splits import Splits
 from yt8m.data.store import DERIVED, Store
 from yt8m.records import synthetic
-from yt8m.records.reader import describe, find_shards, stream, video_level
+from yt8m.records.description import describe, find_shards
+from yt8m.records.reader import stream
+from yt8m.records.video import video_level
 from yt8m.training.weights import save_weights
 
 LONGEST = ("jobs", "distill", "bench")

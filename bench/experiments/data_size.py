@@ -23,7 +23,7 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import REPORT, Artifacts
-from yt8m.base.tables import format_cell, publish, table
+from yt8m.base.tables import format_cell, mean_of, publish, table
 from yt8m.data.splits import UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.training.schedule import steps_of
@@ -101,8 +101,8 @@ def variants(name: str, model: ModelConfig, rows: np.ndarray, steps: int) -> dic
 def gaps(folder: Path, seeds: int) -> dict[str, float | None]:
     """Means over the seeds of GAP@20 on the fold and on the holdout; None without a holdout."""
     reports = [read_json(folder / f"seed{number}" / REPORT) for number in range(seeds)]
-    found = {key: [part[key] for part in reports] for key in ("gap_fold", "gap_holdout")}
-    return {key: None if None in own else float(np.mean(own)) for key, own in found.items()}
+    keys = ("gap_fold", "gap_holdout")
+    return {key: mean_of([report[key] for report in reports]) for key in keys}
 
 
 def tables(found: dict[str, dict[int, dict]]) -> list[list[str]]:

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from first_level.config import ModelConfig, check_arguments, read
-from first_level.job import fingerprint_of, has_weights
+from first_level.job import has_weights, open_job
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
@@ -64,7 +64,7 @@ def train_model(model: ModelConfig, folder: Path, number: int, store: Path, fold
     training = model.training.model_copy(update={"seed": model.training.seed + number})
     config, job = folder / f"seed{number}" / CONFIG, folder / f"seed{number}"
     write_snapshot(config, model.model_copy(update={"training": training}))
-    if is_finished(job, fingerprint_of(model, config, store, folds, job, FOLD)):
+    if is_finished(job, open_job(config, store, folds, job, FOLD).made_from):
         return
     arguments = [config, store, folds, job, "--fold", FOLD]
     run_verb("first_level.train", arguments, job, f"{folder.name} seed {number}")

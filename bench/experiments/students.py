@@ -21,11 +21,12 @@ import numpy as np
 
 from bench.experiments.jobs import run_all, run_verb
 from distill.config import DistillConfig
+from distill.job import extractor_files
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
 from yt8m.base.files import fingerprint, read_json, write_json
-from yt8m.base.paths import CONFIG, MANIFEST, REPORT, WEIGHTS, Artifacts
+from yt8m.base.paths import CONFIG, MANIFEST, REPORT, Artifacts
 from yt8m.base.tables import publish, table
 from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
 from yt8m.data.store import Store
@@ -109,30 +110,23 @@ class PartJob:
         self.folder.mkdir(parents=True, exist_ok=True)
         config, done = self.folder / CONFIG, self.folder / "done.json"
         write_snapshot(config, self.plan)
-        learnt = [
-            sources.folds,
-            sources.soft_labels,
-            *([sources.unlabelled] if sources.unlabelled else []),
-        ]
-        made_from = fingerprint(config, sources.store / MANIFEST, *learnt, *self.below())
+        learnt = [sources.folds, sources.soft_labels]
+        also = [sources.unlabelled] if sources.unlabelled else []
+        below = extractor_files(self.folder, self.part)
+        made_from = fingerprint(config, sources.store / MANIFEST, *learnt, *also, *below)
         if done.is_file() and read_json(done) == made_from:
             return
-        more = ["--unlabelled", sources.unlabelled] if sources.unlabelled else []
-        paths = [config, sources.store, sources.folds, sources.soft_labels, self.folder]
-        run_verb("distill.train", [*paths, "--part", self.part, *more], self.folder, self.title)
+        arguments = [config, sources.store, *learnt, self.folder, "--part", self.part]
+        arguments += ["--unlabelled", *also] if also else []
+        run_verb("distill.train", arguments, self.folder, self.title)
         write_json(done, made_from)
-
-    def below(self) -> list[Path]:
-        """The weights that this part builds on: last layers on those of the extractors."""
-        names = [f"extractor_{letter}" for letter in LAYOUTS] if self.part == "last" else []
-        return [self.folder.parent / name / WEIGHTS for name in names]
 
     def figures(self) -> tuple[float, float]:
         """(GAP@20 on the holdout of `unquoted`, seconds of all that was trained for it)."""
         report = read_json(self.folder / REPORT)
-        below = [read_json(path.with_name(REPORT)) for path in self.below()]
-        seconds = [part["seconds"] for part in below]
-        return report["gap_holdout"], report["seconds"] + sum(seconds)
+        below = [path.with_name(REPORT) for path in extractor_files(self.folder, self.part)]
+        seconds = report["seconds"] + sum(read_json(path)["seconds"] for path in below)
+        return report["gap_holdout"], seconds
 
 
 def jobs_of(plans: dict[str, DistillConfig], part: str, out: Path) -> tuple[dict, dict]:
@@ -141,20 +135,19 @@ def jobs_of(plans: dict[str, DistillConfig], part: str, out: Path) -> tuple[dict
     for name, plan in plans.items():
         if part == "resnet":
             students[name] = PartJob(plan, "resnet", out / name / "resnet", name)
-            continue
-        below = extractors_of(plan, out)
-        extractors |= {job.folder: job for job in below}
-        students[name] = PartJob(plan, "last", below[0].folder.parent / name, name)
+        else:
+            below = extractors_of(plan, out)
+            extractors |= {job.folder: job for job in below}
+            students[name] = PartJob(plan, "last", below[0].folder.parent / name, name)
     return extractors, students
 
 
 def extractors_of(plan: DistillConfig, out: Path) -> list[PartJob]:
     """The jobs of a plan's six extractors, in a folder named by what decides them."""
-    decides = {name: value for name, value in plan if name not in OF_OTHERS}
-    plan = DistillConfig(**decides)
+    plan = DistillConfig(**{name: value for name, value in plan if name not in OF_OTHERS})
     folder = out / f"extractors_{fingerprint(canonical(plan))}"
-    names = [f"extractor_{letter}" for letter in LAYOUTS]
-    return [PartJob(plan, x, folder / name, name) for x, name in zip(LAYOUTS, names, strict=True)]
+    names = {letter: f"extractor_{letter}" for letter in LAYOUTS}
+    return [PartJob(plan, letter, folder / name, name) for letter, name in names.items()]
 
 
 def lines_of(jobs: dict[str, PartJob]) -> list[str]:

@@ -7,7 +7,6 @@ and machine; parts that are not measured keep their old figures. OUT/speed.md is
 """
 
 import json
-import os
 import subprocess
 import sys
 import tempfile
@@ -66,9 +65,8 @@ def measure(name: str, toy: bool, out: Path) -> dict:
     """Measures one part in another process. InputError when it fails."""
     log(f"[bench] {name}")
     command = [sys.executable, "-m", "bench.speed.run", str(out), "--one", name]
-    done = subprocess.run(
-        command + (["--toy"] if toy else []), stdout=subprocess.PIPE, text=True, env=os.environ
-    )
+    command += ["--toy"] if toy else []
+    done = subprocess.run(command, stdout=subprocess.PIPE, text=True)
     if done.returncode:
         raise InputError(f"part {name} of the benchmark failed (exit status {done.returncode})")
     return {"figures": json.loads(done.stdout.splitlines()[-1])}

@@ -35,14 +35,7 @@ def stages(size: int, run: Path) -> dict[str, dict[str, float]]:
     write_settings(run)
     found = {}
     for name, verbs in commands(size, run).items():
-        runs = [run_verb([str(part) for part in verb]) for verb in verbs]
-        wall, cpu, memory = zip(*runs, strict=True)
-        found[name] = {
-            "seconds": round(sum(cpu), 2),
-            "wall": round(sum(wall), 2),
-            "mb": round(max(memory), 1),
-        }
-        log(f"[scaling] {size:,} videos, {name}: {sum(cpu):.1f} s, {max(memory):,.0f} MB")
+        found[name] = run_all(verbs, f"[scaling] {size:,} videos, {name}")
     sizes = {name: size_of(run / name) for name in ("records", "store", "first_level", "stacking")}
     found["disk"] = {f"{name}_mb": round(mb, 2) for name, mb in sizes.items()}
     shutil.rmtree(Artifacts.of_run(run).records)
@@ -65,16 +58,24 @@ def write_settings(run: Path) -> None:
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
     files = Artifacts.of_run(run)
-    store, folds, records = files.store, files.folds, files.records
-    inputs = [run / "student.json", store, folds, files.soft_labels]
-    sizes = ["--classes", 100, "--rgb", 64, "--audio", 16]
+    inputs = [run / "student.json", files.store, files.folds, files.soft_labels]
     return {
-        "records": [["yt8m.records.synthetic", records, "--videos", size, *sizes]],
-        "decode": [["folds.decode", records, store, "--jobs", 1]],
-        "assign": [["folds.assign", store, folds]],
+        **folds_commands(files, size, classes=100, rgb=64, audio=16),
         "first_level": first_level_commands(files),
         **stacking_commands(files),
         "distill": [["distill.train", *inputs, run / "resnet", "--part", "resnet"]],
+    }
+
+
+def folds_commands(
+    files: Artifacts, videos: int, classes: int, rgb: int, audio: int
+) -> dict[str, list[list]]:
+    """Generated records, their store and folds."""
+    sizes = ["--videos", videos, "--classes", classes, "--rgb", rgb, "--audio", audio]
+    return {
+        "records": [["yt8m.records.synthetic", files.records, *sizes]],
+        "decode": [["folds.decode", files.records, files.store, "--jobs", 1]],
+        "assign": [["folds.assign", files.store, files.folds]],
     }
 
 
@@ -105,9 +106,20 @@ def stacking_commands(files: Artifacts) -> dict[str, list[list]]:
     }
 
 
-def run_verb(command: list[str]) -> tuple[float, float, float]:
-    """(seconds, CPU seconds, peak memory in MB) of `python -m command`; InputError if it fails."""
-    started = time.perf_counter()
+def run_all(verbs: list[list], title: str) -> dict[str, float]:
+    """CPU and wall seconds of all verbs, and peak memory (MB) of the largest; logs both."""
+    wall, cpu, memory = zip(*map(run_verb, verbs), strict=True)
+    log(f"{title}: {sum(cpu):,.1f} s, {max(memory):,.0f} MB")
+    return {
+        "seconds": round(sum(cpu), 2),
+        "wall": round(sum(wall), 2),
+        "mb": round(max(memory), 1),
+    }
+
+
+def run_verb(verb: list) -> tuple[float, float, float]:
+    """(seconds, CPU seconds, peak memory in MB) of `python -m verb`; InputError if it fails."""
+    started, command = time.perf_counter(), [str(part) for part in verb]
     with tempfile.TemporaryFile("w+") as output:
         process = subprocess.Popen(
             [sys.executable, "-m", *command],

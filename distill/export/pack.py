@@ -30,13 +30,9 @@ def main(config: Path, model: Path, rows: Path, store: Path, folds: Path, out: P
     booster, data = read_booster_for(model, found, rows), Store(store)
     training = Splits.read(folds, data.ids).training
     about = About(
-        models=found["models"],
-        kept=found["kept"],
+        **{name: found[name] for name in ("models", "kept", "candidates")},
+        **settings.model_dump(include={"rank_by", "neighbours", "smoothing"}),
         columns=booster.feature_name(),
-        candidates=found["candidates"],
-        rank_by=settings.rank_by,
-        neighbours=settings.neighbours,
-        smoothing=settings.smoothing,
         videos=len(training),
     )
     pairs = sparse_pairs(data.labels, training, data.dims.classes)

@@ -38,7 +38,17 @@ class ParitySample:
     def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
         parts = [exported.logits(batch.features, batch.lengths) for batch in self.batches]
-        return _compare(self.logits, np.concatenate(parts), name, dtype)
+        both = self.logits, torch.from_numpy(np.concatenate(parts))
+        scores = [logits.sigmoid() for logits in both]
+        difference = float((scores[0] - scores[1]).abs().max())
+        k = min(TOP_K, self.logits.shape[1])
+        marks = [torch.zeros_like(x).scatter_(1, x.topk(k).indices, 1) for x in both]
+        same = float((marks[0] * marks[1]).sum() / marks[0].sum())
+        text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
+        if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
+            allowed = f"{TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}"
+            raise AssertionError(f"{text}; allowed: {allowed}")
+        return text
 
 
 def _tensors(batch: VideoBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor | None]:
@@ -60,15 +70,3 @@ def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, thr
         del exported
         texts.append(sample.compare(Exported(folder, "onnx", threads), EXPORT_GRAPH, dtype))
     return "; ".join(texts)
-
-
-def _compare(truth: torch.Tensor, other: np.ndarray, name: str, dtype: str) -> str:
-    found = torch.from_numpy(other)
-    difference = float((truth.sigmoid() - found.sigmoid()).abs().max())
-    k = min(TOP_K, truth.shape[1])
-    marks = [torch.zeros_like(truth).scatter_(1, x.topk(k).indices, 1) for x in (truth, found)]
-    same = float((marks[0] * marks[1]).sum() / marks[0].sum())
-    text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
-    if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
-        raise AssertionError(f"{text}; allowed: {TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}")
-    return text

@@ -5,6 +5,7 @@ x <= t of a double t becomes x <= the largest float32 below it, so that float32 
 same leaves as in LightGBM. reranker.Trees reads it.
 """
 
+from collections import defaultdict
 from pathlib import Path
 
 import lightgbm
@@ -17,28 +18,12 @@ OPSET = [helper.make_opsetid("", 17), helper.make_opsetid("ai.onnx.ml", 3)]
 
 def write_trees(booster: lightgbm.Booster, path: Path) -> None:
     """Writes the booster's raw scores as a graph. AssertionError on categorical splits."""
-    columns = {name: [] for name in ("tree", "node", "feature", "threshold", "mode", "yes", "no")}
-    leaves = {name: [] for name in ("tree", "node", "weight")}
+    columns = defaultdict(list)
     for number, tree in enumerate(booster.dump_model()["tree_info"]):
-        _collect(tree["tree_structure"], number, columns, leaves)
-    node = helper.make_node(
-        "TreeEnsembleRegressor",
-        ["features"],
-        ["raw"],
-        domain="ai.onnx.ml",
-        n_targets=1,
-        nodes_treeids=columns["tree"],
-        nodes_nodeids=columns["node"],
-        nodes_featureids=columns["feature"],
-        nodes_values=_below(np.array(columns["threshold"])).tolist(),
-        nodes_modes=columns["mode"],
-        nodes_truenodeids=columns["yes"],
-        nodes_falsenodeids=columns["no"],
-        target_treeids=leaves["tree"],
-        target_nodeids=leaves["node"],
-        target_ids=[0] * len(leaves["tree"]),
-        target_weights=leaves["weight"],
-    )
+        _collect(tree["tree_structure"], number, columns)
+    columns["nodes_values"] = _below(np.array(columns["nodes_values"])).tolist()
+    kind, domain = "TreeEnsembleRegressor", "ai.onnx.ml"
+    node = helper.make_node(kind, ["features"], ["raw"], domain=domain, n_targets=1, **columns)
     shape = ["rows", booster.num_feature()]
     features = helper.make_tensor_value_info("features", TensorProto.FLOAT, shape)
     raw = helper.make_tensor_value_info("raw", TensorProto.FLOAT, ["rows", 1])
@@ -46,8 +31,9 @@ def write_trees(booster: lightgbm.Booster, path: Path) -> None:
     onnx.save_model(helper.make_model(graph, opset_imports=OPSET, ir_version=9), path)
 
 
-def _collect(root: dict, number: int, columns: dict, leaves: dict) -> None:
-    """Appends a tree's nodes, numbered in the order of their visit; the root is 0."""
+def _collect(root: dict, number: int, columns: dict[str, list]) -> None:
+    """Appends a tree's nodes, numbered in the order of their visit; the root is 0. columns: by the
+    names of the operator's attributes."""
     waiting, count = [(root, 0)], 1
     while waiting:
         node, index = waiting.pop()
@@ -59,16 +45,17 @@ def _collect(root: dict, number: int, columns: dict, leaves: dict) -> None:
             count += 2
             waiting += [(node["left_child"], yes), (node["right_child"], no)]
         else:
-            leaves["tree"].append(number)
-            leaves["node"].append(index)
-            leaves["weight"].append(node["leaf_value"])
-        columns["tree"].append(number)
-        columns["node"].append(index)
-        columns["feature"].append(node["split_feature"] if inner else 0)
-        columns["threshold"].append(node["threshold"] if inner else 0.0)
-        columns["mode"].append("BRANCH_LEQ" if inner else "LEAF")
-        columns["yes"].append(yes)
-        columns["no"].append(no)
+            columns["target_treeids"].append(number)
+            columns["target_nodeids"].append(index)
+            columns["target_ids"].append(0)
+            columns["target_weights"].append(node["leaf_value"])
+        columns["nodes_treeids"].append(number)
+        columns["nodes_nodeids"].append(index)
+        columns["nodes_featureids"].append(node["split_feature"] if inner else 0)
+        columns["nodes_values"].append(node["threshold"] if inner else 0.0)
+        columns["nodes_modes"].append("BRANCH_LEQ" if inner else "LEAF")
+        columns["nodes_truenodeids"].append(yes)
+        columns["nodes_falsenodeids"].append(no)
 
 
 def _below(values: np.ndarray) -> np.ndarray:

@@ -25,7 +25,7 @@ from first_level.config import ModelConfig
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
-from yt8m.base.files import working_in, writing
+from yt8m.base.files import require, working_in, writing
 from yt8m.base.paths import (
     CONFIG,
     EXPORT_GRAPH,
@@ -44,6 +44,7 @@ from yt8m.networks.student import num_values
 from yt8m.training.weights import load_weights
 
 FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, *RERANKER_FILES}
+REMEDY = "run `make distill`"
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 
 
@@ -82,7 +83,7 @@ def main(
         (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
         (folder / EXPORT_README).write_text(readme(manifest))
         for file in RERANKER_FILES if manifest.reranked else ():
-            shutil.copyfile(require(distill / RERANKER_FOLDER / file), folder / file)
+            shutil.copyfile(require(distill / RERANKER_FOLDER / file, REMEDY), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, folder, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
@@ -103,7 +104,7 @@ def read_trained(
     network = build_network(members, settings.inputs, dims)
     by_frame = any(network.by_frame)
     for model, (_, folder) in zip(network.members, parts, strict=True):
-        load_weights(model, require(folder / WEIGHTS))
+        load_weights(model, require(folder / WEIGHTS, REMEDY))
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
@@ -151,19 +152,12 @@ def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
 def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:
     """A refitted model, or one of its fold models, as its own snapshot describes it."""
     where = Artifacts.of_run(distill.parent).model(name) / CONFIG
-    model = read_snapshot(require(where), ModelConfig)
+    model = read_snapshot(require(where, REMEDY), ModelConfig)
     if name in settings.refit.folds:
         check_inputs(model, where)
     else:
         check_refittable(model, where)
     return Member(kind="refit", name=name, refit=model)
-
-
-def require(path: Path) -> Path:
-    """The path. InputError when there is no such file."""
-    if not path.is_file():
-        raise InputError(f"{path}: no such file; run `make distill`")
-    return path
 
 
 def readme(manifest: Manifest) -> str:

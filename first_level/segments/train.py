@@ -25,7 +25,7 @@ from first_level.segments.windows import Windows, every_window, rated_windows
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.files import fingerprint, read_json, require, working_in, write_json
 from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.data.predictions import Predictions, top_k
@@ -56,9 +56,7 @@ def main(
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
     check(settings, model, data, config)
-    weights = parent / WEIGHTS
-    if not weights.is_file():
-        raise InputError(f"{weights}: no such file; run `make first_level` to train the parent")
+    weights = require(parent / WEIGHTS, "run `make first_level` to train the parent")
     made_from = fingerprint(config, store / MANIFEST, folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
     job = SegmentJob(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
@@ -139,10 +137,7 @@ class SegmentJob:
                 "the holdout; give more segment-rated records or a smaller HOLDOUT"
             )
         training = SegmentTraining(
-            epochs=chosen.epochs,
-            batch_size=chosen.batch_size,
-            lr=chosen.lr,
-            weight_decay=chosen.weight_decay,
+            **chosen.model_dump(include={"epochs", "batch_size", "lr", "weight_decay"}),
             seed=seed_of(chosen.seed, self.name),
         )
         classes = self.store.dims.classes

@@ -14,6 +14,7 @@ from report.run import FOLD, Run
 from yt8m.base.paths import PREDICTIONS
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
+from yt8m.training.metrics import ranked_hits
 
 POINTS = 150
 STYLES = ("accent", "ink", "soft dash")
@@ -94,8 +95,7 @@ def lines(group: Group) -> list[dict]:
 
 def curve(found: Predictions, clean: Labels) -> tuple[np.ndarray, np.ndarray]:
     """(recall, precision) as the threshold falls over all kept pairs; at most POINTS of them."""
-    hits = clean.contains(found.classes).ravel()
-    hits = hits[np.argsort(-found.logits.astype(np.float32).ravel(), kind="stable")]
+    _, hits = ranked_hits(found.classes, found.logits, clean, found.classes.shape[1])
     right = np.cumsum(hits)
     places = np.unique(np.geomspace(max(len(hits) // 2000, 1), len(hits), POINTS).astype(int)) - 1
     return right[places] / max(len(clean.indices), 1), right[places] / (places + 1)

@@ -7,7 +7,7 @@ import numpy as np
 
 from report.figures.figure import Figure
 from report.figures.svg import Axis, Plot
-from report.run import Run, Sample, prefix_of, source_of, values_at
+from report.run import Run, Sample, source_of, values_at
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.records.labels import Labels
 
@@ -63,11 +63,7 @@ def bins(probability: np.ndarray, right: np.ndarray):
 def thresholds(run: Run) -> Figure:
     """Precision, recall and labels a video when everything above a threshold is a label."""
     title = "What a threshold gives"
-    if run.exported is not None:
-        found, source = run.exported, "the export on all {:,} videos of the holdout"
-    else:
-        found = run.stacked.align(np.array(run.rows(prefix_of(run)).ids))
-        source = "the stack, out of fold, on {:,} training videos; there is no holdout"
+    found, source = run.judged
     precision, recall = at_thresholds(found, run.labels_of(found.ids))
     plot = Plot(Axis("threshold on the probability", 0, 1), Axis("share", 0, 1))
     plot.line(STEPS, precision, "accent")
@@ -77,7 +73,7 @@ def thresholds(run: Run) -> Figure:
         "right. Recall: the share of the video’s labels that is called."
     )
     legend = (("accent", "precision"), ("ink", "recall"))
-    return Figure(title, plot.svg(title), reading, source.format(len(found.ids)), legend)
+    return Figure(title, plot.svg(title), reading, source, legend)
 
 
 def at_thresholds(found: Predictions, labels: Labels) -> tuple[np.ndarray, np.ndarray]:

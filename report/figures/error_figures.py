@@ -11,7 +11,6 @@ from report.figures.errors import Counts, count
 from report.figures.figure import Figure, absent
 from report.figures.svg import Axis, Plot
 from report.run import FOLD, Run
-from stacking.table import FOLD_PREFIX
 from yt8m.data.predictions import TOP_K
 
 BINS = 20
@@ -21,42 +20,23 @@ BINS = 20
 class Analysis:
     """counts of each class (C,); training: positives of each class among the training videos."""
 
-    system: str
     source: str
     counts: Counts
     training: np.ndarray
 
 
 def analyse(run: Run) -> Analysis:
-    """The export on the holdout; without one, the stack on fold FOLD."""
-    if run.exported is not None:
-        found, system = run.exported, "the export"
-        source = f"the export on all {len(found.ids):,} videos of the holdout, which no stage saw"
-    else:
-        found, system = run.stacked.align(np.array(run.rows(FOLD_PREFIX).ids)), "the stack"
-        source = (
-            f"the stack, out of fold, on the {len(found.ids):,} videos of fold {FOLD}; "
-            "there is no holdout"
-        )
+    """Counts the labels of what the run is judged by."""
+    found, source = run.judged
     counts = count(found.classes[:, :TOP_K], run.labels_of(found.ids), run.num_classes)
     training = run.store.labels.take(run.splits.training).class_counts(run.num_classes)
-    return Analysis(system, source, counts, training)
+    return Analysis(source, counts, training)
 
 
 def figures(run: Run, analysis: Analysis) -> list[Figure]:
     """Those of the paper, in its order."""
-    parts = (_heat_map, _against_samples, _distribution)
-    return [*(part(run, analysis) for part in parts), _verticals(run, analysis)]
-
-
-def totals(analysis: Analysis) -> dict:
-    """Sums over all classes."""
-    counts = analysis.counts
-    return {
-        "right": int(counts.true_positive.sum()),
-        "wrong": int(counts.false_positive.sum()),
-        "missed": int(counts.false_negative.sum()),
-    }
+    parts = (_heat_map, _against_samples, _distribution, _verticals)
+    return [part(run, analysis) for part in parts]
 
 
 def class_table(run: Run, analysis: Analysis) -> list[list]:

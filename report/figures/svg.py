@@ -18,13 +18,12 @@ LEVELS = 12  # shades of a heat map
 
 @dataclass(frozen=True)
 class Axis:
-    """One axis. form: of its tick labels; log: powers of ten; ticks: None = round numbers."""
+    """One axis. log: powers of ten; ticks: None = round numbers."""
 
     label: str
     low: float
     high: float
     log: bool = False
-    form: str = "{:g}"
     ticks: tuple[float, ...] | None = None
 
     def place(self, value):
@@ -40,6 +39,10 @@ class Axis:
         if self.ticks is not None:
             return list(self.ticks)
         return powers(self.low, self.high) if self.log else round_numbers(self.low, self.high)
+
+    def name(self, mark: float) -> str:
+        """What stands at a tick."""
+        return short(mark) if self.log else f"{mark:g}"
 
 
 def round_numbers(low: float, high: float, most: int = 6) -> list[float]:
@@ -190,12 +193,12 @@ class Plot:
         for mark in self.x.marks():
             (x,), _ = self.at([mark], [self.y.low])
             parts.append(f'<text class="tick" x="{x:.1f}" y="{floor + 16}" text-anchor="middle">')
-            parts.append(f"{self._label(self.x, mark)}</text>")
+            parts.append(f"{self.x.name(mark)}</text>")
         for mark in self.y.marks():
             _, (y,) = self.at([self.x.low], [mark])
             parts.append(f'<path class="grid" d="M{self.left} {y:.1f}H{end}"/>')
             parts.append(f'<text class="tick" x="{self.left - 7}" y="{y + 4:.1f}" ')
-            parts.append(f'text-anchor="end">{self._label(self.y, mark)}</text>')
+            parts.append(f'text-anchor="end">{self.y.name(mark)}</text>')
         parts.append(f'<path class="axis" d="M{self.left} {floor}H{end}"/>')
         middle = (self.left + end) / 2
         parts.append(f'<text class="label" x="{middle}" y="{self.height - 7}" ')
@@ -204,10 +207,6 @@ class Plot:
         parts.append(f'<text class="label" transform="translate(12 {height}) rotate(-90)" ')
         parts.append(f'text-anchor="middle">{escape(self.y.label)}</text>')
         return "".join(parts)
-
-    @staticmethod
-    def _label(axis: Axis, mark: float) -> str:
-        return short(mark) if axis.log else axis.form.format(mark)
 
 
 def shades(xs, ys, values) -> str:

@@ -31,7 +31,7 @@ from yt8m.data.store import Store
 from yt8m.records import synthetic
 from yt8m.records.description import Description
 from yt8m.records.framing import write_records
-from yt8m.records.messages import example, floats, integers, strings
+from yt8m.records.messages import example
 from yt8m.records.vocabulary import Vocabulary
 from yt8m.training.weights import save_weights
 
@@ -94,8 +94,8 @@ def _data_inputs(folder: Path) -> None:
 
 def _other_record(identity: str) -> bytes:
     number = int(identity[1:])
-    features = {"clip_id": strings([identity.encode()]), "tags": integers([number % 12])}
-    return example({**features, "clip_embedding": floats([number, 1.0])})
+    features = {"clip_id": [identity.encode()], "tags": [number % 12]}
+    return example({**features, "clip_embedding": np.array([number, 1.0])})
 
 
 def _export_inputs(folder: Path) -> None:

@@ -92,13 +92,11 @@ def test_the_stages_that_scaling_measures_run(tmp_path):
     commands = stages.commands(300, tmp_path)
     found = {verb[0] for verbs in commands.values() for verb in verbs}
     assert {"folds.decode", "first_level.train", "stacking.rows", "distill.train"} <= found
-    seconds, cpu, mb = stages.run_verb(
-        ["yt8m.records.synthetic", str(tmp_path / "r"), "--videos", "300"]
-    )
+    seconds, cpu, mb = stages.run_verb(["yt8m.records.synthetic", tmp_path / "r", "--videos", 300])
     assert min(seconds, cpu) > 0
     assert mb > 10
     with pytest.raises(InputError, match="folds.assign .*: failed: error: .*no complete store"):
-        stages.run_verb(["folds.assign", str(tmp_path / "none"), str(tmp_path / "f.safetensors")])
+        stages.run_verb(["folds.assign", tmp_path / "none", tmp_path / "f.safetensors"])
 
 
 def test_one_gpu_on_the_cpu(tmp_path):

@@ -9,8 +9,10 @@ from folds import decode, parts
 from yt8m.base.cli import InputError
 from yt8m.data.store import Store
 from yt8m.records import synthetic
+from yt8m.records.description import describe, find_shards
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.reader import dequantise, describe, find_shards, stream, video_level
+from yt8m.records.reader import stream
+from yt8m.records.video import dequantise, video_level
 
 
 @pytest.fixture

@@ -15,6 +15,7 @@ from distill.targets import SoftTargets
 from first_level.bundle.network import build_network
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_toml, write_snapshot
+from yt8m.base.paths import FINE_TUNE
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.networks.extractors import LAYOUTS
@@ -130,7 +131,7 @@ def test_fine_tuning_moves_the_extractors(trained, data_set, tmp_path):
     assert not torch.equal(student["extractors.a.joint.0.weight"], before["joint.0.weight"])
     report = json.loads((tmp_path / "student" / "report.json").read_text())
     assert len(report["history"]) == 2
-    left = [path.name for path in (tmp_path / "student" / train.FINE_TUNE).iterdir()]
+    left = [path.name for path in (tmp_path / "student" / FINE_TUNE).iterdir()]
     assert left == ["log.jsonl"]
 
 

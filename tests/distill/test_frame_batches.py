@@ -8,8 +8,7 @@ from distill.export.batches import dequantise, means, of_videos
 from yt8m.data.store import Dims
 from yt8m.inputs.frames import place_of
 from yt8m.inputs.sampling import stride
-from yt8m.records.reader import video_level
-from yt8m.records.video import Video
+from yt8m.records.video import Video, video_level
 
 
 def test_of_longer_videos_frames_at_even_steps_are_taken():

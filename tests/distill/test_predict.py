@@ -21,7 +21,7 @@ from yt8m.base.files import read_json, write_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.records.reader import find_shards
+from yt8m.records.description import find_shards
 from yt8m.training import metrics
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from snapshots import write_snapshots
+from snapshots import WRITTEN, write_snapshots
 
 import first_level.job
 from first_level import train as job
@@ -40,14 +40,7 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
     assert len(report["epochs"]) == 3
-    names = {
-        "weights.safetensors",
-        "training.json",
-        "report.json",
-        "predictions.safetensors",
-        "log.jsonl",
-    }
-    assert {path.name for path in out.iterdir()} == names
+    assert {path.name for path in out.iterdir()} == WRITTEN
     before = (out / "predictions.safetensors").read_bytes()
     weights = (out / "weights.safetensors").stat().st_mtime_ns
     (out / "predictions.safetensors").unlink()

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 import torch
 from slow_metrics import slow_map_at_k
-from snapshots import write_snapshots
+from snapshots import WRITTEN, write_snapshots
 
 from first_level import train
 from first_level.segments import submission
@@ -64,6 +64,11 @@ def _fine_tune(root, fold=0, name="segments/fold0", **others):
     return read_json(root / "out/net" / name / "report.json")
 
 
+def _opened(run) -> tuple[Store, Splits]:
+    store = Store(run / "store")
+    return store, Splits.read(run / "folds.safetensors", store.ids)
+
+
 def test_the_fine_tuned_model_beats_its_parent_on_the_holdout(run):
     report = read_json(run / "out/net/segments/fold0/report.json")
     assert report["holdout_ratings"] > 200
@@ -74,8 +79,7 @@ def test_the_fine_tuned_model_beats_its_parent_on_the_holdout(run):
 
 
 def test_the_figure_is_that_of_the_predictions_that_are_written(run):
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     rated = store.segments(splits.holdout)
     told = {
         (store.ids[row] + b":%d" % start, label): score
@@ -98,8 +102,7 @@ def test_the_figure_is_that_of_the_predictions_that_are_written(run):
 
 
 def test_every_window_of_the_rated_videos_of_fold_and_holdout_is_predicted(run):
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     found = Predictions.read(run / "out/net/segments/fold0/predictions.safetensors")
     rows = np.concatenate([splits.rows(0), splits.holdout])
     rows = np.intersect1d(rows, store.segments(rows).rows)
@@ -118,8 +121,7 @@ def test_every_window_of_the_rated_videos_of_fold_and_holdout_is_predicted(run):
 
 
 def test_videos_in_no_fold_are_predicted_if_asked_for_and_never_scored(run, tmp_path):
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     Splits(np.where(splits.fold == HOLDOUT, UNUSED, splits.fold)).write(
         tmp_path / "folds.safetensors", store.ids
     )
@@ -140,21 +142,13 @@ def test_without_epochs_it_is_the_parent(run):
     _configure(run, "epochs = 0\n")
     report = _fine_tune(run, name="parent")
     assert report["map_fine_tuned"] == report["map_parent_windows"]
-    names = {
-        "weights.safetensors",
-        "training.json",
-        "report.json",
-        "predictions.safetensors",
-        "log.jsonl",
-    }
-    assert {path.name for path in (run / "out/net/parent").iterdir()} == names
+    assert {path.name for path in (run / "out/net/parent").iterdir()} == WRITTEN
 
 
 def test_no_rating_of_the_fold_or_the_holdout_reaches_the_weights(run, monkeypatch):
     _configure(run, "epochs = 1\n")
     _fine_tune(run, name="clean")
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     plain = Store.segments
 
     def poisoned(hidden):
@@ -204,8 +198,7 @@ def test_the_table_names_the_model(run, capsys):
 def test_the_file_gives_the_same_figure(run, tmp_path):
     """As the challenge scored it: read the lists, drop what nobody rated, average."""
     submission.main([run / "out/net/segments/fold0/predictions.safetensors"], tmp_path / "out.csv")
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     rated = store.segments(splits.holdout)
     names = [
         (store.ids[row] + b":%d" % start).decode()
@@ -244,22 +237,17 @@ def test_a_video_level_model_has_no_segments(tmp_path, run):
     (tmp_path / "net.toml").write_text("# test\narch = 'linear'\n[segments]\n")
     with pytest.raises(InputError, match="net.toml: .segments. is for frame-level models and li"):
         write_snapshots(tmp_path, tmp_path / "out")
-    write = (tmp_path / "config.json").write_text
-    write('{"arch": "linear", "segments": {}}')
+    config = tmp_path / "config.json"
+    arguments = config, run / "store", run / "folds.safetensors", run, tmp_path
+    config.write_text('{"arch": "linear", "segments": {}}')
     with pytest.raises(InputError, match="linear is video-level; only frame-level models fit"):
-        segments.main(
-            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
-        )
-    write('{"arch": "lstm", "model": {"width": 4}}')
+        segments.main(*arguments)
+    config.write_text('{"arch": "lstm", "model": {"width": 4}}')
     with pytest.raises(InputError, match="config.json: has no .segments.; add the table to the mo"):
-        segments.main(
-            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
-        )
-    write('{"arch": "lstm", "segments": {}, "inputs": {"dynamics": "centred"}}')
+        segments.main(*arguments)
+    config.write_text('{"arch": "lstm", "segments": {}, "inputs": {"dynamics": "centred"}}')
     with pytest.raises(InputError, match="inputs.dynamics = 'centred' is of whole videos; leave"):
-        segments.main(
-            tmp_path / "config.json", run / "store", run / "folds.safetensors", run, tmp_path
-        )
+        segments.main(*arguments)
 
 
 def test_what_is_missing_is_named(run, data_set, tmp_path):
@@ -269,8 +257,7 @@ def test_what_is_missing_is_named(run, data_set, tmp_path):
         _fine_tune(run, name="wrong", **others)
     with pytest.raises(InputError, match="weights.safetensors: no such file; run `make first_lev"):
         _fine_tune(run, name="wrong", parent=run / "nowhere")
-    store = Store(run / "store")
-    splits = Splits.read(run / "folds.safetensors", store.ids)
+    store, splits = _opened(run)
     everywhere = np.where(np.isin(np.arange(len(store)), splits.others(0)), 0, splits.fold)
     Splits(everywhere).write(tmp_path / "folds.safetensors", store.ids)
     with pytest.raises(InputError, match="store: 0 rated segments outside fold 0 and the holdout"):

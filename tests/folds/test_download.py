@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from download_world import EVERYTHING, NAMES, PARTITION, arrived, fetch
 from shard_server import Shards, serving
+from urllib3 import HTTPResponse
 
 from folds import download, fetching
 from folds.fetching import Fetcher, Stopped, partial_of
@@ -141,24 +142,22 @@ def test_a_connection_that_breaks_again_and_again_but_gets_on_is_no_failure(serv
 
 
 def test_a_download_that_is_stopped_keeps_what_it_has(server, tmp_path, monkeypatch):
-    fetcher, blocks = Fetcher(3), fetching._blocks
+    fetcher, read = Fetcher(3), HTTPResponse.read1
     path, name = tmp_path / "a.tfrecord", NAMES[0]
     url, md5 = f"{server.address}/{PARTITION}/{name}", hashlib.md5(server.files[name]).hexdigest()
 
-    def stopped_after_two(response):
-        for number, block in enumerate(blocks(response)):
-            if number == 1:
-                fetcher.stop()
-            yield block
+    def stopping(*arguments, **options):
+        fetcher.stop()
+        return read(*arguments, **options)
 
     monkeypatch.setattr(fetching, "BLOCK", 1000)
     with monkeypatch.context() as patch:
-        patch.setattr(fetching, "_blocks", stopped_after_two)
+        patch.setattr(HTTPResponse, "read1", stopping)
         with pytest.raises(Stopped):
             fetcher.fetch(url, path, md5)
     assert not path.exists()
     have = partial_of(path).stat().st_size
-    assert 0 < have <= 2000
+    assert 0 < have <= 1000
     Fetcher(3).fetch(url, path, md5)
     assert path.read_bytes() == server.files[name]
     assert server.gets() == [(name, ""), (name, f"bytes={have}-")]

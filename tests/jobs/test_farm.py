@@ -17,7 +17,7 @@ from report import stage
 from yt8m.base.cli import InputError
 from yt8m.base.files import remove, write_json
 from yt8m.base.paths import Artifacts
-from yt8m.base.receipts import FAILED, RUNNING, Places
+from yt8m.base.receipts import FAILED, RUNNING
 from yt8m.base.run_log import write_log
 
 
@@ -46,7 +46,7 @@ class Measured:
     def took(self, job: Job, seconds: float) -> None:
         self.jobs.append(job)
         self.receipts[job.name] = {"seconds": seconds}
-        write_json(Places(self.files.run, self.files.store).receipt(job.name), {"seconds": seconds})
+        write_json(self.files.receipt(job.name), {"seconds": seconds})
         listed = [{"name": job.name, "kin": [job.name, *job.kin]} for job in self.jobs]
         write_json(self.files.jobs, {"store": str(self.files.store), "jobs": listed})
 
@@ -80,16 +80,16 @@ class SmallFarm:
     """A farm of three folds of one model, and what its jobs would write."""
 
     def __init__(self, run: Path, folds: int = 3, slots: int = 2):
-        self.places = Places(run, run / "store")
+        self.files = Artifacts.of_run(run)
         self.jobs = [_job(run, "a", fold) for fold in range(folds)]
-        self.farm = Farm(self.places, self.jobs, Measured(run).durations(), slots)
+        self.farm = Farm(self.files, self.jobs, Measured(run).durations(), slots)
 
     def start(self, job: Job) -> None:
-        marker = self.places.receipt(job.name).with_suffix(RUNNING)
+        marker = self.files.receipt(job.name).with_suffix(RUNNING)
         write_json(marker, {"pid": 1, "started": time.time()})
 
     def end(self, job: Job, well: bool = True) -> None:
-        receipt = self.places.receipt(job.name)
+        receipt = self.files.receipt(job.name)
         write_json(receipt if well else receipt.with_suffix(FAILED), {})
         remove(receipt.with_suffix(RUNNING))
 
@@ -126,7 +126,7 @@ def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
 def test_an_earlier_runs_epochs_and_receipt_are_not_this_ones(tmp_path):
     job = _job(tmp_path, "a")
     write_log(job.target.parent, "a fold0", 4, [{"epoch": 4, "gap": 0.3, "left": 0.0}])
-    write_json(Places(tmp_path, tmp_path / "store").receipt(job.name), {})
+    write_json(Artifacts.of_run(tmp_path).receipt(job.name), {})
     time.sleep(0.02)
     running = SmallFarm(tmp_path, folds=1)
     running.start(job)

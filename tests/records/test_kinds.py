@@ -8,7 +8,8 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import read_toml
 from yt8m.records.description import Description, Dims, FeatureKind
 from yt8m.records.framing import write_records
-from yt8m.records.reader import dequantise, dims_of, parse, stream, video_level
+from yt8m.records.reader import dims_of, stream
+from yt8m.records.video import dequantise, parse, video_level
 
 TITLE = np.arange(5, dtype=np.float32)
 FOUR = Description.model_validate(

@@ -6,14 +6,14 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from record_bytes import AUDIO_SET, NAMES, example, feature, frames, means, sequence
+from record_bytes import AUDIO_SET, NAMES, example, frames, means, sequence
 from tfrecord import TFRecordWriter
 
 from yt8m.base.cli import InputError
 from yt8m.records.layouts import Layouts
-from yt8m.records.messages import Record, protobuf
-from yt8m.records.reader import dequantise, parse, stream, video_level
-from yt8m.records.video import read_video
+from yt8m.records.messages import Record, feature, protobuf
+from yt8m.records.reader import stream
+from yt8m.records.video import dequantise, parse, read_video, video_level
 from yt8m.records.wire import Unusual, split
 
 

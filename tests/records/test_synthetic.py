@@ -8,11 +8,12 @@ import pytest
 from yt8m.base.arrays import open_arrays
 from yt8m.base.cli import InputError
 from yt8m.records import synthetic
+from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
-from yt8m.records.reader import describe, find_shards, stream, video_level
+from yt8m.records.reader import stream
 from yt8m.records.scenes import make_appearance, make_clips
 from yt8m.records.topics import clean_labels, draw_topics, make_world, noisy_labels
-from yt8m.records.video import quantise
+from yt8m.records.video import quantise, video_level
 
 SMALL = {"videos": 90, "classes": 20, "rgb": 8, "audio": 4, "shards": 3, "max_frames": 20}
 

@@ -69,8 +69,7 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
 
 
 def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     world.train(2)
     names = [f"rows/{p}{name}.npy" for p in ("", "holdout_") for name in INPUTS]
     names += ["model.txt", "predictions.safetensors"]
@@ -79,15 +78,13 @@ def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
     for row in hidden:
         world.lists[row] = np.arange(row % 5)
     world.store.labels = Labels.from_lists(world.lists)
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     world.train(2)
     assert world.contents(2, names) == before
     for row in world.splits.rows(3)[:40]:  # the test would see a change: these labels are used
         world.lists[row] = np.arange(5)
     world.store.labels = Labels.from_lists(world.lists)
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     world.train(2)
     after = world.contents(2, names)
     assert after["rows/label_features.npy"] != before["rows/label_features.npy"]
@@ -95,8 +92,7 @@ def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
 
 
 def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     world.train(0)
     names = [*OF_ROWS, "model.txt", "predictions.safetensors"]
     before = world.contents(0, names)
@@ -105,8 +101,7 @@ def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
             old = Predictions.read(world.path(name, k))
             old.align(np.sort(old.ids)).write(world.path(name, k))
     world.configure(chunk_videos=7)
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     world.train(0)
     assert world.contents(0, names) == before
     assert not list(world.stacking.rglob("*.tmp")) + list(world.stacking.rglob("lists"))
@@ -138,10 +133,7 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
         assert (found.logits == own.align(holdout).logits).all()
     to = world.stacking / "unlabelled.safetensors"
     soft_labels.main(world.stacking, None, inputs[-1], to, unlabelled=True)
-    soft, mean = (
-        Predictions.read(to),
-        Predictions.read(world.stacking / "holdout" / "stack.safetensors"),
-    )
+    soft, mean = map(Predictions.read, (to, world.stacking / "holdout" / "stack.safetensors"))
     assert (soft.ids == holdout).all()
     assert (soft.classes == mean.align(holdout).classes).all()
     assert (soft.logits == mean.align(holdout).logits).all()
@@ -169,8 +161,7 @@ def test_random_labels_are_at_chance(tmp_path, monkeypatch):
 
 
 def test_soft_label_targets_are_learnt(world):
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     settings = read_snapshot(world.config, Stacking)
     train_part, inner, names = sequences(world.stacking, 0, settings)
     for part in [*train_part, *inner]:
@@ -184,8 +175,7 @@ def test_soft_label_targets_are_learnt(world):
 
 
 def test_the_inner_split_shares_no_video_and_skips_the_fold(world):
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     parts, inner, names = sequences(world.stacking, 1, read_snapshot(world.config, Stacking))
     videos = sum(len(part.videos) for part in [*parts, *inner])
     assert videos == len(world.splits.others(1))
@@ -203,8 +193,7 @@ def test_the_inner_split_shares_no_video_and_skips_the_fold(world):
 
 
 def test_of_too_many_rows_a_booster_learns_from_a_sample_of_the_videos(world):
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     chosen = []
     for most in (1000, 3000):
         world.configure(booster=QUICK["booster"] | {"most_rows": most})
@@ -232,26 +221,20 @@ def test_missing_and_doubled_videos_are_named(world):
 
 def test_absent_inputs_are_named(world):
     out = world.stacking / "fold0" / "model.txt"
+    arguments = world.config, out.parent / "rows", out, out.with_suffix(".safetensors")
     with pytest.raises(InputError, match=r"fold1.rows: has no rows; run `make`"):
         train.main(world.config, world.stacking, out, fold=0)
-    for k in range(NUM_FOLDS):
-        world.rows(k)
+    world.all_rows()
     with pytest.raises(InputError, match=r"model.txt: no such file"):
-        predict.main(
-            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
-        )
+        predict.main(*arguments)
     out.write_text("nonsense")
     with pytest.raises(InputError, match=r"model.txt: not a LightGBM model"):
-        predict.main(
-            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
-        )
+        predict.main(*arguments)
     train.main(world.config, world.stacking, out, fold=0)
     (world.folder / "models.txt").write_text("first\nthird\n")
     world.rows(0)
     with pytest.raises(InputError, match="was trained on other columns"):
-        predict.main(
-            world.config, out.parent / "rows", out, out.with_suffix(".safetensors"), fold=0
-        )
+        predict.main(*arguments)
     with pytest.raises(InputError, match="its columns differ"):
         train.main(world.config, world.stacking, out, fold=1)
     (world.folder / "models.txt").write_text("first\nfirst\n")

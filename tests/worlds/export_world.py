@@ -4,7 +4,7 @@ from distill.config import member_of
 from distill.export import write as export
 from first_level.bundle.network import build_network
 from yt8m.records.framing import write_records
-from yt8m.records.messages import protobuf
+from yt8m.records.messages import example
 
 
 def random_network(kind, config, dims):
@@ -25,12 +25,7 @@ def run_export(root, data_set, out, **flags) -> None:
 def write_video_records(path, ids, rgb, audio, labels=None) -> None:
     payloads = []
     for row, video in enumerate(ids):
-        example = protobuf.Example()
-        feature = example.features.feature
-        feature["id"].bytes_list.value.append(video.encode())
-        feature["mean_rgb"].float_list.value.extend(rgb[row].tolist())
-        feature["mean_audio"].float_list.value.extend(audio[row].tolist())
-        if labels is not None:
-            feature["labels"].int64_list.value.extend(labels[row])
-        payloads.append(example.SerializeToString())
+        features = {"id": [video.encode()], "mean_rgb": rgb[row], "mean_audio": audio[row]}
+        known = {} if labels is None else {"labels": list(labels[row])}
+        payloads.append(example(features | known))
     write_records(path, payloads)

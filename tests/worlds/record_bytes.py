@@ -2,41 +2,25 @@
 
 import numpy as np
 
+from yt8m.records import messages
 from yt8m.records.description import Description
-from yt8m.records.messages import protobuf
 
 NAMES = Description(classes=10)
 AUDIO_SET = Description(rgb_frames=(), audio_frames=("audio_embedding",), classes=527)
 
 
-def feature(values):
-    """A Feature of the kind of `values`: list of bytes, list of int, or float array."""
-    if isinstance(values, np.ndarray):
-        return protobuf.Feature(float_list=protobuf.FloatList(value=values))
-    if values and isinstance(values[0], bytes):
-        return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
-    return protobuf.Feature(int64_list=protobuf.Int64List(value=values))
+def present(features: dict) -> dict:
+    return {k: v for k, v in {"id": [b"vid"], **features}.items() if v is not None}
 
 
 def example(**features) -> bytes:
     """A serialised Example; the id is "vid" unless given."""
-    features = {"id": [b"vid"], **features}
-    made = {name: feature(values) for name, values in features.items() if values is not None}
-    return protobuf.Example(features=protobuf.Features(feature=made)).SerializeToString()
+    return messages.example(present(features))
 
 
 def sequence(lists: dict, **features) -> bytes:
     """A serialised SequenceExample; lists: name -> uint8 (T, W) or a list of bytes."""
-    features = {"id": [b"vid"], **features}
-    made = {name: feature(values) for name, values in features.items() if values is not None}
-    frames = {
-        name: protobuf.FeatureList(feature=[feature([bytes(row)]) for row in rows])
-        for name, rows in lists.items()
-    }
-    return protobuf.SequenceExample(
-        context=protobuf.Features(feature=made),
-        feature_lists=protobuf.FeatureLists(feature_list=frames),
-    ).SerializeToString()
+    return messages.sequence(present(features), lists)
 
 
 def means(seed=0, rgb=4, audio=2) -> dict:

@@ -6,6 +6,10 @@ from jobs.plans import distill_snapshots, model_snapshots, read_models
 from stacking.config import Stacking, check_booster
 from yt8m.base.config import read_toml, write_if_changed, write_snapshot
 
+# Of a job of first_level.
+WRITTEN = {"training.json", "report.json", "log.jsonl", "weights.safetensors"}
+WRITTEN |= {"predictions.safetensors"}
+
 
 def write_snapshots(plan, out) -> None:
     """Reads and checks the TOMLs of `plan`; writes OUT/<model>/config.json and the like."""

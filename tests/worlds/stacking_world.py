@@ -87,6 +87,10 @@ class StackingWorld:
             self.config, models, self.folder, None, self.folder / "folds.safetensors", out, fold=k
         )
 
+    def all_rows(self):
+        for k in range(NUM_FOLDS):
+            self.rows(k)
+
     def train(self, k):
         folder = self.stacking / f"fold{k}"
         train.main(self.config, self.stacking, folder / "model.txt", fold=k)
@@ -94,8 +98,7 @@ class StackingWorld:
         predict.main(self.config, folder / "rows", folder / "model.txt", out, fold=k)
 
     def run(self):
-        for k in range(NUM_FOLDS):
-            self.rows(k)
+        self.all_rows()
         for k in range(NUM_FOLDS):
             self.train(k)
         folds, out = self.folder / "folds.safetensors", self.stacking / "report.json"

@@ -46,6 +46,13 @@ def writing(path: Path):
         remove(temporary)
 
 
+def require(path: Path, hint: str) -> Path:
+    """The path. InputError, with a hint of what to do, when there is no such file."""
+    if not path.is_file():
+        raise InputError(f"{path}: no such file; {hint}")
+    return path
+
+
 def remove(path: Path) -> None:
     """Removes a file or folder if it is there."""
     if path.is_dir() and not path.is_symlink():

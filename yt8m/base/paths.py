@@ -85,6 +85,24 @@ class Artifacts:
         """A receipt for each job that has ended."""
         return self.run / "receipts"
 
+    def receipt(self, job: str) -> Path:
+        """The receipt of a job, by its name."""
+        return self.receipts / f"{job}.json"
+
+    def shorten(self, path: Path) -> str:
+        """A path as receipts have it, whatever folder the run lies in: @run/..., @store/..."""
+        for name, folder in (("@store", self.store), ("@run", self.run)):
+            if path.is_relative_to(folder):
+                return f"{name}/{path.relative_to(folder)}"
+        return str(path)
+
+    def find(self, text: str) -> Path:
+        """The path that `shorten` made the text of."""
+        for name, folder in (("@store/", self.store), ("@run/", self.run)):
+            if text.startswith(name):
+                return folder / text.removeprefix(name)
+        return Path(text)
+
     @property
     def log(self) -> Path:
         """What make and its jobs printed below the live view."""

@@ -64,53 +64,28 @@ def commits_of(run: Path) -> str | None:
 
 
 @dataclass(frozen=True)
-class Places:
-    """The folders that paths in receipts begin with."""
-
-    run: Path
-    store: Path
-
-    def shorten(self, path: Path) -> str:
-        """A path as receipts have it."""
-        for name, folder in (("@store", self.store), ("@run", self.run)):
-            with contextlib.suppress(ValueError):
-                return f"{name}/{path.relative_to(folder)}"
-        return str(path)
-
-    def find(self, text: str) -> Path:
-        """The path that `shorten` made the text of."""
-        for name, folder in (("@store/", self.store), ("@run/", self.run)):
-            if text.startswith(name):
-                return folder / text.removeprefix(name)
-        return Path(text)
-
-    def receipt(self, job: str) -> Path:
-        return Artifacts(self.run, self.store).receipts / f"{job}.json"
-
-
-@dataclass(frozen=True)
 class Recorder:
     """The job that this process runs, as jobs.json has it."""
 
-    places: Places
+    artifacts: Artifacts
     job: dict
 
     @classmethod
     def of_command(cls, verb: str, arguments: list[str]) -> "Recorder | None":
         """None when no make has called this process, or one of another run."""
         path = os.environ.get(JOBS)
-        if not path or os.environ.get("RANK", "0") != "0" or not os.path.isfile(path):
+        if not path or not os.path.isfile(path):
             return None
         planned, command = read_json(Path(path)), [verb, *arguments]
         for job in planned["jobs"]:
             if job["command"] == command:
-                return cls(Places(Path(planned["run"]), Path(planned["store"])), job)
+                return cls(Artifacts(Path(planned["run"]), Path(planned["store"])), job)
         return None
 
     def is_done(self) -> bool:
         """Whether the job's receipt says the same inputs and settings, and every output is there.
         Records are not among them: their verb compares them itself."""
-        path = self.places.receipt(self.job["name"])
+        path = self.artifacts.receipt(self.job["name"])
         if self.job["records"] or not path.is_file():
             return False
         with contextlib.suppress(InputError, KeyError, OSError):
@@ -118,20 +93,24 @@ class Recorder:
             same = (
                 receipt["inputs"] == self.inputs() and receipt["settings"] == self.job["settings"]
             )
-            paths = [self.places.find(text) for text in receipt["outputs"]]
+            paths = [self.artifacts.find(text) for text in receipt["outputs"]]
             sizes = list(receipt["outputs"].values())
             return same and [path.stat().st_size for path in paths] == sizes
         return False
 
     def inputs(self) -> dict[str, str | None]:
         """Digests of the job's inputs."""
-        return {self.places.shorten(Path(p)): digest_of(Path(p)) for p in self.job["inputs"]}
+        return {self.artifacts.shorten(Path(p)): digest_of(Path(p)) for p in self.job["inputs"]}
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
-        """Marks the job as running; writes its receipt when the block ends well."""
+        """Marks the job as running; writes its receipt when the block ends well. Of processes that
+        train together (torchrun), the first does."""
+        if os.environ.get("RANK", "0") != "0":
+            yield
+            return
         started, inputs = time.time(), self.inputs()
-        receipt = self.places.receipt(self.job["name"])
+        receipt = self.artifacts.receipt(self.job["name"])
         receipt.parent.mkdir(parents=True, exist_ok=True)
         marker, failure = receipt.with_suffix(RUNNING), receipt.with_suffix(FAILED)
         remove(failure)
@@ -155,7 +134,7 @@ class Recorder:
             "settings": self.job["settings"],
             "inputs": inputs,
             "outputs": {
-                self.places.shorten(path): path.stat().st_size for path in sorted(self.files())
+                self.artifacts.shorten(path): path.stat().st_size for path in sorted(self.files())
             },
         }
 

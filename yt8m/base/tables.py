@@ -20,6 +20,11 @@ def format_cell(value, form: str) -> str:
     return "-" if value is None else form.format(value)
 
 
+def mean_of(values: list[float | None]) -> float | None:
+    """The mean of a figure that all have, such as GAP on a holdout; None if one lacks it."""
+    return None if None in values else sum(values) / len(values)
+
+
 def publish(lines: list[str], path: Path) -> None:
     """Prints lines and writes them to a file."""
     text = "\n".join(lines)

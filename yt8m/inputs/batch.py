@@ -6,7 +6,6 @@ use is absent.
 
 from collections.abc import Callable
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 import torch
@@ -88,10 +87,7 @@ class Targets:
         )
 
 
-class TargetSource(Protocol):
-    """Anything that gives the targets of store rows."""
-
-    def __call__(self, rows: np.ndarray) -> Targets: ...
+TargetSource = Callable[[np.ndarray], Targets]  # gives the targets of store rows
 
 
 @dataclass(frozen=True)

@@ -31,14 +31,9 @@ def digest_of(shard: Path, cache: Cache) -> str:
     return cache[key]
 
 
-def shards_of(data: Path, cache: Cache) -> dict[str, list[str]]:
-    """The digests of the shards of `data`, in order: by "video", "frame" and "segment", those that
-    it has. InputError as `find_shards` and `content_digest`."""
-    return by_folder(find_shards(data), cache)
-
-
 def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str]]:
-    """As `shards_of`, of shards that were found."""
+    """The digests of shards, in order: by "video", "frame" and "segment", those that there are.
+    InputError as `content_digest`."""
     found: dict[str, list[str]] = {}
     for kind, paths in shards.items():
         for path in paths:
@@ -49,7 +44,7 @@ def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str
 
 def content_of(data: Path, cache: Cache, description: Path | None = None) -> dict:
     """What a store of `data` is made of, and what its about.json keeps as "content":
-    {"shards": as `shards_of`, "description": a hash of the description and the vocabulary that
+    {"shards": as `by_folder`, "description": a hash of the description and the vocabulary that
     apply}. description: an explicit TOML file, as for folds.decode.
 
     InputError as `find_shards`, `describe` and `content_digest`.

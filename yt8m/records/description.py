@@ -130,14 +130,6 @@ class Dims:
         """The kinds and their widths, for people: "rgb 1024, audio 128"."""
         return ", ".join(f"{name} {width}" for name, width in self.features.items())
 
-    @property
-    def rgb(self) -> int:
-        return self.features.get("rgb", 0)
-
-    @property
-    def audio(self) -> int:
-        return self.features.get("audio", 0)
-
 
 def find_shards(data: Path) -> dict[str, list[Path]]:
     """The shards of `data`, sorted by name: {"video": [...], "frame": [...]}, one or both.

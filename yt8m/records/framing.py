@@ -25,7 +25,6 @@ BLOCK = 1 << 20  # most bytes of the file in memory at a time
 READ = 1 << 17  # bytes read at a time, as far as it goes: they are still in the cache when decoded
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
-LENGTH_BYTES = 8
 ASK = "download the file again or leave it out"
 
 
@@ -39,7 +38,7 @@ def masked_crc(data) -> int:
 def _length(header: bytes) -> int | None:
     """What a record's header says; None if its CRC is wrong."""
     length, crc = HEADER.unpack(header)
-    return length if masked_crc(header[:LENGTH_BYTES]) == crc else None
+    return length if masked_crc(header[:8]) == crc else None
 
 
 def read_records(path: Path, digest=None) -> Iterator[memoryview]:
@@ -160,26 +159,20 @@ def _refill(source, rest: memoryview, wanted: int, path, number, start) -> memor
         raise InputError(f"{where}: damaged gzip ({error}); {ASK}") from error
 
 
-class _Buffers(threading.local):
-    """The buffers of one thread: another must not take one between a check and its use."""
-
-    def __init__(self):
-        self.kept: list[bytearray] = []
-
-
-_buffers = _Buffers()
+_buffers = threading.local()  # another thread must not take one between a check and its use
 
 
 def _unused_buffer() -> bytearray:
     """A buffer of BLOCK bytes without a view of it; three are kept for that."""
-    for buffer in _buffers.kept:
+    kept = getattr(_buffers, "kept", [])
+    for buffer in kept:
         with contextlib.suppress(BufferError):  # while there are views
             buffer.append(0)
             buffer.pop()
             if len(buffer) == BLOCK:
                 return buffer
     fresh = bytearray(BLOCK)
-    _buffers.kept = [fresh, *_buffers.kept[:2]]
+    _buffers.kept = [fresh, *kept[:2]]
     return fresh
 
 

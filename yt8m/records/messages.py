@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.wire import MESSAGE, Unusual, field, split, varint
+from yt8m.records.wire import Unusual, split, varint
 
 FLOAT = np.dtype("<f4")
 
@@ -108,40 +108,30 @@ def _parse(message, payload, where: str):
 
 
 def example(features: dict) -> bytes:
-    """A serialised Example: a video-level record. features: by name, of the functions below."""
-    record = protobuf.Example(features=protobuf.Features(feature=features))
+    """A serialised Example: a video-level record. features: values by name, as of `feature`."""
+    record = protobuf.Example(features=_features(features))
     return record.SerializeToString(deterministic=True)
 
 
-def sequence(features: dict, frames: dict[str, np.ndarray]) -> bytes:
-    """A serialised SequenceExample: a frame-level record. frames: uint8 (T, W) by name."""
-    lists = {name: frame_list(values) for name, values in frames.items()}
-    record = protobuf.SequenceExample(
-        context=protobuf.Features(feature=features),
-        feature_lists=protobuf.FeatureLists(feature_list=lists),
-    )
+def sequence(features: dict, frames: dict) -> bytes:
+    """A serialised SequenceExample: a frame-level record. features: as of `example`; frames: by
+    name, uint8 (T, W) or T strings of bytes."""
+    record = protobuf.SequenceExample(context=_features(features))
+    for name, rows in frames.items():
+        added = record.feature_lists.feature_list[name].feature
+        for row in rows:
+            added.add().bytes_list.value.append(bytes(row))
     return record.SerializeToString(deterministic=True)
 
 
-def strings(values):
-    """A Feature of bytes."""
-    return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
+def _features(features: dict):
+    return protobuf.Features(feature={name: feature(values) for name, values in features.items()})
 
 
-def integers(values):
-    """A Feature of int64."""
+def feature(values):
+    """A Feature of float32 from an array, of bytes or of int64 from a list."""
+    if isinstance(values, np.ndarray):
+        return protobuf.Feature(float_list=protobuf.FloatList(value=values))
+    if values and isinstance(values[0], bytes):
+        return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
     return protobuf.Feature(int64_list=protobuf.Int64List(value=values))
-
-
-def floats(values):
-    """A Feature of float32."""
-    return protobuf.Feature(float_list=protobuf.FloatList(value=values))
-
-
-def frame_list(frames: np.ndarray):
-    """A FeatureList of uint8 (T, W): one bytes value a frame."""
-    empty = bytes(frames.shape[1])
-    whole = np.frombuffer(field(MESSAGE, field(MESSAGE, field(MESSAGE, empty))), np.uint8)
-    header = whole[: len(whole) - len(empty)]
-    rows = np.concatenate([np.broadcast_to(header, (len(frames), len(header))), frames], axis=1)
-    return protobuf.FeatureList.FromString(rows.tobytes())

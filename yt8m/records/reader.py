@@ -3,34 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from yt8m.records.description import Description, Dims, describe, find_shards
+from yt8m.records.description import Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.layouts import Layouts
 from yt8m.records.messages import Record
-from yt8m.records.video import (
-    MAX_CLASS,
-    Video,
-    check,
-    dequantise,
-    parse,
-    read_video,
-    video_level,
-    widths,
-)
-
-__all__ = [
-    "Description",
-    "Dims",
-    "Reader",
-    "Video",
-    "dequantise",
-    "describe",
-    "dims_of",
-    "find_shards",
-    "parse",
-    "stream",
-    "video_level",
-]
+from yt8m.records.video import MAX_CLASS, Video, check, parse, read_video, widths
 
 
 class Reader:

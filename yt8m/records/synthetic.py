@@ -21,7 +21,7 @@ from yt8m.base.files import writing
 from yt8m.base.paths import CLEAN_LABELS, DESCRIPTION_FILE
 from yt8m.records.framing import write_records
 from yt8m.records.labels import Labels
-from yt8m.records.messages import example, floats, integers, sequence, strings
+from yt8m.records.messages import example, sequence
 from yt8m.records.scenes import Clips, concatenate, make_appearance, make_clips
 from yt8m.records.topics import World, clean_labels, draw_topics, make_world, noisy_labels
 from yt8m.records.video import LOWEST, QUANTUM
@@ -155,7 +155,7 @@ class Records:
     def _context(self, row: int) -> dict:
         labels = self.labels
         classes = labels.indices[labels.indptr[row] : labels.indptr[row + 1]].tolist()
-        return {"id": strings([bytes(self.ids[row])]), "labels": integers(classes)}
+        return {"id": [bytes(self.ids[row])], "labels": classes}
 
     def video(self):
         """Video-level records: the means of the dequantised frames."""
@@ -164,7 +164,7 @@ class Records:
             for name, values in self.frames_of.items():
                 # The mean of integers is exact, so it is the mean of the dequantised frames.
                 mean = values[self._span(row)].mean(axis=0, dtype=np.float64) * QUANTUM + LOWEST
-                features[f"mean_{name}"] = floats(mean.astype(np.float32))
+                features[f"mean_{name}"] = mean.astype(np.float32)
             yield example(features)
 
     def frame(self):
@@ -178,7 +178,7 @@ class Records:
         for row in range(0, len(self.ids), SEGMENT_VIDEOS):
             features = self._context(row)
             possible = int(self.clips.lengths[row]) // SEGMENT_SECONDS
-            classes = features["labels"].int64_list.value
+            classes = features["labels"]
             if possible and classes:
                 rated = int(rng.choice(classes))
                 chosen = rng.permutation(possible)[:SEGMENTS]
@@ -187,10 +187,10 @@ class Records:
                 seconds = seconds[: possible * SEGMENT_SECONDS]
                 share = seconds.reshape(possible, SEGMENT_SECONDS).mean(axis=1)[chosen]
                 starts = chosen * SEGMENT_SECONDS
-                features["segment_start_times"] = integers(starts.tolist())
-                features["segment_end_times"] = integers((starts + SEGMENT_SECONDS).tolist())
-                features["segment_labels"] = integers([rated] * len(chosen))
-                features["segment_scores"] = floats((share >= 0.5).astype(np.float32))
+                features["segment_start_times"] = starts.tolist()
+                features["segment_end_times"] = (starts + SEGMENT_SECONDS).tolist()
+                features["segment_labels"] = [rated] * len(chosen)
+                features["segment_scores"] = (share >= 0.5).astype(np.float32)
             yield self._sequence(row, features)
 
     def _sequence(self, row: int, features: dict) -> bytes:

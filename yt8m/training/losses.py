@@ -100,14 +100,12 @@ def soft_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tenso
     n_j: each video's `negatives` best-scored classes with target 0; p_i: all positives, each
     weighted by its target.
     """
-    worst = _worst_of_each(logits.float(), targets, negatives)
-    return _over_pairs(logits.float(), targets, worst, 1.0, _softplus)
+    return _over_pairs(logits, targets, negatives, _worst_of_each, 1.0, _softplus)
 
 
 def soft_ranking_batch(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
     """`soft_ranking` against the 30 B best-scored negatives of the whole batch, as published."""
-    worst = _worst_of_all(logits.float(), targets, negatives)
-    return _over_pairs(logits.float(), targets, worst, 1.0, _softplus)
+    return _over_pairs(logits, targets, negatives, _worst_of_all, 1.0, _softplus)
 
 
 def bce_soft_ranking(logits: Tensor, targets: Targets) -> Tensor:
@@ -120,14 +118,12 @@ def sigmoid_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Te
 
     A pair costs less than log 2.
     """
-    worst = _worst_of_all(logits.float(), targets, negatives)
-    return _over_pairs(logits.float(), targets, worst, 0.0, _log_sigmoid)
+    return _over_pairs(logits, targets, negatives, _worst_of_all, 0.0, _log_sigmoid)
 
 
 def hinge_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
     """Mean of max(0, n_j - p_i + 1), pairs as in `soft_ranking` (main paper: it hurt)."""
-    worst = _worst_of_each(logits.float(), targets, negatives)
-    return _over_pairs(logits.float(), targets, worst, 1.0, _hinge)
+    return _over_pairs(logits, targets, negatives, _worst_of_each, 1.0, _hinge)
 
 
 def lsep(logits: Tensor, targets: Targets) -> Tensor:
@@ -156,32 +152,30 @@ def _positives(targets: Targets) -> Targets:
     return Targets(targets.rows[kept], targets.classes[kept], targets.values[kept], targets.shape)
 
 
-def _worst_of_each(logits: Tensor, targets: Targets, most: int) -> Tensor:
-    """The best-scored negatives of each video, `most` of each: (J,)."""
-    hidden = _without_positives(logits, targets)
+def _worst_of_each(logits: Tensor, hidden: Tensor, most: int) -> Tensor:
+    """The best-scored negatives of each video, `most` of each: (J,). hidden: positives are -inf."""
     best = hidden.topk(min(most, logits.shape[1]), dim=1).indices
     return logits.gather(1, best)[hidden.gather(1, best) > -torch.inf]
 
 
-def _worst_of_all(logits: Tensor, targets: Targets, most: int) -> Tensor:
+def _worst_of_all(logits: Tensor, hidden: Tensor, most: int) -> Tensor:
     """The best-scored negatives of the batch, `most` times B: (J,)."""
-    hidden = _without_positives(logits, targets).flatten()
+    hidden = hidden.flatten()
     best = hidden.topk(min(most * len(logits), len(hidden))).indices
     return logits.flatten()[best][hidden[best] > -torch.inf]
 
 
-def _without_positives(logits: Tensor, targets: Targets) -> Tensor:
-    targets, hidden = _positives(targets), logits.detach().clone()
+def _over_pairs(logits: Tensor, targets: Targets, most: int, choose, margin: float, cost) -> Tensor:
+    """sum_i t_i mean_j cost(n_j - p_i + margin) / sum_i t_i; 0 without pairs.
+
+    choose: `_worst_of_each` or `_worst_of_all`.
+    """
+    targets, hidden = _positives(targets), logits.detach().float().clone()
     hidden[targets.rows, targets.classes] = -torch.inf
-    return hidden
-
-
-def _over_pairs(logits: Tensor, targets: Targets, worst: Tensor, margin: float, cost) -> Tensor:
-    """sum_i t_i mean_j cost(n_j - p_i + margin) / sum_i t_i; 0 without pairs."""
-    targets = _positives(targets)
-    scores = logits[targets.rows, targets.classes]  # (I,)
+    worst = choose(logits.float(), hidden, most)
+    scores = logits.float()[targets.rows, targets.classes]  # (I,)
     if not len(scores) or not len(worst):
-        return logits.sum() * 0
+        return logits.float().sum() * 0
     weights = targets.values / targets.values.sum()
     return _PairLoss.apply(scores - margin, weights, worst, cost)
 

@@ -8,7 +8,7 @@ from tfrecord.reader import tfrecord_loader
 from bench.speed.measure import Result, in_turns, ratio
 from yt8m.records.description import Description
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.messages import protobuf
+from yt8m.records.messages import example, sequence
 from yt8m.records.reader import stream
 
 CLASSES, RGB, AUDIO = 3862, 1024, 128
@@ -55,34 +55,21 @@ def exhaust(items) -> None:
         pass
 
 
-def feature(values) -> protobuf.Feature:
-    if isinstance(values, np.ndarray):
-        return protobuf.Feature(float_list=protobuf.FloatList(value=values))
-    if isinstance(values[0], bytes):
-        return protobuf.Feature(bytes_list=protobuf.BytesList(value=values))
-    return protobuf.Feature(int64_list=protobuf.Int64List(value=values))
-
-
 def context(rng, number: int) -> dict:
     """Id and labels: three or so, the first classes being the most frequent."""
     labels = (CLASSES * rng.random(1 + rng.poisson(2)) ** 3).astype(int)
-    return {"id": feature([b"%04x" % number]), "labels": feature(sorted(set(labels.tolist())))}
+    return {"id": [b"%04x" % number], "labels": sorted(set(labels.tolist()))}
 
 
 def video_record(rng, number: int) -> bytes:
     features = context(rng, number)
-    features["mean_rgb"] = feature(rng.standard_normal(RGB, np.float32))
-    features["mean_audio"] = feature(rng.standard_normal(AUDIO, np.float32))
-    return protobuf.Example(features=protobuf.Features(feature=features)).SerializeToString()
+    features["mean_rgb"] = rng.standard_normal(RGB, np.float32)
+    features["mean_audio"] = rng.standard_normal(AUDIO, np.float32)
+    return example(features)
 
 
 def frame_record(rng, number: int) -> bytes:
     seconds = int(rng.integers(120, 301))
-    lists = {
-        name: protobuf.FeatureList(feature=[feature([rng.bytes(width)]) for _ in range(seconds)])
-        for name, width in (("rgb", RGB), ("audio", AUDIO))
-    }
-    return protobuf.SequenceExample(
-        context=protobuf.Features(feature=context(rng, number)),
-        feature_lists=protobuf.FeatureLists(feature_list=lists),
-    ).SerializeToString()
+    widths = {"rgb": RGB, "audio": AUDIO}
+    frames = {name: [rng.bytes(w) for _ in range(seconds)] for name, w in widths.items()}
+    return sequence(context(rng, number), frames)
