@@ -98,10 +98,7 @@ def test_a_kind_without_any_value_is_left_out(forms, tmp_path, capsys):
         ({**BOTH, "feature": ["a=x.npy", "a=y.npy"]}, "--feature a=y.npy: one NAME=FILE"),
         ({**BOTH, "feature": ["Title=x.npy"]}, "--feature Title=x.npy: features.Title"),
         ({**BOTH, "feature": ["ids=x.npy"]}, "cannot be called ids; choose another name"),
-        (
-            {"table": "means.parquet", "feature": ["title=titel"]},
-            "columns id, and titel, are",
-        ),
+        ({"table": "means.parquet", "feature": ["title=titel"]}, "columns id, and titel, are"),
     ],
 )
 def test_mistakes(forms, tmp_path, options, message):
