@@ -60,7 +60,7 @@ def read_labels(path: Path, vocabulary: Vocabulary) -> LabelFile:
     keys = np.unique(keys | numbers[np.array(numbered, np.int64)])
     indptr = np.searchsorted(keys >> SHIFT, np.arange(len(unique) + 1)).astype(np.int64)
     classes = len(names) or int(numbers.max(initial=-1)) + 1
-    if not classes:
+    if not classes or not len(unique):
         raise InputError(f"{path}: has no label at all; give --vocabulary, or no --labels")
     return LabelFile(unique, Labels(indptr, keys.astype(np.uint16)), classes, names)
 
