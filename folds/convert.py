@@ -77,23 +77,21 @@ def main(
         source = from_files(files | {k: Path(v) for k, v in named.items()}, ids, lengths)
     names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
     known, rows = labels_for(source.ids, labels, names)
-    _write(out, Converter(source, known, rows, scale), names, shard_videos)
+    _write(out, Converter(source, known, rows, scale), shard_videos)
 
 
-def _write(out: Path, converter: "Converter", names: Vocabulary, shard_videos: int) -> None:
-    """Writes all that OUT holds. names: of classes, where the labels give no others."""
-    source, known, rows = converter.source, converter.known, converter.rows
-    names = known.vocabulary if known else names
-    classes = known.classes if known else len(names)
-    with working_in(out), _new_folder(out / ("frame" if source.frames else "video")) as folder:
-        shards = -(-len(rows) // shard_videos)
+def _write(out: Path, converter: "Converter", shard_videos: int) -> None:
+    """Writes all that OUT holds."""
+    level = "frame" if converter.source.frames else "video"
+    with working_in(out), _new_folder(out / level) as folder:
+        shards = -(-len(converter.rows) // shard_videos)
         for shard in range(shards):
             name = f"converted-{shard:05d}-of-{shards:05d}.tfrecord"
             write_records(folder / name, converter.take(shard_videos))
-        _write_description(out, classes, names, converter)
+        _write_description(out, converter)
     for line in converter.warnings():
         log(f"[convert] {line}")
-    log(f"{out}: {_summary(source, known, rows, classes)}")
+    log(f"{out}: {_summary(level, converter.known, converter.rows)}")
 
 
 def kinds_of(features: list[str]) -> dict[str, str]:
@@ -111,9 +109,7 @@ def kinds_of(features: list[str]) -> dict[str, str]:
 class Converter:
     """Serialises the videos of a source in order, and notes what became of their values."""
 
-    def __init__(
-        self, source: FeatureSource, known: LabelFile | None, rows: np.ndarray, scale: float
-    ):
+    def __init__(self, source: FeatureSource, known: LabelFile, rows: np.ndarray, scale: float):
         """rows: int64 (N,), of each video in `known`, -1 = unlabelled."""
         self.source, self.known, self.rows, self.scale = source, known, rows, np.float32(scale)
         self.videos = enumerate(source)
@@ -218,7 +214,8 @@ def _new_folder(folder: Path):
         yield temporary
 
 
-def _write_description(out: Path, classes: int, names: Vocabulary, converter: Converter) -> None:
+def _write_description(out: Path, converter: Converter) -> None:
+    classes, names = converter.known.classes, converter.known.vocabulary
     if len(names):
         write_vocabulary(out / "vocabulary.csv", names)
     lines = ["# Written by folds/convert.py; feature names are YouTube-8M's."]
@@ -235,11 +232,8 @@ def _write_description(out: Path, classes: int, names: Vocabulary, converter: Co
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
-def _summary(source: FeatureSource, known: LabelFile | None, rows: np.ndarray, classes: int) -> str:
-    level = "frame" if source.frames else "video"
+def _summary(level: str, known: LabelFile, rows: np.ndarray) -> str:
     text = f"{len(rows):,} videos ({level} level), {(rows < 0).sum():,} of them without labels"
-    if known:
-        unused = len(known.ids) - (rows >= 0).sum()
-        text += f", {classes:,} classes"
-        text += f"; {unused:,} ids of the labels have no features" if unused else ""
-    return text
+    unused = len(known.ids) - (rows >= 0).sum()
+    text += f", {known.classes:,} classes" if known.classes else ""
+    return text + (f"; {unused:,} ids of the labels have no features" if unused else "")

@@ -60,14 +60,14 @@ def read_labels(path: Path, vocabulary: Vocabulary) -> LabelFile:
     keys = np.unique(keys | numbers[np.array(numbered, np.int64)])
     indptr = np.searchsorted(keys >> SHIFT, np.arange(len(unique) + 1)).astype(np.int64)
     classes = len(names) or int(numbers.max(initial=-1)) + 1
-    if not classes:
+    if not classes or not len(unique):
         raise InputError(f"{path}: has no label at all; give --vocabulary, or no --labels")
     return LabelFile(unique, Labels(indptr, keys.astype(np.uint16)), classes, names)
 
 
 def labels_for(ids: np.ndarray, labels: Path | None, names: Vocabulary):
-    """(LabelFile or None without `labels`; the row in it of each id, -1 = unlabelled). InputError
-    when an id appears twice, or none of them has labels."""
+    """(LabelFile, of no video without `labels`; the row in it of each id, -1 = unlabelled).
+    InputError when an id appears twice, or none of them has labels."""
     if not len(ids):
         raise InputError("the features are of no video")
     values, counts = np.unique(ids, return_counts=True)
@@ -75,7 +75,8 @@ def labels_for(ids: np.ndarray, labels: Path | None, names: Vocabulary):
         first = values[counts > 1][0].decode(errors="replace")
         raise InputError(f"id {first!r} appears {counts.max()} times; each video may appear once")
     if labels is None:
-        return None, np.full(len(ids), -1)
+        known = LabelFile(np.zeros(0, "S1"), Labels.from_lists([]), len(names), names)
+        return known, known.rows(ids)
     known = read_labels(labels, names)
     rows = known.rows(ids)
     if (rows < 0).all():

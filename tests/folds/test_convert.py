@@ -27,14 +27,12 @@ def test_video_level_features_of_every_form_are_kept_exactly(forms, tmp_path, op
 
 @pytest.mark.parametrize("options", FRAME)
 def test_frame_level_features_of_every_form_are_kept_to_half_a_step(forms, tmp_path, options):
-    kind, videos = converted(tmp_path, **options, labels="labels.csv")
-    assert kind == "frame"
+    level, videos = converted(tmp_path, **options, labels="labels.csv")
+    assert level == "frame"
     for row, name in enumerate(IDS):
-        for got, wanted in (
-            (videos[name].frames["rgb"], forms["frames"]["rgb"][row]),
-            (videos[name].frames["audio"], forms["frames"]["audio"][row]),
-        ):
-            np.testing.assert_allclose(dequantise(got), wanted, atol=QUANTUM * 0.5001)
+        for kind in ("rgb", "audio"):
+            got, wanted = dequantise(videos[name].frames[kind]), forms["frames"][kind][row]
+            np.testing.assert_allclose(got, wanted, atol=QUANTUM * 0.5001)
 
 
 @pytest.mark.parametrize("modality", ["rgb", "audio"])

@@ -43,6 +43,10 @@ from yt8m.base.cli import InputError
         ({**VIDEO[0], "labels": "others.csv"}, "none of its ids, such as 'x', is one of the feat"),
         ({**VIDEO[0], "labels": "large.csv"}, "label 65536; 0 to 65535 are allowed"),
         ({**VIDEO[0], "labels": "none.csv"}, "none.csv: has no label at all"),
+        (
+            {**VIDEO[0], "labels": "header.csv", "vocabulary": "words.csv"},
+            "header.csv: has no label at all",
+        ),
         ({**VIDEO[0], "labels": "rgb.npy"}, "rgb.npy: not a CSV in UTF-8"),
         (
             {**VIDEO[0], "labels": "named.csv", "vocabulary": "words.csv"},
@@ -73,13 +77,13 @@ def _make_mistakes(folder):
     np.save(folder / "nan.npy", np.array([[0.0], [np.nan], [0], [0], [0]]))
     (folder / "twice.txt").write_text("b1\na\nb\nb1\nc\n")
     (folder / "gap.txt").write_text("b1\n\nb\nd\nc\n")
-    write_parquet(folder / "mixed.parquet", id=["a"], rgb=[[1.0]], audio=[[[1.0]]])
     write_parquet(folder / "holes.parquet", id=["a", "b"], rgb=[[1.0], None])
     write_parquet(folder / "ragged.parquet", id=["a"], rgb=[[[1.0], [1.0, 2.0]]])
     (folder / "commas.csv").write_text("id,labels\nb1,3\na22,7,0\n")
     (folder / "others.csv").write_text("id,labels\nx,3\n")
     (folder / "large.csv").write_text("id,labels\nb1,65536\n")
     (folder / "none.csv").write_text("id,labels\nb1,\n")
+    (folder / "header.csv").write_text("id,labels\n")
     (folder / "named.csv").write_text(NAMED)
     (folder / "words.csv").write_text("Index,Name\n0,Ball\n")
     (folder / "foreign/video").mkdir(parents=True)
