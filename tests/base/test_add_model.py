@@ -1,12 +1,12 @@
 """README, "Add a model": its two files, added to a copy of the project, make one that trains."""
 
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from make_world import copy_project
 
 from yt8m.base.files import read_json
 
@@ -42,11 +42,7 @@ def shown() -> dict[str, str]:
 @pytest.fixture(scope="module")
 def copy(shown, tmp_path_factory):
     """A copy of the project with those files, and nothing else, added."""
-    copy = tmp_path_factory.mktemp("copy")
-    for folder in ("yt8m", "first_level", "distill", "stacking", "folds", "jobs"):
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / folder, copy / folder, ignore=ignore)
-    shutil.copy(ROOT / "Makefile", copy)
+    copy = copy_project(tmp_path_factory.mktemp("copy"))
     for path, text in shown.items():
         assert not (copy / path).exists(), f"{path} is there already: the README adds nothing"
         (copy / path).write_text(text)

@@ -34,10 +34,7 @@ def _toml(folder: Path, text: str) -> Path:
         ('arch = "moe"\n[training]\nlr = -1', "training.lr = -1: Input should be greater than 0"),
         ('arch = "moe"\n[training]\nlr = "1e-3"', "lr = '1e-3': Input should be a valid number"),
         ('arch = "moe"\n[training]\nlr = nan', "training.lr = nan: Input should be a finite"),
-        (
-            'arch = "moe"\n[training]\nloss = "bse"',
-            "loss = 'bse': Input should be 'bce', 'so",
-        ),
+        ('arch = "moe"\n[training]\nloss = "bse"', "loss = 'bse': Input should be 'bce', 'so"),
         ('arch = "moe"\n[model]\nexpert = 1', "unknown key 'model.expert'; allowed: experts, "),
         ('arch = "moe"\n[model]\nexperts = -1', "model.experts = -1: below 1 is not allowed"),
         ("arch = ", "m.toml: not TOML"),

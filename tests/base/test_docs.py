@@ -19,6 +19,7 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from make_world import copy_project
 
 from distill.config import DistillConfig, member_of
 from distill.export import write as export
@@ -36,7 +37,6 @@ from yt8m.records.vocabulary import Vocabulary
 from yt8m.training.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
-PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
 SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
 PROGRAMS = ("make", "python -m", "python example.py", "cp", "rm", "mkdir", "sed")
@@ -119,18 +119,12 @@ RUNNING, SHOWING = (
     [page for page, blocks in PAGES.items() if any(block.kind == kind for block in blocks)]
     for kind in ("run", "shown")
 )
-EVERY = [block for blocks in PAGES.values() for block in blocks]
 
 
 @pytest.fixture(scope="module")
 def page(request, tmp_path_factory):
     """A page, and a copy of the project with an environment that make finds and its inputs."""
-    tree = tmp_path_factory.mktemp("docs")
-    for package in PACKAGES:
-        ignore = shutil.ignore_patterns("__pycache__")
-        shutil.copytree(ROOT / package, tree / package, ignore=ignore)
-    for name in ("Makefile", "requirements.lock"):
-        shutil.copy(ROOT / name, tree)
+    tree = copy_project(tmp_path_factory.mktemp("docs"))
     (tree / ".venv/bin").mkdir(parents=True)
     shutil.copyfile(tree / "requirements.lock", tree / ".venv/requirements.lock")
     python = tree / ".venv/bin/python"
@@ -163,10 +157,6 @@ def test_the_commands_run_in_order(page):
     for block in PAGES[name]:
         if block.kind == "run":
             _shell(tree, block.text)
-
-
-def test_pages_with_inputs_run_commands():
-    assert set(INPUTS) <= set(RUNNING)
 
 
 def _arguments_are_right(tree: Path, line: str) -> None:
@@ -204,7 +194,8 @@ def test_arguments_that_do_not_exist_are_found(page, line):
 
 
 def test_every_block_is_commands_or_says_what_it_is():
-    for block in EVERY:
+    assert set(INPUTS) <= set(RUNNING)
+    for block in (block for blocks in PAGES.values() for block in blocks):
         assert block.kind in ("run", "shown", "file", "text"), block
         if block.kind in ("run", "shown"):
             odd = [line for line in block.lines if not line.startswith(PROGRAMS)]

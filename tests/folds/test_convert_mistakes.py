@@ -48,10 +48,7 @@ from yt8m.base.cli import InputError
             {**VIDEO[0], "labels": "named.csv", "vocabulary": "words.csv"},
             "'Tree house' is not a name in",
         ),
-        (
-            {**VIDEO[0], "labels": "labels.csv", "vocabulary": "words.csv"},
-            "label 7; 0 to 0 are",
-        ),
+        ({**VIDEO[0], "labels": "labels.csv", "vocabulary": "words.csv"}, "label 7; 0 to 0 are"),
         ({**VIDEO[0], "scale": 0.0}, "--scale 0.0: above 0 is allowed"),
         ({**VIDEO[0], "out": "foreign"}, "x.tfrecord: was not written by a conversion"),
     ],

@@ -9,7 +9,6 @@ every stage and called again. Everything that does not hold a duration is equal 
 import hashlib
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from kinds import VIDEOS, WIDTHS, as_float, write_table
+from make_world import copy_project
 
 from distill import evaluate, predict
 from distill.export import batches
@@ -26,7 +26,6 @@ from distill.export.run import Exported
 from yt8m.base.files import read_json, remove
 from yt8m.data.store import Store
 
-ROOT = Path(__file__).parents[2]
 CONFIGS = {
     "first_level/configs/tiny/resnet.toml": "arch = 'resnet'\n[model]\nwidth = 16\n"
     "dropout = 0.0\n[training]\nepochs = 15\nlr = 0.01\nbatch_size = 32\n",
@@ -60,12 +59,7 @@ PLANNERS |= {"models.txt", "members.txt", "student.json", "resnet.json", "refit.
 @pytest.fixture(scope="module")
 def tree(tmp_path_factory):
     """A copy of the project with the plan `tiny`, and records of four kinds of features."""
-    tree = tmp_path_factory.mktemp("pipeline")
-    for package in ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report"):
-        shutil.copytree(
-            ROOT / package, tree / package, ignore=shutil.ignore_patterns("__pycache__")
-        )
-    shutil.copy(ROOT / "Makefile", tree)
+    tree = copy_project(tmp_path_factory.mktemp("pipeline"))
     for name, text in CONFIGS.items():
         (tree / name).parent.mkdir(exist_ok=True)
         (tree / name).write_text(text)

@@ -1,16 +1,10 @@
 """Blocks that networks share, against their definitions on videos of no padding."""
 
-import pytest
 import torch
 from frame_world import MASK, videos_of
 from torch import nn
 
 from yt8m.networks import blocks as layers
-
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
 
 
 def test_masked_means_maxima_and_softmax_are_those_of_the_real_frames():

@@ -115,8 +115,7 @@ def test_a_network_elsewhere_keeps_the_layers_of_torch():
 
 
 @pytest.mark.parametrize(
-    "options",
-    [{}, {"num_layers": 2}, {"bidirectional": True}, {"bias": False}, {"proj_size": 2}],
+    "options", [{}, {"num_layers": 2}, {"bidirectional": True}, {"bias": False}, {"proj_size": 2}]
 )
 def test_other_lstms_and_subclasses_stay_as_they_are(options):
     lstm = nn.LSTM(4, 5, batch_first=bool(options), **options)

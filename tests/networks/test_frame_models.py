@@ -18,12 +18,6 @@ from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 # Attention
 
 

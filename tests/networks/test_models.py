@@ -12,14 +12,7 @@ import torch
 from architectures import CASES, CONFIGS, DIMS, FRAME_CASES, TOY
 from kinds import FOUR, named, random_features
 
-from first_level.config import (
-    ModelConfig,
-    PlannedModel,
-    architecture,
-    build,
-    check_arguments,
-    read,
-)
+from first_level.config import ModelConfig, PlannedModel, architecture, build, check_arguments, read
 from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, HardTargets

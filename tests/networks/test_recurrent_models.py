@@ -12,12 +12,6 @@ from yt8m.networks import blocks as layers
 from yt8m.networks import recurrence
 from yt8m.networks.cpu import use_fast_layers
 
-
-@pytest.fixture(autouse=True)
-def _seed():
-    torch.manual_seed(0)
-
-
 # Recurrent
 
 

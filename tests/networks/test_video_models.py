@@ -1,7 +1,4 @@
-"""Video-level architectures against slow definitions, and against what is published of them.
-
-tests/networks/test_models.py checks what holds for every architecture.
-"""
+"""Video-level architectures against slow definitions, and against what is published of them."""
 
 import pytest
 import torch
@@ -98,11 +95,10 @@ def test_noise_is_of_the_given_deviation_in_training_and_nowhere_else():
 def test_the_hierarchy_gives_the_classes_what_the_verticals_score():
     model, batch = _model("resnet", width=8, dropout=0.0, hierarchy=True), _batch()
     assert model.classifier.in_features == 8 + 3
-    out = model(batch)
-    assert out.shape == (5, 9 + 3)
     seen = []
     model.classifier.register_forward_hook(lambda _, inputs, __: seen.append(inputs[0]))
     out = model(batch)
+    assert out.shape == (5, 9 + 3)
     torch.testing.assert_close(seen[0][:, 8:], out[:, 9:].sigmoid())
     torch.testing.assert_close(model.classifier(seen[0]), out[:, :9])
 

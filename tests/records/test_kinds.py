@@ -43,10 +43,7 @@ def test_kinds_of_a_description(tmp_path):
         ("[features.ids]", "a kind of features cannot be called ids; choose another name"),
         ("[features.rgb_frames]", "a kind of features cannot be called rgb_frames"),
         ("[features.segment_x]", "a kind of features cannot be called segment_x"),
-        (
-            "[features.title]\nnmaes = []",
-            "unknown key 'features.title.nmaes'; allowed: frames",
-        ),
+        ("[features.title]\nnmaes = []", "unknown key 'features.title.nmaes'; allowed: frames"),
     ],
 )
 def test_mistakes_in_a_description(tmp_path, text, error):

@@ -163,12 +163,6 @@ def test_a_loss_of_pairs_takes_the_hardest_negatives(name):
     _agree(getattr(losses, name)(logits, targets, 2), logits, expected, exact)
 
 
-def test_the_pair_losses_differ():
-    logits, targets = _case()
-    values = [getattr(losses, name)(logits, targets, 2).item() for name in COSTS]
-    assert len({round(value, 4) for value in values}) == len(values)
-
-
 @pytest.mark.parametrize("name", LOSSES)
 def test_a_loss_stays_finite_at_the_edges(name):
     for lists in ([[], [], []], [[0, 1, 2, 3, 4], [0], []], [[0, 1, 2, 3, 4]] * 3):

@@ -43,9 +43,9 @@ VARIANTS: dict[str, list[dict]] = {
     ],
     "frame_convolutions": [{"rgb_channels": [8, 8], "audio_channels": [4, 4], "channels": [8, 9]}],
     "lstm": [
-        {"hidden": [8], "bidirectional": True},
+        {"hidden": [8], "layers": 1, "bidirectional": True},
         {"hidden": [], "readout": "ramp", "residual": True, "batch_norm": True},
-        {"hidden": [8, 8], "cell": "gru", "layers": 3, "bidirectional": True, "residual": True},
+        {"hidden": [8, 8], "cell": "gru", "bidirectional": True, "residual": True},
     ],
     "lstm_attention": [{"audio_width": 4, "hidden": [8, 8]}],
     "lstm_moe": [{"experts": 5, "active": 2, "expert_width": 8, "dropout": 0.0}],

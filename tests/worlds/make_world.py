@@ -49,12 +49,19 @@ PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "repo
 RUN = Path("artifacts/tiny")
 
 
+def copy_project(tree, *without: str):
+    """All that make needs but what is called like `without`."""
+    for package in PACKAGES:
+        ignore = shutil.ignore_patterns("__pycache__", *without)
+        shutil.copytree(ROOT / package, tree / package, ignore=ignore)
+    for name in ("Makefile", "requirements.lock"):
+        shutil.copy(ROOT / name, tree)
+    return tree
+
+
 def make_tree(tree):
     """A copy of the project with a plan `tiny` of two models, and records."""
-    for package in PACKAGES:
-        ignore = shutil.ignore_patterns("__pycache__", "paper", "audioset", "best")
-        shutil.copytree(ROOT / package, tree / package, ignore=ignore)
-    shutil.copy(ROOT / "Makefile", tree)
+    copy_project(tree, "paper", "audioset", "best")
     plan = tree / "first_level" / "configs" / "tiny"
     plan.mkdir()
     for name in ("one", "two"):
