@@ -14,7 +14,7 @@ import torch
 
 from bench.speed import generated
 from bench.speed.measure import circumstances, in_turns
-from bench.speed.networks import RESNETS, Workload, steps
+from bench.speed.networks import RESNETS, steps
 from bench.speed.parts import decode, rows
 from folds.part_writer import write_part
 from folds.parts import Part, Shard
@@ -99,16 +99,11 @@ def training(toy: bool) -> dict[str, float]:
     """GFLOP/s of the matrices in a training step of a ResNetLike and, from a step with two videos,
     parameters a second in what each step does to all of them."""
     torch.manual_seed(0)
-    whole, few = (one_step(replace(RESNETS[0], batch=size), toy) for size in (512, 2))
+    found = [steps(replace(RESNETS[0], batch=size), toy, 0) for size in (512, 2)]
+    whole, few = (timings["ours"][1] for timings, _ in found)
     values = sum(p.numel() for p in RESNETS[0].model(toy).parameters())
-    rate = (whole[1] - few[1]) / max(whole[0] - few[0], 1e-6)
-    return {"training_gflop_per_s": rate, "updates_per_s": values / few[0]}
-
-
-def one_step(workload: Workload, toy: bool) -> tuple[float, float]:
-    """(CPU seconds, GFLOP) of a training step."""
-    timings, gflop = steps(workload, toy, 0)
-    return timings["ours"][1], gflop
+    rate = (found[0][1] - found[1][1]) / max(whole - few, 1e-6)
+    return {"training_gflop_per_s": rate, "updates_per_s": values / few}
 
 
 if __name__ == "__main__":

@@ -13,8 +13,7 @@ import numpy as np
 from report.students import part_folders
 from stacking.features import lookup
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
-from yt8m.base.cli import InputError
-from yt8m.base.files import read_json
+from yt8m.base.files import read_json, require
 from yt8m.base.paths import (
     BOOSTER_TRAINING,
     CONFIG,
@@ -85,9 +84,8 @@ class Run:
         """The export's best classes of the holdout, in the order of the store; None without one."""
         if not self.has_holdout:
             return None
-        path = self.files.evaluation_predictions
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; delete {self.files.evaluation}, run `make`")
+        hint = f"delete {self.files.evaluation}, run `make`"
+        path = require(self.files.evaluation_predictions, hint)
         return Predictions.read(path).align(self.store.ids[self.splits.holdout])
 
     @cached_property

@@ -12,6 +12,7 @@ from first_level.job import has_weights, open_job
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
+from yt8m.base.files import require
 from yt8m.base.paths import CONFIG, MANIFEST, PREDICTIONS, WEIGHTS
 
 FOLD = 0  # the fold that no model of an experiment sees
@@ -47,8 +48,7 @@ def run_verb(module: str, arguments: list, folder: Path, title: str) -> None:
 def read_models(configs: Path, store: Path, folds: Path) -> dict[str, ModelConfig]:
     """The models of a folder by name. InputError when one, or the data, is not as it must be."""
     for path in (store / MANIFEST, folds):
-        if not path.is_file():
-            raise InputError(f"{path}: no such file; `make folds` writes it")
+        require(path, "`make folds` writes it")
     models = {path.stem: read(path) for path in sorted(configs.glob("*.toml"))}
     if not models:
         raise InputError(f"{configs}: no models (*.toml); give a folder that has some")

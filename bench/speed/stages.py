@@ -58,10 +58,14 @@ def write_settings(run: Path) -> None:
 def commands(size: int, run: Path) -> dict[str, list[list]]:
     """The verbs of each stage, as make calls them."""
     files = Artifacts.of_run(run)
-    inputs = [run / "student.json", files.store, files.folds, files.soft_labels]
+    data, config = [files.store, files.folds], files.model("mlp") / CONFIG
+    inputs = [run / "student.json", *data, files.soft_labels]
     return {
         **folds_commands(files, size, classes=100, rgb=64, audio=16),
-        "first_level": first_level_commands(files),
+        "first_level": [
+            ["first_level.train", config, *data, files.model_fold("mlp", k), "--fold", k]
+            for k in FOLDS
+        ],
         **stacking_commands(files),
         "distill": [["distill.train", *inputs, run / "resnet", "--part", "resnet"]],
     }
@@ -77,12 +81,6 @@ def folds_commands(
         "decode": [["folds.decode", files.records, files.store, "--jobs", 1]],
         "assign": [["folds.assign", files.store, files.folds]],
     }
-
-
-def first_level_commands(files: Artifacts) -> list[list]:
-    """The model of each fold."""
-    inputs = [files.model("mlp") / CONFIG, files.store, files.folds]
-    return [["first_level.train", *inputs, files.model_fold("mlp", k), "--fold", k] for k in FOLDS]
 
 
 def stacking_commands(files: Artifacts) -> dict[str, list[list]]:

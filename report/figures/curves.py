@@ -19,7 +19,8 @@ def learning(run: Run) -> tuple[list[Figure], int]:
 
     Models that are shown when there are many: the best and the worst by GAP@20 of their folds.
     """
-    names = sorted(run.models, key=lambda name: -_mean_gap(run.reports[name]))
+    gaps = {n: np.mean([job["gap_fold"] or 0 for job in jobs]) for n, jobs in run.reports.items()}
+    names = sorted(run.models, key=lambda name: -gaps[name])
     left_out = max(len(names) - PANELS, 0)
     if left_out:
         names = names[: PANELS // 2] + names[-PANELS // 2 :]
@@ -29,10 +30,6 @@ def learning(run: Run) -> tuple[list[Figure], int]:
         if report.get("history"):
             panels.append(_panel(title, [report["history"]]))
     return panels, left_out
-
-
-def _mean_gap(jobs: list[dict]) -> float:
-    return float(np.mean([job["gap_fold"] or 0 for job in jobs]))
 
 
 def _panel(title: str, histories: list[list[dict]]) -> Figure:

@@ -47,16 +47,8 @@ def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
         out = folder / f"fold{fold}"
         _predictions(logits, of, store).write(out / "predictions.safetensors")
         epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
-        write_json(
-            out / "report.json",
-            {
-                "level": "video",
-                "gap_fold": 0.5,
-                "megabytes": 2.0,
-                "seconds": 10.0,
-                "epochs": epochs,
-            },
-        )
+        about = {"level": "video", "gap_fold": 0.5, "megabytes": 2.0, "seconds": 10.0}
+        write_json(out / "report.json", about | {"epochs": epochs})
     (folder / "config.json").write_text(config)
 
 
