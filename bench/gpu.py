@@ -9,14 +9,13 @@ them, with commit and date. `--device cpu --toy` shows that the script runs.
 """
 
 import copy
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, replace
 from pathlib import Path
 
 import torch
 from torch import nn
 
-from bench.speed.machine import circumstances
-from bench.speed.measure import Result, in_turns
+from bench.speed.measure import Result, circumstances, in_turns
 from bench.speed.networks import (
     FRAMES,
     RESNETS,
@@ -31,6 +30,7 @@ from yt8m.base import device as devices
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
 from yt8m.base.tables import table
+from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch
 from yt8m.networks.extractors import Extractor, WithHead
 from yt8m.networks.student import Student
@@ -38,22 +38,19 @@ from yt8m.networks.student import Student
 TOLERANCE = 5e-3  # of a score: products may be rounded to 10 bits (TF32) on a GPU
 
 
-@dataclass(frozen=True)
-class OfStudent(Workload):
-    """Extractor E under its classifier, or the last layers of the whole student."""
+def extractor(dims: Dims, toy: bool) -> nn.Module:
+    return WithHead(Extractor("e", dims, 0.01 if toy else 1.0), dims.classes, 0.3)
 
-    def model(self, toy: bool) -> nn.Module:
-        dims, scale = self.dims(toy), 0.01 if toy else 1.0
-        if self.name == "extractor e":
-            return WithHead(Extractor("e", dims, scale), dims.classes, 0.3)
-        return Student(dims, scale, 0.3)
+
+def student(dims: Dims, toy: bool) -> nn.Module:
+    return Student(dims, 0.01 if toy else 1.0, 0.3)
 
 
 WORKLOADS = (
     RESNETS[1],
-    *(Workload(w.name, w.arguments, w.toy_arguments, 256, w.frames) for w in FRAMES),
-    OfStudent("extractor e", {}, {}, 1024),
-    OfStudent("student", {}, {}, 1024),
+    *(replace(workload, batch=256) for workload in FRAMES),
+    Workload("extractor e", extractor, 1024),
+    Workload("student", student, 1024),
 )
 
 

@@ -9,20 +9,15 @@ through the two largest, drawn to a hundred million rows.
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
 
-from bench.speed.machine import circumstances
-from bench.speed.stages import (
-    FOLDS,
-    folds_commands,
-    run_all,
-    run_verb,
-    size_of,
-    stacking_commands,
-)
+from bench.speed import stages
+from bench.speed.generated import sparse
+from bench.speed.measure import circumstances
 from stacking.config import Booster, Stacking
 from yt8m.base import cli
 from yt8m.base.cli import InputError
@@ -30,7 +25,6 @@ from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json
 from yt8m.base.paths import CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.tables import publish, table
-from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -62,18 +56,18 @@ def of_size(videos: int, run: Path, rounds: int) -> dict[str, dict[str, float]]:
     """Seconds, MB and GB of both stages."""
     files = Artifacts.of_run(run)
     write_snapshot(files.stacking / CONFIG, Stacking(booster=Booster(max_rounds=rounds)))
-    for verbs in folds_commands(files, videos, CLASSES, rgb=16, audio=8).values():
-        run_verb(*verbs)
+    for verbs in stages.folds_commands(files, videos, CLASSES, rgb=16, audio=8).values():
+        stages.run_verb(*verbs)
     with ProcessPoolExecutor(1) as pool:  # a process begins with the peak of the one it came from
         pool.submit(invent, files).result()
-    commands, title = stacking_commands(files), f"[many_rows] {videos * CANDIDATES:,} rows"
+    commands, title = stages.stacking_commands(files), f"[many_rows] {videos * CANDIDATES:,} rows"
     found = {
-        "rows": run_all(commands["rows"], f"{title}, rows"),
-        "boosting": run_all(commands["boosting"][:1], f"{title}, boosting"),
+        "rows": stages.run_all(commands["rows"], f"{title}, rows"),
+        "boosting": stages.run_all(commands["boosting"][:1], f"{title}, boosting"),
     }
     about = read_json(files.stack_rows(0) / ROWS_ABOUT)
     found["columns"] = len(about["features"]) + len(about["label_features"])
-    found["gb"] = round(size_of(files.stacking) / 1e3, 3)
+    found["gb"] = round(stages.size_of(files.stacking) / 1e3, 3)
     return found
 
 
@@ -84,7 +78,7 @@ def invent(files: Artifacts) -> None:
     names = [f"model{i:03d}" for i in range(NUM_MODELS)]
     files.first_level.mkdir()
     files.models.write_text("".join(f"{name}\n" for name in names))
-    for fold in FOLDS:
+    for fold in stages.FOLDS:
         rng = np.random.default_rng(fold)
         rows = np.concatenate([splits.rows(fold), splits.holdout])
         pool = pools(store, rows, rng)
@@ -92,13 +86,9 @@ def invent(files: Artifacts) -> None:
         truth[:, : POOL // 8] += 4
         for name in names:
             logits = truth + rng.standard_normal(truth.shape, np.float32)
-            best = np.argsort(-logits, axis=1)[:, :LISTED]
-            kept = (np.take_along_axis(part, best, 1) for part in (pool, logits))
-            classes, logits = kept
-            made = Predictions(store.ids[rows], classes, logits.astype(np.float16))
-            path = files.model_fold(name, fold) / PREDICTIONS
-            path.parent.mkdir(parents=True, exist_ok=True)
-            made.write(path)
+            made = sparse(store.ids[rows], logits, LISTED)
+            made = replace(made, classes=np.take_along_axis(pool, made.classes, 1))
+            made.write(files.model_fold(name, fold) / PREDICTIONS)
 
 
 def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:

@@ -16,7 +16,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable
 from pathlib import Path
 
-from bench.speed.machine import circumstances
+from bench.speed.measure import circumstances
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in, write_json
@@ -35,10 +35,7 @@ LIBRARIES = (
     ("torch", re.compile(r"torch|libc10|gomp|mkl|dnnl|safetensors")),
     ("numpy", re.compile(r"numpy|openblas|scipy")),
     ("LightGBM", re.compile(r"lightgbm")),
-    (
-        "records",
-        re.compile(r"crc32c|_message|yt8m/records/|yt8m/data/store\.py"),
-    ),
+    ("records", re.compile(r"crc32c|_message|yt8m/records/|yt8m/data/store\.py")),
     ("ONNX", re.compile(r"onnx")),
 )
 # Neutral: the interpreter and the C library work for their caller.
@@ -73,8 +70,7 @@ def main(out: Path, *, plan: str = "demo", rate: int = 50) -> None:
         found = shares(lines, rate)
         shutil.rmtree(stacks.parent)
         write_json(out / "profile.json", {"plan": plan, **circumstances(), "stages": found})
-        shown = rows(found)
-        publish(shown, out / "profile.md")
+        publish(rows(found), out / "profile.md")
 
 
 def shares(stacks: Iterable[str], rate: int) -> dict[str, dict[str, float]]:

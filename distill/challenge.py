@@ -1,7 +1,6 @@
 """The challenge's file of predictions, and the labels of records that it is scored against.
 
-Line 1 is HEADER, each other line `VideoId,class confidence class confidence ...`. N videos, K pairs
-of the longest line.
+Line 1 is HEADER, each other line `VideoId,class confidence ...`. N videos, K pairs at most.
 """
 
 from array import array

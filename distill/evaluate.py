@@ -3,8 +3,7 @@
     python -m distill.evaluate OUT.csv RECORDS [RECORDS ...]
 
 The last line printed is one JSON object: gap20, map, classes (that counted in map), hit1, hit5,
-perr, videos. Videos are matched by id; the file must name every labelled video once. Ties are
-broken by the order of the file's lines.
+perr, videos. The file must name every labelled video once. Ties keep the order of its lines.
 """
 
 import json

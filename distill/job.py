@@ -58,8 +58,7 @@ class Lessons:
     ) -> "Lessons":
         """The lessons of a part, with targets as `wanted` says.
 
-        files: (store, folds, soft labels); unlabelled: soft labels of the videos of UNLABELLED,
-        if they are to be used.
+        files: (store, folds, soft labels); unlabelled: soft labels of UNLABELLED, if it is used.
         """
         store, folds, soft_labels = files
         data = Store(store)

@@ -19,9 +19,8 @@ from yt8m.records.labels import Labels
 class SoftTargets:
     """A batch.TargetSource: store rows -> sparse targets, without a loop over videos.
 
-    rows: the store rows (int32 (N,), unique) that need targets. The soft labels may hold more
-    videos; InputError when one is absent or appears twice. unlabelled: soft labels of the rows that
-    have no labels; such videos learn only these.
+    rows: the store rows (int32 (N,), unique) that need targets. InputError when the soft labels
+    lack one or have it twice. unlabelled: soft labels of rows without labels, all they learn.
     """
 
     def __init__(
@@ -57,10 +56,14 @@ class SoftTargets:
         soft = self._mix(logits, labels.contains(classes), alone)
         outside = ~_among(labels, classes, proposed)  # true labels that are no candidates
         in_rows, in_columns = np.nonzero(proposed)
-        values = [soft[in_rows, in_columns], np.full(outside.sum(), self._outside(), np.float32)]
+        in_classes = [classes[in_rows, in_columns], labels.indices[outside]]
+        settings = self.settings
+        target = 1.0 if settings.how == "fill" else settings.hard_weight  # of those
+        target = target if settings.outside is None else settings.outside
+        values = [soft[in_rows, in_columns], np.full(outside.sum(), target, np.float32)]
         return Targets(
             torch.from_numpy(np.concatenate([in_rows, labels.rows()[outside]])),
-            torch.from_numpy(_int64([classes[in_rows, in_columns], labels.indices[outside]])),
+            torch.from_numpy(np.concatenate(in_classes).astype(np.int64)),
             torch.from_numpy(np.concatenate(values)),
             (len(rows), self.num_classes),
         )
@@ -89,19 +92,9 @@ class SoftTargets:
         weight = np.where(alone, np.float32(0), np.float32(settings.hard_weight))
         return (1 - weight) * soft + weight * hard
 
-    def _outside(self) -> float:
-        """Target of a true label that is no candidate."""
-        if self.settings.outside is not None:
-            return self.settings.outside
-        return 1.0 if self.settings.how == "fill" else self.settings.hard_weight
-
 
 def _among(labels: Labels, classes: np.ndarray, proposed: np.ndarray) -> np.ndarray:
     """Whether each label of each video is one of its candidates: bool (labels,)."""
     width = 1 << 16  # classes are uint16
     candidates = np.arange(len(classes))[:, None] * width + classes.astype(np.int64)
     return np.isin(labels.rows() * width + labels.indices, candidates[proposed])
-
-
-def _int64(parts: list[np.ndarray]) -> np.ndarray:
-    return np.concatenate(parts).astype(np.int64)

@@ -62,6 +62,14 @@ def has_weights(out: Path, made_from: str) -> bool:
         return (file.metadata() or {}).get("source") == made_from
 
 
+def keep_trained(model, out: Path, made_from: str, history: list, started: float, **more) -> None:
+    """Writes training.json, then the weights; removes the checkpoint. started: this process."""
+    seconds = seconds_of(history, time.monotonic() - started)
+    write_json(out / TRAINING, more | {"seconds": seconds, "epochs": history})
+    save_weights(model, out / WEIGHTS, {"source": made_from})
+    (out / CHECKPOINT).unlink(missing_ok=True)
+
+
 @dataclass(frozen=True)
 class FoldJob:
     """One model and the fold that it never sees."""
@@ -107,10 +115,7 @@ class FoldJob:
         training = training.model_copy(update={"seed": self.seed("fit")})
         history = fit(model, examples, training, self.out, self.name, self.made_from)
         if device.rank() == 0:
-            seconds = seconds_of(history, time.monotonic() - started)
-            write_json(self.out / TRAINING, {"seconds": seconds, "epochs": history})
-            save_weights(model, self.out / WEIGHTS, {"source": self.made_from})
-            (self.out / CHECKPOINT).unlink(missing_ok=True)
+            keep_trained(model, self.out, self.made_from, history, started)
 
     def predict(self, model: nn.Module) -> None:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""

@@ -2,8 +2,7 @@
 
     python -m first_level.predict CONFIG.json STORE FOLDS OUT --fold 3
 
-OUT is the folder of a job of first_level.train, which holds its weights; writes
-OUT/unlabelled.safetensors.
+OUT: a job's folder, with its weights; OUT/unlabelled.safetensors is written.
 """
 
 from dataclasses import replace

@@ -65,8 +65,7 @@ def classifier_of(config: ModelConfig, dims: Dims, where) -> set[str]:
 
 
 def freeze(model: nn.Module, learning: set[str]) -> None:
-    """Lets only these tensors learn; all layers without one stay in evaluation mode: BatchNorm
-    keeps its statistics, dropout is off."""
+    """Lets only these tensors learn; all layers without one stay in evaluation mode."""
     for name, parameter in model.named_parameters():
         parameter.requires_grad_(name in learning)
     asleep = [

@@ -57,11 +57,8 @@ def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
 def inputs_of(config: ModelConfig) -> str:
     """What [inputs] says beyond the defaults."""
     changed = config.inputs.model_dump(exclude_defaults=True)
-    return ", ".join(f"{key} {_plain(value)}" for key, value in changed.items()) or "-"
-
-
-def _plain(value) -> str:
-    return " ".join(map(str, value)) if isinstance(value, list | tuple) else str(value)
+    lists = {k: v if isinstance(v, list | tuple) else [v] for k, v in changed.items()}
+    return ", ".join(" ".join(map(str, [key, *values])) for key, values in lists.items()) or "-"
 
 
 if __name__ == "__main__":

@@ -9,6 +9,7 @@ own models, which never saw it either. They label what the student is given, mix
 """
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 
 import torch
@@ -41,8 +42,7 @@ def teaching(
 ) -> Callable[[Batch, Targets], Targets] | None:
     """What turns the targets of a batch into (1 - weight) x labels + weight x mean of the teachers.
 
-    None without teachers. InputError when a teacher takes other inputs than the student, or is of
-    the other level.
+    None without teachers. InputError when a teacher has other inputs or another level.
     """
     if not paths:
         return None
@@ -64,11 +64,7 @@ def teaching(
             means = torch.stack([model(batch).float().sigmoid() for model in models]).mean(0)
         scores, classes = means.topk(min(KEPT, means.shape[1]), dim=1)  # (B, K)
         rows = torch.arange(len(means), device=device)[:, None].expand_as(classes)
-        return Targets(
-            torch.cat([labels.rows, rows.flatten()]),
-            torch.cat([labels.classes, classes.flatten()]),
-            torch.cat([labels.values * (1 - weight), scores.flatten() * weight]),
-            labels.shape,
-        )
+        own = replace(labels, values=labels.values * (1 - weight))
+        return own.plus(rows.flatten(), classes.flatten(), scores.flatten() * weight)
 
     return teach

@@ -16,14 +16,14 @@ import numpy as np
 
 from folds.decoding import LOCKS, MIB, decode, estimate
 from folds.join import read_rows, write_rows
-from folds.parts import LEVELS, Finished, Part, Shard, arrange
+from folds.parts import Finished, Part, Shard, arrange
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import write_if_changed
 from yt8m.base.files import read_json, remove
 from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digest
-from yt8m.records.description import Description
+from yt8m.records.description import LEVELS, Description
 from yt8m.records.reader import dims_of
 from yt8m.records.vocabulary import Vocabulary
 

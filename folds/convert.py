@@ -9,6 +9,7 @@ docs/data.md has every form of input. One video at a time is in memory, and all 
 
 import contextlib
 import json
+from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -119,8 +120,7 @@ class Converter:
         self.widths: dict[str, int] = {}
         self.optional: set[str] = set()  # kinds that a video lacks
         self.longest = 0
-        self.values: dict[str, int] = {}
-        self.outside: dict[str, int] = {}
+        self.values, self.outside = Counter(), Counter()  # by kind, of the frames
         self.largest: dict[str, float] = {}
 
     def take(self, count: int) -> Iterator[bytes]:
@@ -137,12 +137,12 @@ class Converter:
                 features["labels"] = classes.tolist()
             for kind in ready.keys() - self.source.frames:
                 features[f"mean_{kind}"] = ready[kind]
-            if not self.source.frames:
+            if self.source.frames:
+                frames = {kind: ready[kind] for kind in ready if kind in self.source.frames}
+                self._check_lengths(frames, where)
+                yield sequence(features, {frames_name(kind): f for kind, f in frames.items()})
+            else:
                 yield example(features)
-                continue
-            frames = {kind: ready[kind] for kind in ready if kind in self.source.frames}
-            self._check_lengths(frames, where)
-            yield sequence(features, {frames_name(kind): f for kind, f in frames.items()})
 
     def _check_lengths(self, frames: dict[str, np.ndarray], where: str) -> None:
         lengths = {len(values) for values in frames.values()}
@@ -175,8 +175,8 @@ class Converter:
 
     def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:
         size = np.abs(values)
-        self.values[kind] = self.values.get(kind, 0) + size.size
-        self.outside[kind] = self.outside.get(kind, 0) + int((size > EDGE).sum())
+        self.values[kind] += size.size
+        self.outside[kind] += int((size > EDGE).sum())
         self.largest[kind] = max(self.largest.get(kind, 0.0), float(size.max()))
         return quantise(values)
 

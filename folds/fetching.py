@@ -11,6 +11,7 @@ import hashlib
 import os
 import re
 import threading
+from concurrent.futures import CancelledError
 from http.client import IncompleteRead
 from pathlib import Path
 from urllib.parse import unquote
@@ -31,10 +32,6 @@ NOTHING_FOLLOWS = 416  # the status for a range that begins at the end
 REDIRECTS = Retry(total=None, connect=0, read=0, other=0, redirect=5)
 
 
-class Stopped(Exception):
-    """Somebody called `Fetcher.stop`."""
-
-
 class Fetcher:
     """Downloads, from any number of threads. tries: in a row without a byte, before giving up."""
 
@@ -44,7 +41,7 @@ class Fetcher:
         self._pool = functools.cache(_new_pool)  # of the connections of this fetcher
 
     def stop(self) -> None:
-        """Ends all downloads of this fetcher at their next block; what they have is kept."""
+        """Ends all downloads at their next block, by CancelledError; what they have is kept."""
         self._stopped.set()
 
     def content(self, url: str) -> bytes:
@@ -94,7 +91,7 @@ class Fetcher:
                         "again, what is here is kept"
                     ) from error
             self._stopped.wait(min(FIRST_WAIT * 2 ** min(failures - 1, 9), LONGEST_WAIT))
-        raise Stopped
+        raise CancelledError
 
     def _append(self, url: str, partial: Path) -> None:
         """Continues `partial` to its end, from the beginning if the server knows no ranges."""
@@ -112,7 +109,7 @@ class Fetcher:
                 while block := response.read1(BLOCK, decode_content=False):
                     file.write(block)
                     if self._stopped.is_set():
-                        raise Stopped
+                        raise CancelledError
 
     def _response(self, url: str, method: str = "GET", have: int | None = None) -> HTTPResponse:
         """A good answer, with its body; or, to be read, what follows the first `have` bytes of it.

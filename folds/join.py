@@ -9,8 +9,8 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.parts import MANIFEST, Part, is_complete, load, sizes_of
-from yt8m.base.arrays import create, let_go, scratch
+from folds.parts import MANIFEST, Part, is_complete, sizes_of
+from yt8m.base.arrays import create, let_go, open_array, scratch
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
@@ -90,7 +90,8 @@ class _Table:
         counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
         shards = [shard.path for part in parts for shard in part.shards]
         ids = _concatenate(parts, store, "ids")
-        kept = _take_mask(ids, np.array([path.parent.name == RATED for path in shards]), counts)
+        rated = np.repeat([path.parent.name == RATED for path in shards], counts)
+        kept = rated | ~np.isin(ids, ids[rated]) if rated.any() else ~rated
         kept &= ~_among(ids, without, kind)
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
@@ -116,7 +117,7 @@ def _blocks(count: int):
 
 def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     """A small array of all parts, one after the other; "indptr" goes on from part to part."""
-    arrays = [load(part, store, name) for part in parts]
+    arrays = [open_array(part.folder(store) / f"{name}.npy") for part in parts]
     ongoing = name == "indptr"
     size = sum(len(array) - ongoing for array in arrays) + ongoing
     out = scratch(store, np.result_type(*arrays), (size,))
@@ -128,14 +129,6 @@ def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
         last = out[start] if ongoing else 0
         let_go()
     return out
-
-
-def _take_mask(ids: np.ndarray, rated: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Which rows to take: bool (N,). All but those that a record of a rated shard replaces."""
-    if not rated.any():
-        return np.ones(len(ids), bool)
-    rated = np.repeat(rated, counts)
-    return rated | ~np.isin(ids, ids[rated])
 
 
 def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:

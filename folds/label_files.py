@@ -12,14 +12,13 @@ import numpy as np
 
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
+from yt8m.records.description import MAX_CLASSES
 from yt8m.records.labels import Labels
-from yt8m.records.video import MAX_CLASS
 from yt8m.records.vocabulary import Vocabulary
 
 IDS = ("id", "video_id", "VideoId")
 MANY, ONE = "labels", "label"
 ROWS = 100_000  # read at a time
-MAX_CLASSES = MAX_CLASS + 1
 SHIFT = np.int64(16)  # a class is uint16
 
 

@@ -84,13 +84,13 @@ class Partition:
         url = f"{self.plans}/{version}/download_plans/{kind}_{split}.json"
         content = fetcher.content(url)
         try:
-            files = dict(json.loads(content)["files"])
-        except (ValueError, KeyError, TypeError) as error:
+            files = {name: str(md5) for name, md5 in json.loads(content)["files"].items()}
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
             text = f'{url}: is no download plan ({{"files": {{name: MD5}}}}); check the mirror'
             raise InputError(text) from error
         for name, md5 in files.items():
             # Names become paths here: only a plain name of a shard may.
-            if not re.fullmatch(r"\w+\.tfrecords?", name, re.A) or not _is_md5(md5):
+            if not re.fullmatch(r"\w+\.tfrecords?:[0-9a-f]{32}", f"{name}:{md5}", re.A):
                 text = f"{name!r}: {md5!r} is no shard and its MD5; check the mirror"
                 raise InputError(f"{url}: {text}")
         return files
@@ -121,7 +121,3 @@ def local_name(name: str) -> str:
 
 def _number(name: str) -> int:
     return int(hashlib.md5(name.encode(), usedforsecurity=False).hexdigest(), 16)
-
-
-def _is_md5(value) -> bool:
-    return isinstance(value, str) and re.fullmatch("[0-9a-f]{32}", value) is not None

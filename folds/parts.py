@@ -11,18 +11,14 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-import numpy as np
-
-from yt8m.base.arrays import open_array
 from yt8m.base.files import read_json
 from yt8m.data.store import VERSION
 from yt8m.records.content import Cache, digest_of, stamp
-from yt8m.records.description import Description, Dims
+from yt8m.records.description import LEVELS, Description, Dims
 
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
 MANIFEST = "part.json"
-LEVELS = ("video", "frame")  # of records; folders of parts in a store
 NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
 
 
@@ -176,8 +172,3 @@ def group(shards: list[Shard], total: int) -> list[tuple[Shard, ...]]:
             groups.append(tuple(current))
             current, size = [], 0
     return [*groups, tuple(current)] if current else groups
-
-
-def load(part: Part, store: Path, name: str) -> np.ndarray:
-    """One of the small arrays of a finished part."""
-    return open_array(part.folder(store) / f"{name}.npy")

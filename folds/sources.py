@@ -24,9 +24,6 @@ class FeatureSource:
     kinds: set[str]
     frames: set[str]
 
-    def __iter__(self) -> Iterator[Arrays]:
-        raise NotImplementedError
-
 
 def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> FeatureSource:
     """The source that files are, by kind: all .npy or all .npz. ids, lengths: files beside .npy."""

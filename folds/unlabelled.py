@@ -15,7 +15,7 @@ from yt8m.base.files import read_json, working_in
 from yt8m.base.paths import MANIFEST
 from yt8m.data.store import Store
 from yt8m.data.unlabelled import FOLDER
-from yt8m.records.description import Description, Dims, find_shards
+from yt8m.records.description import Description, find_shards
 from yt8m.records.vocabulary import Vocabulary
 
 LABELS = ("labels", *(name for name in Description.model_fields if name.startswith("segment_")))
@@ -45,17 +45,14 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
         without_key=read_json(store / MANIFEST)["rows"],
     )
     levels = recipe.levels(labelled.dims.features)
-    _check_sizes(data, next(iter(levels.values())).dims, labelled.dims)
+    dims = next(iter(levels.values())).dims
+    if dims.features != labelled.dims.features:
+        raise InputError(
+            f"{data}: has {dims.sizes} wide, DATA has {labelled.dims.sizes}; give UNLABELLED "
+            "records of the same data set"
+        )
     with working_in(store / FOLDER) as out:
         build(recipe, levels, out, jobs)
-
-
-def _check_sizes(data: Path, dims: Dims, wanted: Dims) -> None:
-    if dims.features != wanted.features:
-        raise InputError(
-            f"{data}: has {dims.sizes} wide, DATA has {wanted.sizes}; give UNLABELLED records of "
-            "the same data set"
-        )
 
 
 if __name__ == "__main__":

@@ -80,31 +80,20 @@ def _lines(run: Run, group: Sample, student: Predictions | None) -> list[dict]:
     for i, video in enumerate(group.ids):
         true, candidates = _row(labels, i), group.classes[i].tolist()
         real = _row(clean, i) if clean else set()
-        wanted = _shown_classes(candidates, soft[i], None if at is None else at[i], true | real)
+        systems = [soft[i]] if at is None else [soft[i], at[i]]
+        best = {candidates[j] for x in systems for j in np.argsort(-x, kind="stable")[:SHOWN]}
         rows = []
-        for index in wanted:
-            known = candidates.index(index) if index in candidates else None
-            values = [UNKNOWN] * (1 + len(run.models))
-            if known is not None:
-                values = [int(soft[i, known]), *models[i, known].tolist()]
-            score = UNKNOWN
-            if at is not None:
-                listed = known is not None
-                score = int(at[i, known]) if listed else _student_score(student, i, index)
-            rows.append(
-                [index, int(index in true), int(index in real), values[0], score, *values[1:]]
-            )
+        for index in best | true | real:
+            score = UNKNOWN if student is None else _student_score(student, i, index)
+            values = [UNKNOWN, score, *[UNKNOWN] * len(run.models)]
+            if index in candidates:
+                known = candidates.index(index)
+                score = score if at is None else int(at[i, known])
+                values = [int(soft[i, known]), score, *models[i, known].tolist()]
+            rows.append([index, int(index in true), int(index in real), *values])
         rows.sort(key=lambda row: (-max(row[3], row[4]), row[0]))
         lines.append({"id": video.decode(errors="replace"), "rows": rows})
     return lines
-
-
-def _shown_classes(candidates: list[int], soft, student, true: set[int]) -> set[int]:
-    """Labels and the best classes of soft labels and student."""
-    best = {candidates[j] for j in np.argsort(-soft, kind="stable")[:SHOWN]}
-    if student is not None:
-        best |= {candidates[j] for j in np.argsort(-student, kind="stable")[:SHOWN]}
-    return best | true
 
 
 def _student_score(student: Predictions, row: int, index: int) -> int:

@@ -63,19 +63,21 @@ def _stage(name: str, number, what: str, details: list[str], seconds=None) -> di
 def systems(run: Run) -> list[dict]:
     """The table: the summary's lines with mean and standard error over folds, BCE, membership."""
     stack = run.stack
-    known = dict(stack["members"])
-    known |= {"mean of models": stack["mean"], "weighted mean": stack["weighted_mean"]}
-    known["LightGBM stack"] = stack["stack"]
+    known = stack["members"] | {
+        "mean of models": stack["mean"],
+        "weighted mean": stack["weighted_mean"],
+        "LightGBM stack": stack["stack"],
+    }
     lines = []
     for line in run.summary["systems"]:
         figures = known.get(line["system"], {})
         folds = [gap for gap in figures.get("gap_folds", []) if gap is not None]
         mean, error = mean_and_error(folds)
-        member = None
+        kind, member = "ensemble" if line["level"] == "ensemble" else "student", None
         if line["system"] in stack["members"]:
-            member = "yes" if stack["members"][line["system"]]["gain"] > 0 else "unused"
+            kind, member = "model", "yes" if figures["gain"] > 0 else "unused"
         found = {"gap": mean, "error": error, "bce": figures.get("bce_oof"), "member": member}
-        lines.append(line | found | {"kind": _kind(line, stack)})
+        lines.append(line | found | {"kind": kind})
     return lines
 
 
@@ -85,12 +87,6 @@ def mean_and_error(values: list[float]) -> tuple[float | None, float | None]:
         return None, None
     error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
     return float(np.mean(values)), error
-
-
-def _kind(line: dict, stack: dict) -> str:
-    if line["system"] in stack["members"]:
-        return "model"
-    return "ensemble" if line["level"] == "ensemble" else "student"
 
 
 def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:

@@ -71,9 +71,8 @@ def _students(files: Artifacts) -> list[dict]:
     A re-ranked student is the export itself, so its refitted models are listed; of copies the mean.
     """
     refit = read_json(files.distill / CONFIG)["refit"]
-    lines = []
-    for name, copies in refitted_models(refit).items():
-        lines.append(_student(files, copies, f"refitted {name}"))
+    copies = refitted_models(refit).items()
+    lines = [_student(files, folders, f"refitted {name}") for name, folders in copies]
     if not refit["models"]:
         lines.append(_student(files, ["student"], "student: six extractors", EXTRACTORS))
     return [*lines, _student(files, ["resnet"], "student: ResNetLike")]

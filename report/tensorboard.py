@@ -19,15 +19,7 @@ from yt8m.base.files import writing
 from yt8m.base.paths import RUN_LOG
 from yt8m.base.run_log import read_log
 
-FIGURES = (
-    "loss",
-    "gap",
-    "lr",
-    "examples_per_s",
-    "seconds",
-    "peak_memory_mb",
-    "gpu_memory_mb",
-)
+FIGURES = ("loss", "gap", "lr", "examples_per_s", "seconds", "peak_memory_mb", "gpu_memory_mb")
 INSTALL = "python -m pip install"
 EVENTS = "events.out.tfevents"  # the start of an event file's name
 

@@ -13,7 +13,7 @@ from scipy.optimize import minimize
 
 from stacking.candidates import sort_by_logit
 from stacking.table import Rows
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks, let_go
 from yt8m.data.predictions import Predictions, sigmoid, to_fill
 from yt8m.data.splits import uniform
 
@@ -26,11 +26,9 @@ def weighted_mean(
 ) -> Predictions:
     """The candidates with the weighted mean of the models' logits, kept in `folder`."""
     found = to_fill(rows.ids, rows.classes.shape[1], folder)
-    for start in range(0, len(rows.ids), chunk_videos):
-        chunk = slice(start, start + chunk_videos)
+    for chunk in blocks(len(rows.ids), chunk_videos):
         mean = rows.features[chunk][:, :, : len(weights)] @ weights + np.float32(bias)
         found.classes[chunk], found.logits[chunk] = sort_by_logit(rows.classes[chunk], mean)
-        let_go()
     return found
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from stacking.candidates import sort_by_logit
 from stacking.config import Stacking
 from stacking.table import FOLD_PREFIX, Rows, column_names
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks, let_go
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, require
 from yt8m.base.paths import ROWS, ROWS_ABOUT, fold_folder
@@ -35,9 +35,8 @@ class RowSequence(lightgbm.Sequence):
         self.columns = self.features.shape[2] + self.label_features.shape[2]
         self.batch_size = 32_768
         self.labels = np.empty((len(videos), self.width), np.float32)
-        for at in range(0, len(videos), TOGETHER):
-            self.labels[at : at + TOGETHER] = rows.labels[videos[at : at + TOGETHER]]
-            let_go()
+        for part in blocks(len(videos), TOGETHER):
+            self.labels[part] = rows.labels[videos[part]]
         self.labels = self.labels.reshape(-1)
 
     def __len__(self) -> int:
@@ -61,11 +60,9 @@ class RowSequence(lightgbm.Sequence):
         videos = self.videos[first : -(-stop // self.width)]
         rows = np.empty((len(videos), self.width, self.columns))
         own = self.features.shape[2]
-        for at in range(0, len(videos), TOGETHER):  # sampled videos lie on pages of their own
-            part = slice(at, at + TOGETHER)
+        for part in blocks(len(videos), TOGETHER):  # sampled videos lie on pages of their own
             rows[part, :, :own] = self.features[videos[part]]
             rows[part, :, own:] = self.label_features[videos[part]]
-            let_go()
         rows = rows.reshape(-1, self.columns)
         return rows[start - first * self.width : stop - first * self.width : step]
 
@@ -78,8 +75,8 @@ def title_of(fold: int) -> str:
 def sequences(stacking: Path, fold: int, settings: Stacking):
     """(training sequences, inner sequences, column names) of every fold but `fold` (ALL: of all).
 
-    Of more rows than booster.most_rows, those of a sample of the videos. InputError when folds
-    have different columns or a split has no video.
+    Of a sample of the videos where there are more than booster.most_rows rows. InputError when
+    folds have different columns or a split has no video.
     """
     parts, names = open_folds(stacking, [k for k in range(NUM_FOLDS) if k != fold])
     total, most = sum(rows.labels.size for rows in parts.values()), settings.booster.most_rows
@@ -174,14 +171,12 @@ def predict_rows(
     ids = np.concatenate([rows.ids for rows, _ in parts])
     found, start = to_fill(ids, parts[0][0].classes.shape[1], folder), 0
     for rows, variant in parts:
-        for first in range(0, len(rows.ids), chunk_videos):
-            chunk = slice(first, first + chunk_videos)
+        for chunk in blocks(len(rows.ids), chunk_videos):
             best = predict_candidates(
                 booster, rows.classes[chunk], rows.matrix(chunk, variant), threads
             )
             place = slice(start, start := start + len(best[0]))
             found.classes[place], found.logits[place] = best
-            let_go()
     return found
 
 

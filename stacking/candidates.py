@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from stacking.config import RankBy
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks
 from yt8m.data.predictions import Predictions, sigmoid, to_fill
 
 CHUNK = 1024  # videos averaged at a time
@@ -82,13 +82,11 @@ def average(
     """
     width = min(part.classes.shape[1] for part in parts)
     found = to_fill(parts[0].ids, min(most or width, width), folder)
-    for start in range(0, len(found.ids), CHUNK):
-        chunk = slice(start, start + CHUNK)
+    for chunk in blocks(len(found.ids), CHUNK):
         lists = [(part.classes[chunk], part.logits[chunk]) for part in parts]
         classes, means = pool(lists, "probability", num_classes, found.classes.shape[1])
         inside = means.clip(1e-7, 1 - 1e-7)
         found.classes[chunk], found.logits[chunk] = classes, np.log(inside / (1 - inside))
-        let_go()
     return found
 
 

@@ -42,8 +42,7 @@ class Stacking(Config):
     smoothing: float = Field(2.0, gt=0)  # pseudo-videos added to counts of label pairs
     inner_fraction: float = Field(0.1, gt=0, lt=1)  # of a booster's videos, for early stopping
     seed: int = Field(0, ge=0)
-    # A video of a chunk takes about 8 bytes a class and 16 bytes a (candidate, feature). Larger
-    # chunks do not fit the cache and are slower.
+    # A video takes 8 bytes a class and 16 a (candidate, feature); larger chunks miss the cache.
     chunk_videos: int = Field(256, ge=1)
     booster: Booster = Booster()
 

@@ -1,7 +1,6 @@
 """Features of (video, candidate) rows that need no labels: scores, agreement, ranks, margins.
 
-A class that is absent from a model's top K gets that model's K-th logit of the video: its logit is
-at most that.
+A class that is absent from a model's top K gets the model's K-th logit, its upper bound.
 
 n videos of a chunk, m models, K entries of a list, M candidates, C classes.
 """
@@ -117,8 +116,7 @@ def of_video(mean: np.ndarray, probability: np.ndarray) -> list[np.ndarray]:
 
 
 def video_context(store, rows: np.ndarray, frames: bool = True) -> dict[str, np.ndarray]:
-    """What is known of whole videos: norms of their features, and the number of frames if
-    they are wanted and there."""
+    """Norms of the videos' features, and their numbers of frames if wanted and known."""
     context = norms(store.video(rows))
     if frames and store.has_frames:
         context["frames"] = np.asarray(store.num_frames[rows], np.float32)

@@ -8,12 +8,10 @@ OUT holds Predictions in the order of the store's training videos: the M candida
 
 from pathlib import Path
 
-import numpy as np
-
 from stacking.candidates import average
 from stacking.table import out_of_fold
 from yt8m.base import cli
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks
 from yt8m.base.cli import log
 from yt8m.base.paths import UNLABELLED_PREDICTIONS, fold_folder
 from yt8m.data.predictions import Predictions, sigmoid
@@ -31,7 +29,9 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     if unlabelled:
         data, splits = open_both(data, splits)
         ids = data.ids[splits.unlabelled]
-        soft = mean_of_folds(stacking, ids, data.dims.classes, out.parent)
+        files = (fold_folder(stacking, k) / UNLABELLED_PREDICTIONS for k in range(NUM_FOLDS))
+        parts = [Predictions.read(path).align(ids, out.parent) for path in files]
+        soft = average(parts, data.dims.classes, folder=out.parent)  # none has seen these videos
     else:
         soft = out_of_fold(stacking, data.ids, splits, out.parent)
     soft.write(out)
@@ -39,19 +39,11 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     log(f"[stack] soft labels of {len(soft.ids):,} {what}, {labels_a_video(soft):.2f} labels each")
 
 
-def mean_of_folds(stacking: Path, ids: np.ndarray, num_classes: int, folder: Path) -> Predictions:
-    """The mean of the five boosters, none of which has seen these videos; kept in `folder`."""
-    paths = [fold_folder(stacking, fold) / UNLABELLED_PREDICTIONS for fold in range(NUM_FOLDS)]
-    parts = [Predictions.read(path).align(ids, folder) for path in paths]
-    return average(parts, num_classes, folder=folder)
-
-
 def labels_a_video(soft: Predictions) -> float:
     """The mean over the videos of the sum of their probabilities."""
     total = 0.0
-    for at in range(0, len(soft.ids), BLOCK):
-        total += float(sigmoid(soft.logits[at : at + BLOCK]).sum())
-        let_go()
+    for block in blocks(len(soft.ids), BLOCK):
+        total += float(sigmoid(soft.logits[block]).sum())
     return total / max(len(soft.ids), 1)
 
 

@@ -71,8 +71,7 @@ def fold_predictions(folder: Path, fold: int) -> Predictions:
 def out_of_fold(source: Path, ids: np.ndarray, splits: Splits, folder: Path) -> Predictions:
     """Predictions of all training videos in the store's order, each by the version of its fold.
 
-    source: the folder of the stack or of one model. Keeps them in `folder`. InputError when a
-    video is absent or appears twice.
+    source: of the stack or of a model; kept in `folder`. InputError on an absent or doubled video.
     """
     parts = [fold_predictions(source, fold) for fold in range(NUM_FOLDS)]
     width = min(part.classes.shape[1] for part in parts)

@@ -3,9 +3,8 @@
     python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
-It does what stacking.rows and stacking.predict do for the holdout, but chunk by chunk and without
-rows on disk, for there may be many such videos. ROWS: the rows of that fold, which name the
-booster's columns.
+It does what stacking.rows and stacking.predict do for the holdout, without rows on disk: there may
+be many such videos. ROWS: the rows of that fold, which name the booster's columns.
 """
 
 import time
@@ -18,7 +17,6 @@ from stacking.config import Stacking
 from stacking.label_features import label_features
 from stacking.writer import Lists, RowWriter, find_lists
 from yt8m.base import cli
-from yt8m.base.arrays import let_go
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, working_in
@@ -66,8 +64,7 @@ def fill(
 ) -> None:
     """Fills in the predictions of the unlabelled videos.
 
-    about: rows.json, which names the booster's columns; known: Statistics of the labels that the
-    booster may know.
+    about: rows.json; known: Statistics of the labels that the booster may know.
     """
     column, rows = about["features"].index("probability_mean"), writer.splits.unlabelled
     for chunk, classes, values in writer.chunks(lists, rows, about["candidates"]):
@@ -77,7 +74,6 @@ def fill(
         matrix = matrix.reshape(-1, matrix.shape[2])
         best = predict_candidates(booster, classes, matrix, threads)
         found.classes[chunk], found.logits[chunk] = best
-        let_go()
 
 
 if __name__ == "__main__":

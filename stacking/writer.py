@@ -13,7 +13,7 @@ from stacking import features, label_features
 from stacking.candidates import pool
 from stacking.config import Stacking
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
-from yt8m.base.arrays import create, let_go, open_array
+from yt8m.base.arrays import blocks, create, let_go, open_array
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
 from yt8m.data.store import Store
@@ -60,8 +60,7 @@ class RowWriter:
     ) -> Iterator[tuple[slice, np.ndarray, np.ndarray]]:
         """Yields (slice of the videos, candidates (n, keep), features (n, keep, F))."""
         num_classes = self.store.dims.classes
-        for start in range(0, len(rows), self.settings.chunk_videos):
-            chunk = slice(start, start + self.settings.chunk_videos)
+        for chunk in blocks(len(rows), self.settings.chunk_videos):
             part = []
             for found, places in lists:
                 at = places[chunk]
@@ -112,7 +111,6 @@ class RowWriter:
             all_classes[chunk] = classes
             all_labels[chunk] = labels.contains(classes)
             all_features[chunk] = values
-            let_go()
             found += int(all_labels[chunk].sum())
             total += len(labels.indices)
         recall = found / total if total else None
@@ -138,9 +136,7 @@ class RowWriter:
 
     def _fill(self, known, variant: int, out, classes, probability) -> None:
         """Fills in one variant of a group's columns from labels."""
-        for start in range(0, len(classes), self.settings.chunk_videos):
-            chunk = slice(start, start + self.settings.chunk_videos)
+        for chunk in blocks(len(classes), self.settings.chunk_videos):
             out[variant, chunk] = label_features.label_features(
                 known, classes[chunk], probability[chunk], self.settings.neighbours
             )
-            let_go()

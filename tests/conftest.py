@@ -13,16 +13,15 @@ from convert_world import write_forms
 from download_world import NAMES, content
 from export_world import random_network, run_export
 from make_world import make, make_tree
+from record_bytes import videos_of
 from shard_server import STALL, Shards, serving
 
 from distill.config import DistillConfig
-from folds import assign, decode, fetching
+from folds import assign, decode, fetching, parts
 from yt8m.base.config import write_snapshot
 from yt8m.data.splits import Splits
 from yt8m.data.store import DERIVED, Store
 from yt8m.records import synthetic
-from yt8m.records.description import describe, find_shards
-from yt8m.records.reader import stream
 from yt8m.records.video import video_level
 from yt8m.training.weights import save_weights
 
@@ -66,6 +65,12 @@ def fresh(data_set, tmp_path):
 
 
 @pytest.fixture
+def tiny_parts(monkeypatch):
+    """A part of a store for every shard, however small."""
+    monkeypatch.setattr(parts, "SMALLEST", 1)
+
+
+@pytest.fixture
 def splits(data_set, store):
     """The folds of `store`."""
     return Splits.read(data_set / "folds.safetensors", store.ids)
@@ -88,9 +93,7 @@ def students(data_set, tmp_path_factory):
 @pytest.fixture(scope="session")
 def videos(data_set):
     """(ids, rgb, audio) of the video-level records, in the shards' order."""
-    shards = find_shards(data_set / "records")
-    names, _ = describe(data_set / "records", shards)
-    found = list(stream(shards["video"], names))
+    found = videos_of(data_set / "records")["video"]
     levels = [video_level(video) for video in found]
     rgb, audio = (np.stack([level[kind] for level in levels]) for kind in ("rgb", "audio"))
     return [video.id.decode() for video in found], rgb, audio

@@ -64,15 +64,10 @@ def train_model(model: ModelConfig, folder: Path, number: int, store: Path, fold
     training = model.training.model_copy(update={"seed": model.training.seed + number})
     config, job = folder / f"seed{number}" / CONFIG, folder / f"seed{number}"
     write_snapshot(config, model.model_copy(update={"training": training}))
-    if is_finished(job, open_job(config, store, folds, job, FOLD).made_from):
-        return
+    predictions, weights = job / PREDICTIONS, job / WEIGHTS
+    made_from = open_job(config, store, folds, job, FOLD).made_from
+    if predictions.is_file() and has_weights(job, made_from):
+        if predictions.stat().st_mtime >= weights.stat().st_mtime:  # else killed in between
+            return
     arguments = [config, store, folds, job, "--fold", FOLD]
     run_verb("first_level.train", arguments, job, f"{folder.name} seed {number}")
-
-
-def is_finished(job: Path, made_from: str) -> bool:
-    """Whether a job has predictions, and by weights made from just these inputs."""
-    predictions, weights = job / PREDICTIONS, job / WEIGHTS
-    if not predictions.is_file() or not has_weights(job, made_from):
-        return False
-    return predictions.stat().st_mtime >= weights.stat().st_mtime

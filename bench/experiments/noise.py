@@ -104,9 +104,10 @@ def measure(
         return figures
     started = time.monotonic()
     remove(run)  # of a killed call, perhaps with other settings
-    store, folds = generate(run, precision, recall, videos, classes, seed)
-    train_stack(run, store, folds, seed)
-    figures = Scores(run, store, folds).all(precision, recall, seed)
+    files = Artifacts.of_run(run)
+    generate(files, precision, recall, videos, classes, seed)
+    train_stack(files, seed)
+    figures = Scores(files).all(precision, recall, seed)
     figures |= {"made_from": made_from, "seconds": time.monotonic() - started}
     write_json(known, figures)
     remove(run)
@@ -117,9 +118,9 @@ def measure(
 class Scores:
     """Scores a cell against the clean and the noisy labels of the holdout."""
 
-    def __init__(self, run: Path, store: Path, folds: Path):
-        self.files, self.store = Artifacts(run, store), Store(store)
-        self.splits = Splits.read(folds, self.store.ids)
+    def __init__(self, files: Artifacts):
+        self.files, self.store = files, Store(files.store)
+        self.splits = Splits.read(files.folds, self.store.ids)
         self.clean, self.noisy = self.labels_of(self.splits.holdout)
 
     def labels_of(self, part: np.ndarray) -> tuple[Labels, Labels]:
@@ -130,8 +131,8 @@ class Scores:
     def all(self, precision: float, recall: float, seed: int) -> dict:
         """Every figure of the cell."""
         soft, own = self.files.soft_labels, self.files.run / "own_soft_labels.safetensors"
-        parts = self.files.model(NETWORK)
-        out_of_fold(parts, self.store.ids, self.splits, self.files.run).write(own)
+        network = self.files.model(NETWORK)
+        out_of_fold(network, self.store.ids, self.splits, self.files.run).write(own)
         systems, hard = {}, HardTargets(self.store.labels, self.store.dims.classes)
         for name, remedy in REMEDIES.items():
             if "correction" in remedy:

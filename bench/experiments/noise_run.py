@@ -1,6 +1,6 @@
 """One small run for the noise experiment: generated records, folds, first-level models, a stack.
 
-The first level is bench/experiments/zoo_configs/noise. RUN is laid out as the folder of a plan.
+The first level is bench/experiments/zoo_configs/noise.
 """
 
 from pathlib import Path
@@ -28,36 +28,32 @@ HOLDOUT_SHARE = 0.4  # many videos to score on: they cost nothing but their pred
 
 
 def generate(
-    run: Path, precision: float, recall: float, videos: int, classes: int, seed: int
-) -> tuple[Path, Path]:
-    """Writes records, their store and folds; returns (store, folds).
+    files: Artifacts, precision: float, recall: float, videos: int, classes: int, seed: int
+) -> None:
+    """Writes records, their store and folds.
 
     The videos of a seed are the same at any precision and recall of the labels.
     """
-    files = Artifacts.of_run(run)
-    store, folds = files.store, files.folds
     noise = ["--annotator", precision, recall]
     sizes = ["--videos", videos, "--classes", classes, "--rgb", 128, "--audio", 32]
-    run.mkdir(parents=True, exist_ok=True)
+    files.run.mkdir(parents=True, exist_ok=True)
     for module, arguments in (
         ("yt8m.records.synthetic", [files.records, *sizes, *noise, "--seed", seed]),
-        ("folds.decode", [files.records, store, "--jobs", 1]),
-        ("folds.assign", [store, folds, "--holdout", HOLDOUT_SHARE]),
+        ("folds.decode", [files.records, files.store, "--jobs", 1]),
+        ("folds.assign", [files.store, files.folds, "--holdout", HOLDOUT_SHARE]),
     ):
-        run_verb(module, arguments, run, run.name)
-    return store, folds
+        run_verb(module, arguments, files.run, files.run.name)
 
 
-def train_stack(run: Path, store: Path, folds: Path, seed: int) -> None:
+def train_stack(files: Artifacts, seed: int) -> None:
     """Trains the first-level models on five folds and the stack; writes its soft labels."""
-    files = Artifacts(run, store)
     for name in MODELS:
         config = files.model(name) / CONFIG
         write_snapshot(config, model_of(name, seed))
         for fold in range(NUM_FOLDS):
-            train_fold(config, store, folds, files.model_fold(name, fold), fold)
-    settings, out, data = read_toml(STACK, Stacking), files.stacking, Store(store)
-    splits = Splits.read(folds, data.ids)
+            train_fold(config, files.store, files.folds, files.model_fold(name, fold), fold)
+    settings, out, data = read_toml(STACK, Stacking), files.stacking, Store(files.store)
+    splits = Splits.read(files.folds, data.ids)
     write_rows(out, files, list(MODELS), RowWriter(data, splits, settings))
     for fold in range(NUM_FOLDS):
         boost(out, fold, settings).write(files.stack_fold(fold) / PREDICTIONS)

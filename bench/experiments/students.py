@@ -112,8 +112,7 @@ class PartJob:
         write_snapshot(config, self.plan)
         learnt = [sources.folds, sources.soft_labels]
         also = [sources.unlabelled] if sources.unlabelled else []
-        below = extractor_files(self.folder, self.part)
-        made_from = fingerprint(config, sources.store / MANIFEST, *learnt, *also, *below)
+        made_from = fingerprint(config, sources.store / MANIFEST, *learnt, *also, *self.below())
         if done.is_file() and read_json(done) == made_from:
             return
         arguments = [config, sources.store, *learnt, self.folder, "--part", self.part]
@@ -121,10 +120,14 @@ class PartJob:
         run_verb("distill.train", arguments, self.folder, self.title)
         write_json(done, made_from)
 
+    def below(self) -> list[Path]:
+        """The weights that this part builds on: last layers on those of the extractors."""
+        return extractor_files(self.folder) if self.part == "last" else []
+
     def figures(self) -> tuple[float, float]:
         """(GAP@20 on the holdout of `unquoted`, seconds of all that was trained for it)."""
         report = read_json(self.folder / REPORT)
-        below = [path.with_name(REPORT) for path in extractor_files(self.folder, self.part)]
+        below = [path.with_name(REPORT) for path in self.below()]
         seconds = report["seconds"] + sum(read_json(path)["seconds"] for path in below)
         return report["gap_holdout"], seconds
 

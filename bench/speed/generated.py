@@ -6,8 +6,9 @@ N videos, C classes, m models.
 from pathlib import Path
 
 import numpy as np
+import torch
 
-from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.data.predictions import Predictions, sigmoid, top_k
 from yt8m.data.splits import Splits
 from yt8m.data.store import Dims
 from yt8m.records.labels import Labels
@@ -39,11 +40,8 @@ def world(videos: int, classes: int, rng) -> tuple[GeneratedStore, Splits, np.nd
     indptr = np.searchsorted(rows, np.arange(videos + 1)).astype(np.int64)
     ids = np.array([b"%08x" % i for i in range(videos)])
     fold = rng.integers(-1, 5, videos).astype(np.int8)
-    return (
-        GeneratedStore(ids, Labels(indptr, labels.astype(np.uint16)), classes, rng),
-        Splits(fold),
-        truth,
-    )
+    store = GeneratedStore(ids, Labels(indptr, labels.astype(np.uint16)), classes, rng)
+    return store, Splits(fold), truth
 
 
 def scores(truth: np.ndarray, rng) -> np.ndarray:
@@ -54,11 +52,7 @@ def scores(truth: np.ndarray, rng) -> np.ndarray:
 
 def sparse(ids: np.ndarray, logits: np.ndarray, k: int) -> Predictions:
     """The k best classes of dense logits."""
-    chosen = np.argpartition(-logits, k, axis=1)[:, :k]
-    values = np.take_along_axis(logits, chosen, 1)
-    order = np.argsort(-values, axis=1)
-    classes = np.take_along_axis(chosen, order, 1).astype(np.uint16)
-    return Predictions(ids, classes, np.take_along_axis(values, order, 1).astype(np.float16))
+    return Predictions(ids, *top_k(torch.from_numpy(logits), k))
 
 
 def write_models(folder: Path, models: int, store: GeneratedStore, truth: np.ndarray, k: int, rng):

@@ -1,8 +1,13 @@
-"""Times contestants in turns and makes figures of the times."""
+"""Times contestants in turns and makes figures of the times; where and when they were taken."""
 
+import datetime
+import os
 import time
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+
+from yt8m.base import processor
+from yt8m.base.receipts import commit
 
 Timings = dict[str, tuple[float, float]]  # contestant -> least (wall, CPU) seconds
 
@@ -57,3 +62,13 @@ def ratio(name: str, timings: Timings, ours: str, theirs: str, goal=None, note: 
     wall, cpu = (timings[theirs][i] / timings[ours][i] for i in (0, 1))
     text = f"{note}; " if note else ""
     return Result(name, wall, "x", goal, note=f"{text}by CPU time {cpu:.2f} x", timings=timings)
+
+
+def circumstances() -> dict:
+    """Commit, date, machine and load of a measurement."""
+    return {
+        "commit": commit(),
+        "date": datetime.date.today().isoformat(),
+        "machine": f"{os.cpu_count()} cores, {processor.name()}",
+        "load": round(os.getloadavg()[0], 2),  # of the last minute; above the cores: disturbed
+    }

@@ -3,7 +3,9 @@
 B batch, T frames.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 
 import numpy as np
 import torch
@@ -28,11 +30,10 @@ LABELS = 3  # of a video
 
 @dataclass(frozen=True)
 class Workload:
-    """A network and the batch it is trained on."""
+    """A network and the batch it is trained on. make: the network; at toy size a narrow one."""
 
     name: str
-    arguments: dict
-    toy_arguments: dict
+    make: Callable[[Dims, bool], nn.Module]
     batch: int
     frames: int = 0  # 0: video level
 
@@ -43,10 +44,8 @@ class Workload:
         return Dims({"rgb": 1024, "audio": 128}, 3862, frames)
 
     def model(self, toy: bool) -> nn.Module:
-        """The network; at toy size a narrow one."""
-        kind = {"resnet": ResNetLike, "lstm": lstm.Model, "nextvlad": netvlad.Model}
-        arguments = self.toy_arguments if toy else self.arguments
-        return kind[self.name.split()[0]](self.dims(toy), **arguments)
+        """The network, untrained."""
+        return self.make(self.dims(toy), toy)
 
     def data(self, toy: bool, device: torch.device) -> tuple[Batch, Targets]:
         """A batch of random features and labels."""
@@ -64,25 +63,23 @@ class Workload:
         return Batch(features, mask).to(device), targets.to(device)
 
 
-RESNETS = (
-    Workload("resnet 1/1", {"width": 2048}, {"width": 8}, 512),
-    Workload(
-        "resnet 4/4",
-        {"width": 2048, "tower_blocks": 4, "concat_blocks": 4},
-        {"width": 8, "tower_blocks": 4, "concat_blocks": 4},
-        512,
-    ),
-)
-FRAMES = (  # published sizes and batches, NeXtVLAD's on each of its two GPUs
-    Workload("lstm", {}, {"width": 8, "hidden": [8]}, 128, 300),
-    Workload(
-        "nextvlad",
-        {"clusters": 128, "groups": 8, "hidden": 2048, "gating": 8},
-        {"clusters": 4, "groups": 8, "hidden": 8, "gating": 8},
-        80,
-        300,
-    ),
-)
+def resnet(blocks: int, dims: Dims, toy: bool) -> nn.Module:
+    width = 8 if toy else 2048
+    return ResNetLike(dims, width=width, tower_blocks=blocks, concat_blocks=blocks)
+
+
+def recurrent(dims: Dims, toy: bool) -> nn.Module:
+    return lstm.Model(dims, width=8, hidden=[8]) if toy else lstm.Model(dims)
+
+
+def nextvlad(dims: Dims, toy: bool) -> nn.Module:
+    clusters, hidden = (4, 8) if toy else (128, 2048)
+    return netvlad.Model(dims, clusters=clusters, groups=8, hidden=hidden, gating=8)
+
+
+RESNETS = tuple(Workload(f"resnet {n}/{n}", partial(resnet, n), 512) for n in (1, 4))
+# Published sizes and batches, NeXtVLAD's on each of its two GPUs.
+FRAMES = (Workload("lstm", recurrent, 128, 300), Workload("nextvlad", nextvlad, 80, 300))
 
 
 def our_step(model: nn.Module, batch: Batch, targets: Targets, device: torch.device):

@@ -14,8 +14,7 @@ from dataclasses import asdict
 from importlib import import_module
 from pathlib import Path
 
-from bench.speed.machine import circumstances
-from bench.speed.measure import Result
+from bench.speed.measure import Result, circumstances
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, working_in, write_json

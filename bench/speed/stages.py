@@ -110,11 +110,8 @@ def run_all(verbs: list[list], title: str) -> dict[str, float]:
     """CPU and wall seconds of all verbs, and peak memory (MB) of the largest; logs both."""
     wall, cpu, memory = zip(*map(run_verb, verbs), strict=True)
     log(f"{title}: {sum(cpu):,.1f} s, {max(memory):,.0f} MB")
-    return {
-        "seconds": round(sum(cpu), 2),
-        "wall": round(sum(wall), 2),
-        "mb": round(max(memory), 1),
-    }
+    seconds = {"seconds": round(sum(cpu), 2), "wall": round(sum(wall), 2)}
+    return seconds | {"mb": round(max(memory), 1)}
 
 
 def run_verb(verb: list) -> tuple[float, float, float]:

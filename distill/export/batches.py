@@ -45,8 +45,7 @@ def of_store(data: Videos, rows: np.ndarray, dims: Dims) -> Iterator[VideoBatch]
 def of_videos(columns: dict[str, Sequence[np.ndarray]], dims: Dims) -> Iterator[VideoBatch]:
     """Batches of videos.
 
-    columns: by kind, each video's values (W,) as float or, if the export takes its frames, uint8
-    (T, W).
+    columns: by kind, each video's values: float (W,) or, if the export takes frames, uint8 (T, W).
     """
     columns = {name: columns[name] for name in dims.features}
     framed = [name for name in columns if dims.max_frames and name not in dims.frameless]

@@ -2,9 +2,8 @@
 
     python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
-It scores the export itself, float16 weights included, on the videos that no stage saw. The figures
-are null when the holdout is empty (HOLDOUT=0). The report reads OUT_predictions.safetensors, the
-KEEP best classes of each video.
+It scores the export as it is stored, on videos that no stage saw; without any (HOLDOUT=0) the
+figures are null. The report reads OUT_predictions.safetensors, each video's KEEP best classes.
 """
 
 from pathlib import Path
@@ -37,11 +36,14 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
     rows = Splits.read(folds, data.ids).holdout
     best = best_of(exported, data, rows)
     figures = figures_of(*best, data, rows)
-    predictions_of(data.ids[rows], *best).write(
-        out.with_name(f"{out.stem}_predictions.safetensors")
-    )
+    classes, scores = best
+    limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
+    logits = logit(scores).clip(-limit, limit).astype(np.float16)
+    predictions = Predictions(data.ids[rows], classes.astype(np.uint16), logits)
+    predictions.write(out.with_name(f"{out.stem}_predictions.safetensors"))
     write_json(out, figures)
-    log(f"[score] {export} on {len(rows):,} videos of the holdout: " + _text(figures))
+    texts = (f"{name} {'-' if v is None else f'{v:.5g}'}" for name, v in figures.items())
+    log(f"[score] {export} on {len(rows):,} videos of the holdout: {', '.join(texts)}")
 
 
 def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -61,13 +63,6 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
     return classes, scores
 
 
-def predictions_of(ids: np.ndarray, classes: np.ndarray, scores: np.ndarray) -> Predictions:
-    """Classes and scores (n, k) as Predictions."""
-    limit = np.finfo(np.float16).max  # the logit of a score of 1 is infinite
-    logits = logit(scores).clip(-limit, limit).astype(np.float16)
-    return Predictions(ids, classes.astype(np.uint16), logits)
-
-
 def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:
     """metrics.evaluate of the 20 best classes of store rows; None each without rows."""
     if not len(rows):
@@ -75,12 +70,6 @@ def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.nd
         return dict.fromkeys(names)
     best = classes[:, :TOP_K], scores[:, :TOP_K]
     return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
-
-
-def _text(figures: dict) -> str:
-    """The figures on one line; a dash for None."""
-    pairs = ((name, "-" if v is None else f"{v:.5g}") for name, v in figures.items())
-    return ", ".join(f"{name} {value}" for name, value in pairs)
 
 
 if __name__ == "__main__":

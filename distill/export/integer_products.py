@@ -111,8 +111,7 @@ def replace(nodes, others: list[onnx.NodeProto]) -> None:
 def units_of(values: np.ndarray) -> tuple[np.ndarray, np.ndarray, int] | None:
     """(int8 units, float32 step of each row or column, axis) of a matrix that holds multiples.
 
-    None for any other matrix (rounding.spread). The graph may have transposed it: the axis is the
-    one along which nothing is lost.
+    None for any other matrix (rounding.spread). The axis tells whether the graph has transposed it.
     """
     found = []
     for axis in (0, 1):

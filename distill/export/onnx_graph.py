@@ -65,8 +65,7 @@ def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
 def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
     """Writes the graph, its weights stored as `dtype`: float32, float16 or int8.
 
-    dims: of the data; max_frames is 0 if the network takes no frames. ValueError when the network
-    has no graph for any number of videos and frames.
+    dims: of the data; max_frames is 0 if the network takes no frames. ValueError without a graph.
     """
     names, (example, axes) = input_names(dims), _examples(dims)
     for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes"):

@@ -2,9 +2,8 @@
 
     python -m distill.export.pack STACKING_CONFIG.json MODEL.txt ROWS/rows.json STORE FOLDS OUT
 
-The booster of stacking.train learnt from out-of-fold predictions of the same models. OUT gets all
-that its features need: reranker.json, reranker.onnx (the trees) and reranker.safetensors (how many
-training videos have a class, or two).
+The booster of stacking.train learnt from out-of-fold predictions of the same models. OUT gets
+reranker.json, reranker.onnx (the trees) and reranker.safetensors (counts of classes and pairs).
 """
 
 from pathlib import Path

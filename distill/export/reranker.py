@@ -14,7 +14,7 @@ from distill.export.graph import session_of
 from stacking import features, label_features
 from stacking.candidates import pool, sort_by_logit
 from stacking.config import RankBy
-from yt8m.base.arrays import open_arrays
+from yt8m.base.arrays import blocks, open_arrays
 from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
 from yt8m.base.paths import RERANKER, RERANKER_COUNTS, RERANKER_TREES
@@ -52,17 +52,15 @@ class Reranker:
             pairs.toarray(order="C").astype(np.float32),
             self.about.smoothing,
         )
-        self.trees = Trees(folder / RERANKER_TREES, threads)
+        self.trees = session_of(folder / RERANKER_TREES, threads)
 
     def top(self, logits: np.ndarray, video: Features):
         """(classes uint16 (N, M), logits float32 (N, M)), best first.
 
-        logits: float32 (m, N, C) of the models, in the order of `about.models`; video: raw
-        features (N, W) by kind, whose norms are columns.
+        logits: float32 (m, N, C), in the order of `about.models`; video: raw features (N, W).
         """
         parts = []
-        for start in range(0, logits.shape[1], CHUNK):
-            chunk = slice(start, start + CHUNK)
+        for chunk in blocks(logits.shape[1], CHUNK):
             part = {name: values[chunk] for name, values in video.items()}
             parts.append(self._chunk(logits[:, chunk], part))
         return tuple(np.concatenate(column) for column in zip(*parts, strict=True))
@@ -78,18 +76,8 @@ class Reranker:
             self.known, classes, probability, about.neighbours
         )
         rows = np.concatenate([own, of_labels], axis=2)
-        raw = self.trees(rows.reshape(-1, rows.shape[2]))
+        (raw,) = self.trees.run(["raw"], {"features": rows.reshape(-1, rows.shape[2])})
         return sort_by_logit(classes, raw.reshape(classes.shape))
-
-
-class Trees:
-    """The graph of distill/export/trees.py, called on features (N, F) float32; raw scores (N,)."""
-
-    def __init__(self, path: Path, threads: int | None):
-        self.session = session_of(path, threads)
-
-    def __call__(self, features: np.ndarray) -> np.ndarray:
-        return self.session.run(["raw"], {"features": features})[0][:, 0]
 
 
 def best(logits: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:

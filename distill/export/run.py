@@ -14,6 +14,7 @@ import numpy as np
 from scipy.special import expit
 
 from distill.export.batches import means
+from distill.export.graph import session_of
 from distill.export.reranker import Reranker, best
 from first_level.bundle.manifest import read_manifest
 from yt8m.base import processor
@@ -30,8 +31,7 @@ class Exported:
     """The networks of an export folder, in float32. InputError when the folder is not one.
 
     runtime: "torch" (safetensors), "onnx" (the graph, by onnxruntime) or "auto": the graph if the
-    folder has one. On a CPU the graph is as accurate and faster, in 8 bits more than twice.
-    threads: None leaves torch's as they are.
+    folder has one, for it is faster on a CPU. threads: None leaves torch's as they are.
     """
 
     def __init__(
@@ -72,8 +72,7 @@ class Exported:
 
         features, lengths: as for `of_models`, such as {"rgb": rgb, "audio": audio}.
 
-        float64 keeps scores near 1 apart. A re-ranked student gives at most as many classes as it
-        has candidates.
+        float64 keeps scores near 1 apart. A re-ranked student gives only its candidates.
         """
         models = self.of_models(features, lengths)
         if self.reranker is None:
@@ -144,8 +143,6 @@ class Onnx:
     """The networks by onnxruntime. InputError when the folder has no graph, or another's."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
-        from distill.export.graph import session_of
-
         if not (folder / EXPORT_GRAPH).is_file():
             raise InputError(
                 f"{folder}: no {EXPORT_GRAPH}, and torch is not installed; export without "

@@ -1,8 +1,7 @@
 """A LightGBM booster as an ONNX graph, so that an export needs no LightGBM.
 
-Input `features` (N, F) float32, output `raw` (N, 1) float32: the sum of the leaves. A split
-x <= t of a double t becomes x <= the largest float32 below it, so that float32 features reach the
-same leaves as in LightGBM. reranker.Trees reads it.
+Input `features` (N, F) float32, output `raw` (N, 1) float32: the sum of the leaves. A threshold
+becomes the largest float32 that is not above it: float32 features reach the same leaves.
 """
 
 from collections import defaultdict
@@ -32,8 +31,7 @@ def write_trees(booster: lightgbm.Booster, path: Path) -> None:
 
 
 def _collect(root: dict, number: int, columns: dict[str, list]) -> None:
-    """Appends a tree's nodes, numbered in the order of their visit; the root is 0. columns: by the
-    names of the operator's attributes."""
+    """Appends a tree's nodes, numbered as they are visited, to the operator's attributes."""
     waiting, count = [(root, 0)], 1
     while waiting:
         node, index = waiting.pop()

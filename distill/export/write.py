@@ -2,9 +2,8 @@
 
     python -m distill.export.write DISTILL CONFIG.json STORE OUT --budget-mb 1000 --plan small
 
-DISTILL holds the folders of the stage's jobs; CONFIG's `export` names the student. The folder is
-checked against the trained float32 weights on real videos, then renamed into place: it is complete
-or absent.
+DISTILL holds the folders of the stage's jobs; CONFIG's `export` names the student. The export is
+compared with the trained weights on real videos. OUT is complete or absent.
 """
 
 import shutil
@@ -63,8 +62,7 @@ def main(
 ) -> None:
     """Exports the student(s) that CONFIG's `export` (or --name: student, resnet, both) names.
 
-    With refitted models in CONFIG, "student" is the re-ranked one. --dtype: of the weights, instead
-    of CONFIG's.
+    With refitted models in CONFIG, "student" is the re-ranked one. --dtype overrides CONFIG's.
     """
     processor.set_threads(threads)
     settings, data = read_snapshot(config, DistillConfig), Store(store)

@@ -26,8 +26,7 @@ class ResnetModel(Config):
 
 
 class Member(Config):
-    """One student: the six-extractor one at a scale, or a ResNetLike; or a copy of a refitted
-    model, which has a name and its own inputs."""
+    """The student at a scale, a ResNetLike, or a copy of a refitted model with its own inputs."""
 
     kind: Literal["student", "resnet", "refit"]
     scale: float = 1.0

@@ -1,8 +1,7 @@
 """The networks that are handed over: what an export names and how it is built again.
 
 A `Network` is one student, or several with their logits averaged, or the refitted models of a
-re-ranked student; as JSON, a list of manifest.Member. B batch, T frames (padded), W width of a kind
-of features, C classes.
+re-ranked student. B batch, T frames (padded), W width of a kind of features, C classes.
 """
 
 from pathlib import Path

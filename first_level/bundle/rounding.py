@@ -1,5 +1,4 @@
-"""The values of a network as an export stores them: float16, float32, or 8 bits with a step for
-each row of a matrix."""
+"""A network's values as exports store them: float16, float32, or 8 bits with a step a row."""
 
 from pathlib import Path
 
@@ -40,8 +39,7 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
 
 
 def spread(matrix: torch.Tensor) -> bool:
-    """Whether a row has a value beside which 8 bits make the others 0: the constants of
-    yt8m.networks.blocks.Recurrent."""
+    """Whether a value makes the rest of its row 0 in 8 bits, as the constants of Recurrent do."""
     rows = matrix.abs()
     return bool((rows.amax(1) > 1000 * rows.median(1).values).any())
 

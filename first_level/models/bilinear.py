@@ -1,8 +1,7 @@
 """MondayFCN1 and 5: the input times a small code of itself. (B, D) -> (B, C).
 
-z = tanhshrink(Linear(x)) of `code` units; h = Bilinear(x, z) of W; ReLU, dropout, Linear.
+z = tanhshrink(Linear(x)) of Z `code` units; h = Bilinear(x, z), W wide; ReLU, dropout, Linear.
 Published: W 1024 with 32 or 128 (1), 32 or 64 with dropout 0 to 0.5 (5: taken to differ in that).
-W: width, Z: code.
 """
 
 import torch

@@ -1,8 +1,7 @@
 """Linear combinations of frames, then ResNetLike (main paper, table 1: the best aggregation).
 
 n learnt weights for each frame position, one set for each kind of features; a combination is
-divided by the video's number of frames, so that its scale does not depend on the length.
-(B, T, D) -> (B, n D) -> (B, C).
+divided by the video's number of frames. (B, T, D) -> (B, n D) -> (B, C).
 """
 
 from dataclasses import replace

@@ -1,11 +1,9 @@
-"""NetVLAD and NeXtVLAD: residuals to soft clusters (Miech et al. 2017, 1706.06905; Lin et al. 2018,
-1811.05014).
+"""NetVLAD (Miech et al. 2017, 1706.06905) and NeXtVLAD (Lin et al. 2018, 1811.05014).
 
 Frames are shared out among K clusters; a cluster's vector is the sum of its shares of (frame -
 centre), normalised. groups > 0 (NeXtVLAD): frames are first widened `expansion` times and cut into
 G groups of F units, shared out on their own and weighed by an attention, which makes the vectors
-G / expansion times shorter. Audio has half of K and G; any other kind
-of features has all. Then dropout, a hidden layer, gating, C.
+G / expansion times shorter. Audio has half of K and G. Then dropout, a hidden layer, gating, C.
 (B, T, D) -> (B, C); N: real frames.
 
 Best single networks published for this data. NeXtVLAD, 0.8723 with 89M parameters: clusters = 128,

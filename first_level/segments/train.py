@@ -19,14 +19,14 @@ import torch
 from torch import nn
 
 from first_level.config import PlannedModel, build
-from first_level.job import has_weights
+from first_level.job import has_weights, keep_trained
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
 from first_level.segments.windows import Windows, every_window, rated_windows
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, require, working_in, write_json
-from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.paths import MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.data.predictions import Predictions, top_k
 from yt8m.data.splits import UNUSED, Splits, seed_of
@@ -35,7 +35,7 @@ from yt8m.inputs.batch import Made, Source
 from yt8m.inputs.derived import source_of
 from yt8m.training import metrics
 from yt8m.training.loop import Examples, fit, logits_of
-from yt8m.training.weights import load_weights, save_weights
+from yt8m.training.weights import load_weights
 
 # Inputs that make something else of a video's frames, which a few seconds cannot give.
 OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
@@ -145,10 +145,8 @@ class SegmentJob:
         examples = Examples(source, np.arange(len(segments)), Ratings(segments, classes))
         taught = Taught(model, classes, chosen.teaching)
         history = fit(taught, examples, training, self.out, self.name, self.made_from)
-        about = {"rated_segments": len(segments), "seconds": time.monotonic() - started}
-        write_json(self.out / TRAINING, about | {"epochs": history})
-        save_weights(model, self.out / WEIGHTS, {"source": self.made_from})
-        (self.out / CHECKPOINT).unlink(missing_ok=True)
+        count = len(segments)
+        keep_trained(model, self.out, self.made_from, history, started, rated_segments=count)
 
     def predict(self, model: nn.Module, figures: dict) -> None:
         """Predicts the windows of the fold and the holdout; writes report and predictions."""

@@ -1,7 +1,6 @@
 """Windows of a few seconds, each taken for a video: what the segment task learns from and predicts.
 
-Records hold a frame a second, so that a segment's times are numbers of frames.
-W windows, S rated segments.
+A frame is a second, so a segment's times are numbers of frames. W windows, S rated segments.
 """
 
 from collections.abc import Iterable

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from report.clean_labels import clean_labels, compare
-from report.figures.figure import Figure
-from report.figures.svg import Axis, Plot
+from report.figures.svg import Axis, Figure, Plot
 from report.run import FOLD, Run
 from yt8m.base.paths import PREDICTIONS
 from yt8m.data.predictions import Predictions

@@ -5,8 +5,7 @@ Reliability looks at the candidates of a sample, thresholds at all labels of the
 
 import numpy as np
 
-from report.figures.figure import Figure
-from report.figures.svg import Axis, Plot
+from report.figures.svg import Axis, Figure, Plot
 from report.run import Run, Sample, source_of, values_at
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.records.labels import Labels

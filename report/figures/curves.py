@@ -1,10 +1,8 @@
 """Learning curves of every training job, and what the frames of sample videos look like."""
 
 import numpy as np
-from markupsafe import Markup
 
-from report.figures.figure import Figure, absent
-from report.figures.svg import Axis, Plot
+from report.figures.svg import Axis, Figure, Plot, absent
 from report.run import Run
 from yt8m.data.splits import uniform
 from yt8m.inputs.settings import Inputs
@@ -49,12 +47,8 @@ def _panel(title: str, histories: list[list[dict]]) -> Figure:
     spare = (high - low or abs(high) or 1) * 0.08
     longest = max(map(len, values))
     ticks = (1.0, float(longest)) if longest > 1 else (1.0,)
-    plot = Plot(
-        Axis("", 1, max(longest, 2), ticks=ticks),
-        Axis("", low - spare, high + spare),
-        width=260,
-        height=150,
-    )
+    axes = Axis("", 1, max(longest, 2), ticks=ticks), Axis("", low - spare, high + spare)
+    plot = Plot(*axes, width=260, height=150)
     for line in values:
         plot.line(np.arange(1, len(line) + 1), line, "accent thin" if what == "gap" else "ink thin")
     return Figure(title, plot.svg(f"{title}: {what} by epoch"), "", "")
@@ -101,6 +95,5 @@ def _scene_figure(run: Run, row: int, line: np.ndarray, threshold: float) -> Fig
     plot.line([1, len(line) + 1], [threshold, threshold], "soft dash")
     plot.line(np.arange(1, len(line) + 1), line, "ink")
     plot.dots(cuts + 1, line[cuts], "accent", None, 3)
-    scenes_ = "scene" if not len(cuts) else "scenes"
-    title = f"Video {name}: {len(cuts) + 1} {scenes_}"
-    return Figure(title, Markup(plot.svg(title)), "", f"{len(line) + 1} frames")
+    title = f"Video {name}: {len(cuts) + 1} {'scenes' if len(cuts) else 'scene'}"
+    return Figure(title, plot.svg(title), "", f"{len(line) + 1} frames")

@@ -9,8 +9,7 @@ from markupsafe import Markup
 from scipy.cluster.hierarchy import leaves_list, linkage
 from scipy.spatial.distance import squareform
 
-from report.figures.figure import Figure
-from report.figures.svg import shades
+from report.figures.svg import Figure, shades
 from report.run import FOLD, Run, Sample, choose, prefix_of, sample, source_of
 from stacking import features
 from stacking.booster import read_booster
@@ -59,7 +58,8 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
         for name, column in zip(columns, made, strict=True):
             if name in names:  # a booster of older code may have fewer
                 matrix[:, names.index(name)] = column.reshape(-1)
-        return gap(classes, _raw(booster, matrix, classes.shape), labels)
+        raw = booster.predict(matrix, raw_score=True, num_threads=1)
+        return gap(classes, raw.reshape(classes.shape), labels)
 
     whole = score(logits)
     order = np.random.default_rng(seed_of("report", "shuffled")).permutation(len(chosen))
@@ -69,10 +69,6 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
         changed[model] = logits[model, order]
         losses[model] = whole - score(changed)
     return whole, losses
-
-
-def _raw(booster, matrix: np.ndarray, shape) -> np.ndarray:
-    return booster.predict(matrix, raw_score=True, num_threads=1).reshape(shape)
 
 
 def importance(run: Run, group: Sample) -> tuple[list[dict], float, int]:

@@ -8,8 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from report.figures.errors import Counts, count
-from report.figures.figure import Figure, absent
-from report.figures.svg import Axis, Plot
+from report.figures.svg import Axis, Figure, Plot, absent
 from report.run import FOLD, Run
 from yt8m.data.predictions import TOP_K
 
@@ -90,13 +89,8 @@ def _against_samples(run: Run, analysis: Analysis) -> Figure:
     known = np.flatnonzero(np.isfinite(f1) & (training > 0) & (analysis.counts.positives > 0))
     if not len(known):
         return absent(title, "no class has positives both in training and here")
-    most = float(training[known].max())
-    plot = Plot(
-        Axis(
-            "training videos of the class", max(training[known].min() * 0.9, 0.9), most * 1.1, True
-        ),
-        Axis("F1", 0, 1),
-    )
+    low, high = max(training[known].min() * 0.9, 0.9), float(training[known].max()) * 1.1
+    plot = Plot(Axis("training videos of the class", low, high, True), Axis("F1", 0, 1))
     names = [
         f"{run.store.class_names[i]}: F1 {f1[i]:.2f}, {training[i]:,} training videos"
         for i in known

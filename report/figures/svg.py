@@ -1,4 +1,4 @@
-"""Figures as inline SVG that follow the page's theme: shapes with classes, no colours of their own.
+"""The page's figures: inline SVG that follows its theme, shapes with classes but no colours.
 
 A `Plot` maps data to a drawing of WIDTH x HEIGHT units (its text is legible when a phone shows it
 300 pixels wide) and collects shapes. Classes that templates/style.css knows: `accent` (the one
@@ -78,6 +78,24 @@ def short(value: float) -> str:
         if abs(value) >= size:
             return f"{value / size:.3g}{letter}"
     return f"{value:.3g}"
+
+
+@dataclass(frozen=True)
+class Figure:
+    """drawing: SVG, or None when `source` explains why; reading: one line on how to read it;
+    source: its videos; legend: (class, text) of its lines."""
+
+    title: str
+    drawing: Markup | None
+    reading: str
+    source: str
+    legend: tuple[tuple[str, str], ...] = ()
+    wide: bool = False
+
+
+def absent(title: str, why: str) -> Figure:
+    """A figure that this run cannot have."""
+    return Figure(title, None, "", why)
 
 
 class Plot:

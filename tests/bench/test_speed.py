@@ -184,7 +184,8 @@ def test_a_profile_needs_its_tool(monkeypatch, tmp_path):
 
 def test_rows_of_many_models(tmp_path, monkeypatch):
     monkeypatch.setattr(many_rows, "NUM_MODELS", 3)
-    monkeypatch.setattr(many_rows, "run_verb", lambda verb: (1.0, run_here(*verb) or 1.0, 9.0))
+    run_verb = lambda verb: (1.0, run_here(*map(str, verb)) or 1.0, 9.0)  # noqa: E731
+    monkeypatch.setattr(stages, "run_verb", run_verb)
     many_rows.main(tmp_path, rows="8000 16000", rounds=2)
     text = (tmp_path / "many_rows.md").read_text().splitlines()
     assert [line.split("|")[1].strip() for line in text[2:]] == [

@@ -4,21 +4,14 @@ import shutil
 
 import numpy as np
 import pytest
+from record_bytes import decoded, videos_of
 
-from folds import decode, parts
+from folds import decode
 from yt8m.base.cli import InputError
 from yt8m.data.store import Store
 from yt8m.records import synthetic
-from yt8m.records.description import describe, find_shards
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.reader import stream
-from yt8m.records.video import dequantise, video_level
-
-
-@pytest.fixture
-def tiny_parts(monkeypatch):
-    """A part for every shard, however small."""
-    monkeypatch.setattr(parts, "SMALLEST", 1)
+from yt8m.records.video import dequantise
 
 
 @pytest.fixture
@@ -30,20 +23,13 @@ def records(tmp_path):
     return folder
 
 
-def videos_of(folder):
-    shards = find_shards(folder)
-    description, _ = describe(folder, shards)
-    return {kind: list(stream(paths, description)) for kind, paths in shards.items()}
-
-
 def shuffled(n, seed=0):
     return np.random.default_rng(seed).permutation(n)
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
-    decode.main(records, tmp_path / "store", jobs=jobs)
-    store, truth = Store(tmp_path / "store"), videos_of(records)
+    store, truth = decoded(records, tmp_path / "store", jobs), videos_of(records)
     assert (store.dims.features, store.dims.classes) == ({"rgb": 6, "audio": 3}, 12)
     assert store.dims.max_frames == store.num_frames.max() <= 12
     assert (store.has_frames, len(store), store.labelled.all()) == (True, 60, True)
@@ -53,23 +39,19 @@ def test_both_kinds_give_back_the_records(records, tmp_path, tiny_parts, jobs):
     for row, video in enumerate(truth["video"]):
         assert store.labels.take([row]).indices.tolist() == video.labels.tolist()
     rows = shuffled(60)[:41]
-    rgb, audio = store.video(rows).values()
-    assert rgb.dtype == audio.dtype == np.float16
-    wanted = [truth["video"][row].features for row in rows]
-    np.testing.assert_array_equal(rgb, [means["rgb"].astype("f2") for means in wanted])
-    np.testing.assert_array_equal(audio, [means["audio"].astype("f2") for means in wanted])
-    features, lengths = store.frames(rows)
-    rgb, audio = features.values()
+    means, (frames, lengths) = store.video(rows), store.frames(rows)
+    assert list(means) == list(frames) == ["rgb", "audio"]
     assert lengths.dtype == np.int32
-    wanted = [truth["frame"][row].frames for row in rows]
-    np.testing.assert_array_equal(rgb, np.concatenate([frames["rgb"] for frames in wanted]))
-    np.testing.assert_array_equal(audio, np.concatenate([frames["audio"] for frames in wanted]))
+    for kind in ("rgb", "audio"):
+        wanted = [truth["video"][row].features[kind].astype("f2") for row in rows]
+        np.testing.assert_array_equal(means[kind], wanted, strict=True)
+        wanted = np.concatenate([truth["frame"][row].frames[kind] for row in rows])
+        np.testing.assert_array_equal(frames[kind], wanted, strict=True)
     assert lengths.tolist() == [truth["frame"][r].num_frames for r in rows]
 
 
 def test_no_rows_and_doubled_rows(records, tmp_path, tiny_parts):
-    decode.main(records, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records, tmp_path / "store")
     rgb, audio = store.video(np.zeros(0, np.int64)).values()
     assert (rgb.shape, audio.shape) == ((0, 6), (0, 3))
     assert store.frames(np.zeros(0, np.int64))[0]["rgb"].shape == (0, 6)
@@ -79,8 +61,7 @@ def test_no_rows_and_doubled_rows(records, tmp_path, tiny_parts):
 
 
 def test_frames_only_gives_their_means(records, tmp_path):
-    decode.main(records / "frame", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "frame", tmp_path / "store")
     truth = videos_of(records)["video"]
     rgb, audio = store.video(np.arange(60)).values()
     np.testing.assert_allclose(rgb, [video.features["rgb"] for video in truth], atol=2e-3)
@@ -92,8 +73,7 @@ def test_frames_only_gives_their_means(records, tmp_path):
 def test_one_kind_and_one_shard(tmp_path):
     synthetic.main(tmp_path / "r", videos=9, classes=5, rgb=0, audio=4, shards=1, frames=True)
     shard = next((tmp_path / "r" / "frame").iterdir())
-    decode.main(shard, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(shard, tmp_path / "store")
     frames, lengths = store.frames(np.arange(9))
     assert store.dims.features == {"audio": 4}
     assert list(frames) == ["audio"]
@@ -102,8 +82,8 @@ def test_one_kind_and_one_shard(tmp_path):
 
 
 def test_segments_are_kept(records, tmp_path, tiny_parts):
-    decode.main(records / "segment", tmp_path / "store", jobs=1)
-    store, truth = Store(tmp_path / "store"), videos_of(records / "segment")["frame"]
+    store = decoded(records / "segment", tmp_path / "store")
+    truth = videos_of(records / "segment")["frame"]
     rows = shuffled(len(truth))
     found = store.segments(rows)
     rated = [(row, truth[row].segments) for row in rows if truth[row].segments is not None]
@@ -118,8 +98,7 @@ def test_segments_are_kept(records, tmp_path, tiny_parts):
 
 
 def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
-    decode.main(records / "frame", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "frame", tmp_path / "store")
     rows = shuffled(60)[:20]
     start = store.num_frames[rows] // 3
     count = store.num_frames[rows] - start - 1
@@ -133,8 +112,7 @@ def test_spans_are_cut_out_of_the_frames(records, tmp_path, tiny_parts):
 
 
 def test_video_level_only_has_no_frames(records, tmp_path):
-    decode.main(records / "video", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "video", tmp_path / "store")
     assert (store.has_frames, store.dims.max_frames, store.num_frames.max()) == (False, 0, 0)
     assert len(store.segments(np.array([3]))) == 0
     with pytest.raises(InputError, match="store: has no frames; frame-level models need"):
@@ -147,8 +125,7 @@ def test_records_without_labels(records, tmp_path):
 
     for path in sorted((records / "video").iterdir())[1:]:
         write_records(path, [without(payload) for payload in list(read_records(path))])
-    decode.main(records / "video", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records / "video", tmp_path / "store")
     assert store.labelled.tolist() == [True] * 20 + [False] * 40
     assert store.labels.counts()[20:].max() == 0
 
@@ -158,8 +135,7 @@ def test_rated_records_take_the_place_of_the_plain_ones(records, tmp_path, tiny_
     plain, rated = (videos_of(records / kind) for kind in ("video", "segment"))
     for kind in {"video", "frame", "segment"} - set(kinds):
         shutil.rmtree(records / kind)
-    decode.main(records, tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(records, tmp_path / "store")
     assert sorted(store.ids.tolist()) == sorted(video.id for video in plain["video"])
     found = store.segments(np.arange(60))
     expected = {v.id: v.segments for v in rated["frame"] if v.segments is not None}
@@ -199,9 +175,3 @@ def test_kinds_are_joined_by_id(records, tmp_path, capsys):
     shutil.copytree(lonely / "frame", records / "frame", dirs_exist_ok=True)
     with pytest.raises(InputError, match="video/ and frame/ have no video in common"):
         decode.main(records, tmp_path / "store2", jobs=1)
-
-
-def test_means_of_a_video_are_what_stream_users_see(records):
-    for video in videos_of(records)["frame"][:5]:
-        rgb = video_level(video)["rgb"]
-        np.testing.assert_allclose(rgb, dequantise(video.frames["rgb"]).mean(axis=0), atol=1e-5)

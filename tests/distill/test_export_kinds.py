@@ -1,6 +1,6 @@
 """Networks of four kinds of features, and what is said of a kind that the data lacks.
 
-From a table to the report: tests/jobs/test_four_kinds.py.
+From a table to the report: tests/jobs/test_pipeline.py.
 """
 
 import numpy as np

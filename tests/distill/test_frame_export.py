@@ -2,25 +2,20 @@
 
 import inspect
 import shutil
-import subprocess
-import sys
 from contextlib import nullcontext
 
 import numpy as np
 import pytest
 import torch
 from architectures import FRAME_CASES, TOY
-from distill_world import soft_labels_of
-from export_world import write_video_records
+from distill_world import check_without_torch, make_run
+from export_world import run_export, write_video_records
 from kinds import FOUR, random_features
 from rounded_inputs import rounded_inputs
-from snapshots import write_distill_snapshots
-from test_refit import STACKING, WITHOUT, pack, refit_one
 
 from distill import predict, refittable
 from distill.export import batches as given
 from distill.export import evaluate as score
-from distill.export import write as export
 from distill.export.graph import session_of
 from distill.export.onnx_graph import write_onnx
 from distill.export.run import Exported
@@ -28,13 +23,9 @@ from first_level.bundle.manifest import Member, read_manifest
 from first_level.bundle.network import build_network
 from first_level.bundle.rounding import spread
 from first_level.config import ModelConfig, architecture
-from first_level.train import main as train_first_level
-from stacking.config import Stacking
 from yt8m.base.cli import InputError
-from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
-from yt8m.data.splits import NUM_FOLDS, Splits
-from yt8m.data.store import Dims, Store
+from yt8m.data.store import Dims
 from yt8m.inputs.batch import Source
 from yt8m.inputs.settings import Inputs
 from yt8m.training import metrics
@@ -52,29 +43,9 @@ GRAPHLESS = ("frame_convolutions", "lstm_moe")
 def run(data_set, tmp_path_factory):
     """A run folder: two frame-level models and a video-level one, refitted, and their export."""
     run = tmp_path_factory.mktemp("frames")
-    store, folds = data_set / "store", data_set / "folds.safetensors"
-    data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
-    for name, (arch, arguments, inputs) in MODELS.items():
-        training = {"epochs": 3, "lr": 0.02, "batch_size": 64, "precision": "float32"}
-        config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
-        path = run / "first_level" / name / "config.json"
-        write_snapshot(path, config)
-        for fold in range(NUM_FOLDS):
-            train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
-    toml = run / "distill.toml"
-    toml.write_text("[refit]\nmodels = ['attends', 'hears', 'mean']\ntargets.hard_weight = 1.0\n")
-    write_distill_snapshots(toml, run / "distill")
-    write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
-    for name in MODELS:
-        refit_one(run, data_set, name, run / "distill/refit" / name / "copy0")
-    pack(run, store, folds, run / "distill" / "reranker")
-    run_export(run, data_set, run / "export")
+    make_run(run, data_set, MODELS, epochs=3)
+    run_export(run / "distill", data_set, run / "export")
     return run
-
-
-def run_export(run, data_set, out, **flags) -> None:
-    export.main(run / "distill", run / "distill/config.json", data_set / "store", out, **flags)
 
 
 def batch_of(store, rows, dims) -> given.VideoBatch:
@@ -131,7 +102,7 @@ def test_neither_padding_nor_batch_mates_change_a_score(run, store, runtime):
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype):
-    run_export(run, data_set, tmp_path / "x", dtype=dtype)
+    run_export(run / "distill", data_set, tmp_path / "x", dtype=dtype)
     batch = batch_of(store, np.arange(100), store.dims)
     by_torch, by_graph = (Exported(tmp_path / "x", runtime) for runtime in ("torch", "onnx"))
     rounded = rounded_inputs(by_torch.network) if dtype == "int8" else nullcontext()
@@ -163,15 +134,7 @@ def test_predictions_of_frame_level_records(run, data_set, store, tmp_path):
 
 
 def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
-    records, out = data_set / "records" / "frame", tmp_path / "without.csv"
-    subprocess.run([sys.executable, "-c", WITHOUT, run / "export", records, out], check=True)
-    predict.main(run / "export", [records], tmp_path / "with.csv")
-    one, other = (
-        [line.split(",")[1].split()[::2] for line in path.read_text().splitlines()[1:]]
-        for path in (out, tmp_path / "with.csv")
-    )
-    assert len(one) == len(other) == 400
-    assert np.mean([a == b for a, b in zip(one, other, strict=True)]) > 0.98
+    check_without_torch(run / "export", data_set / "records" / "frame", tmp_path)
 
 
 def test_video_level_records_are_refused(run, data_set, tmp_path):

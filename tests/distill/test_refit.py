@@ -1,32 +1,27 @@
 """The re-ranked student: refitted models, the packed booster, its export with and without torch."""
 
 import shutil
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 import torch
-from distill_world import soft_labels_of
+from distill_world import check_without_torch, make_run, pack, refit_one
+from export_world import run_export
 from kinds import as_float, as_tensors
 from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
 
-from distill import predict, refit
 from distill.config import DistillConfig
 from distill.export import pack as packing
-from distill.export import write as export
 from distill.export.run import Exported
 from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
-from first_level.train import main as train_first_level
-from stacking import features, label_features, rows, train
+from stacking import features, label_features, rows
 from stacking.booster import read_booster
 from stacking.candidates import pool
-from stacking.config import Stacking
 from yt8m.base.cli import InputError
-from yt8m.base.config import read_snapshot, write_snapshot
+from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import RERANKER_COUNTS, RERANKER_TREES
 from yt8m.data.splits import NUM_FOLDS, Splits
@@ -41,59 +36,15 @@ MODELS = {
     "heard": ("linear", {}, {"features": ["audio"]}),
     "near": ("neighbours", {"neighbours": 9}, {}),
 }
-STACKING = {
-    "candidates": 12,
-    "booster": {"max_rounds": 30, "num_leaves": 7, "min_data_in_leaf": 20},
-}
 
 
 @pytest.fixture(scope="module")
 def run(data_set, tmp_path_factory):
     """A run folder: three models of five folds, two refitted copies of each, re-ranker, export."""
     run = tmp_path_factory.mktemp("refit")
-    store, folds = data_set / "store", data_set / "folds.safetensors"
-    data = Store(store)
-    soft_labels_of(data, Splits.read(folds, data.ids), run / "soft.safetensors")
-    for name, (arch, arguments, inputs) in MODELS.items():
-        training = {"epochs": 4, "lr": 0.02, "batch_size": 64, "precision": "float32"}
-        config = ModelConfig(arch=arch, model=arguments, inputs=inputs, training=training)
-        path = run / "first_level" / name / "config.json"
-        write_snapshot(path, config)
-        for fold in range(NUM_FOLDS):
-            train_first_level(path, store, folds, path.parent / f"fold{fold}", fold=fold)
-    toml = run / "distill.toml"
-    toml.write_text(
-        "[refit]\nmodels = ['heard', 'near', 'wide']\ncopies = 2\ntargets.hard_weight = 1.0\n"
-    )
-    write_distill_snapshots(toml, run / "distill")
-    write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
-    for name in MODELS:
-        for copy in range(2):
-            refit_one(run, data_set, name, run / "distill/refit" / name / f"copy{copy}", copy)
-    pack(run, store, folds, run / "distill" / "reranker")
-    export.main(
-        run / "distill", run / "distill/config.json", store, run / "export", dtype="float32"
-    )
+    make_run(run, data_set, MODELS, epochs=4, copies=2)
+    run_export(run / "distill", data_set, run / "export", dtype="float32")
     return run
-
-
-def refit_one(run, data_set, name, out, copy=0) -> None:
-    config = run / "first_level" / name / "config.json"
-    store, folds = data_set / "store", data_set / "folds.safetensors"
-    refit.main(
-        run / "distill/config.json", config, store, folds, run / "soft.safetensors", out, copy=copy
-    )
-
-
-def pack(run, store, folds, out) -> None:
-    """The rows of every fold, the booster over all of them, and both packed."""
-    settings, members = run / "stacking.json", run / "distill" / "members.txt"
-    for fold in range(NUM_FOLDS):
-        to = out / f"fold{fold}" / "rows"
-        rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
-    train.main(settings, out, out / "model.txt", fold=-1)
-    about = out / "fold0" / "rows" / "rows.json"
-    packing.main(settings, out / "model.txt", about, store, folds, out)
 
 
 def test_refitted_models_learn_from_all_folds_and_copies_differ(run, splits):
@@ -182,26 +133,8 @@ def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, 
         assert equal == [same, same]
 
 
-WITHOUT = """
-import sys
-for name in ("torch", "lightgbm", "onnx", "onnxscript", "safetensors", "sklearn", "joblib"):
-    sys.modules[name] = None
-from pathlib import Path
-from distill import predict
-predict.main(Path(sys.argv[1]), [Path(sys.argv[2])], Path(sys.argv[3]))
-"""
-
-
 def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
-    records, out = data_set / "records" / "video", tmp_path / "without.csv"
-    subprocess.run([sys.executable, "-c", WITHOUT, run / "export", records, out], check=True)
-    predict.main(run / "export", [records], tmp_path / "with.csv")
-    one, other = (
-        [line.split(",")[1].split()[::2] for line in path.read_text().splitlines()[1:]]
-        for path in (out, tmp_path / "with.csv")
-    )
-    assert len(one) == len(other) == 400
-    assert np.mean([a == b for a, b in zip(one, other, strict=True)]) > 0.98
+    check_without_torch(run / "export", data_set / "records" / "video", tmp_path)
 
 
 def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
@@ -252,7 +185,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     shutil.rmtree(tmp_path / "run/distill/refit/wide")
     distill = tmp_path / "run/distill"
     write_distill_snapshots(toml, distill)
-    export.main(distill, distill / "config.json", data_set / "store", tmp_path / "out")
+    run_export(distill, data_set, tmp_path / "out")
     video = store.video(np.arange(9))
     found = Exported(tmp_path / "out", "torch").of_models(video)[2]
     batch = prepare(Inputs(), as_tensors(video))
@@ -268,13 +201,12 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
 
 
 def test_export_errors(run, data_set, tmp_path):
-    config, store = run / "distill/config.json", data_set / "store"
     with pytest.raises(InputError, match="re-ranked students have no mean; allowed: student, resn"):
-        export.main(run / "distill", config, store, tmp_path / "x", name="both")
+        run_export(run / "distill", data_set, tmp_path / "x", name="both")
     shutil.copytree(run, tmp_path / "run")
     (tmp_path / "run/distill/refit/wide/copy1/weights.safetensors").unlink()
     with pytest.raises(InputError, match="wide/copy1/weights.safetensors: no such file; run `mak"):
-        export.main(tmp_path / "run/distill", config, store, tmp_path / "x")
+        run_export(tmp_path / "run/distill", data_set, tmp_path / "x")
     with pytest.raises(ValueError, match="a model appears twice; set copies = 2"):
         DistillConfig.model_validate({"refit": {"models": ["a", "a"]}})
     settings = DistillConfig.model_validate({"refit": {"models": ["c", "a", "b"]}})

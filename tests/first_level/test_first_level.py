@@ -3,14 +3,17 @@
 import shutil
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 from snapshots import WRITTEN, write_snapshots
+from torch.nn import Linear
 
 import first_level.job
 from first_level import train as job
+from first_level.job import keep_trained
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
@@ -82,6 +85,15 @@ def test_other_folds_make_weights_stale(data_set, store, splits, plan, tmp_path)
     Splits(moved).write(tmp_path / "folds.safetensors", store.ids)
     _job(data_set, plan, folds=tmp_path / "folds.safetensors")
     assert (plan / "fold1" / "weights.safetensors").read_bytes() != before
+
+
+def test_seconds_are_those_of_killed_processes_too(tmp_path):
+    (tmp_path / "checkpoint.pt").touch()
+    history = [{"seconds": 5.0}, {"seconds": 6.0}]
+    keep_trained(Linear(2, 3), tmp_path, "source", history, time.monotonic(), videos=7)
+    assert read_json(tmp_path / "training.json") == {"videos": 7, "seconds": 11, "epochs": history}
+    (tmp_path / "training.json").unlink()
+    assert [path.name for path in tmp_path.iterdir()] == ["weights.safetensors"]
 
 
 NOISE = "[training.noise]\nadaptation = true\nadd = 0.1\ntest_passes = 2\n"

@@ -69,6 +69,15 @@ def _opened(run) -> tuple[Store, Splits]:
     return store, Splits.read(run / "folds.safetensors", store.ids)
 
 
+def _ratings(store, splits) -> tuple[dict, np.ndarray]:
+    """(score of each ("id:start", class) of the holdout, how many are confirmed of each class)."""
+    rated = store.segments(splits.holdout)
+    places = zip(rated.rows, rated.start, rated.label, strict=True)
+    keys = [((store.ids[row] + b":%d" % start).decode(), label) for row, start, label in places]
+    confirmed = rated.label[rated.score > 0]
+    return dict(zip(keys, rated.score, strict=True)), np.bincount(confirmed, minlength=CLASSES)
+
+
 def test_the_fine_tuned_model_beats_its_parent_on_the_holdout(run):
     report = read_json(run / "out/net/segments/fold0/report.json")
     assert report["holdout_ratings"] > 200
@@ -80,22 +89,15 @@ def test_the_fine_tuned_model_beats_its_parent_on_the_holdout(run):
 
 def test_the_figure_is_that_of_the_predictions_that_are_written(run):
     store, splits = _opened(run)
-    rated = store.segments(splits.holdout)
-    told = {
-        (store.ids[row] + b":%d" % start, label): score
-        for row, start, label, score in zip(
-            rated.rows, rated.start, rated.label, rated.score, strict=True
-        )
-    }
+    told, positives = _ratings(store, splits)
     found = Predictions.read(run / "out/net/segments/fold0/predictions.safetensors")
     holdout = set(store.ids[splits.holdout].tolist())
     pairs = [
-        (int(label), float(logit), int(told.get((name, label), -1)))
+        (int(label), float(logit), int(told.get((name.decode(), label), -1)))
         for name, classes, logits in zip(found.ids, found.classes, found.logits, strict=True)
         if name.split(b":")[0] in holdout
         for label, logit in zip(classes, logits, strict=True)
     ]
-    positives = np.bincount(rated.label[rated.score > 0], minlength=CLASSES)
     report = read_json(run / "out/net/segments/fold0/report.json")
     expected = (report["map_fine_tuned"], report["classes"])
     assert slow_map_at_k(pairs, positives, 100_000) == pytest.approx(expected)
@@ -198,19 +200,12 @@ def test_the_table_names_the_model(run, capsys):
 def test_the_file_gives_the_same_figure(run, tmp_path):
     """As the challenge scored it: read the lists, drop what nobody rated, average."""
     submission.main([run / "out/net/segments/fold0/predictions.safetensors"], tmp_path / "out.csv")
-    store, splits = _opened(run)
-    rated = store.segments(splits.holdout)
-    names = [
-        (store.ids[row] + b":%d" % start).decode()
-        for row, start in zip(rated.rows, rated.start, strict=True)
-    ]
-    told = dict(zip(zip(names, rated.label, strict=True), rated.score, strict=True))
+    told, positives = _ratings(*_opened(run))
     pairs = []
     for line in (tmp_path / "out.csv").read_text().splitlines()[1:]:
         label, listed = line.split(",")
         for place, name in enumerate(listed.split()):
             pairs.append((int(label), -place, int(told.get((name, int(label)), -1))))
-    positives = np.bincount(rated.label[rated.score > 0], minlength=CLASSES)
     expected = read_json(run / "out/net/segments/fold0/report.json")["map_fine_tuned"]
     # Equal logits are ordered by id in the file, by row in the report.
     assert slow_map_at_k(pairs, positives, 100_000)[0] == pytest.approx(expected, abs=0.01)

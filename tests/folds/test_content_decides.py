@@ -6,7 +6,8 @@ import shutil
 import numpy as np
 import pytest
 
-from folds import decode, decoding, parts
+from folds import decode, decoding
+from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
 from yt8m.records import synthetic
@@ -15,9 +16,8 @@ from yt8m.records.framing import read_records, write_records
 
 
 @pytest.fixture
-def world(tmp_path, monkeypatch):
+def world(tmp_path, monkeypatch, tiny_parts):
     """A folder of records (4 shards of video/ and of frame/), its store, and what was decoded."""
-    monkeypatch.setattr(parts, "SMALLEST", 1)
     options = {"videos": 60, "classes": 12, "rgb": 6, "audio": 3, "shards": 4, "max_frames": 9}
     synthetic.main(tmp_path / "records", **options, frames=True)
     decode.main(tmp_path / "records", tmp_path / "store", jobs=1)
@@ -74,6 +74,8 @@ def test_an_added_shard_decodes_its_part_alone(world):
     assert sorted(decoded) == [[named[0]], [named[0]], [named[1]], [named[1]]]
     new = Store(store)
     assert new.ids.tolist() == [*old[10:15], *old[:10], *old[15:]]
+    folders = [len(list(store.glob(folders))) for folders in ("video/*", "frame/*", "rows-*")]
+    assert folders == [5, 5, 1], "what was of the old shards is gone"
     fresh = store.with_name("fresh")
     decode.main(records, fresh, jobs=1)
     rows = np.arange(60)
@@ -113,7 +115,7 @@ def test_more_classes_decode_nothing_and_too_few_are_refused_by_the_record(world
     decode.main(records, store, jobs=1)
     assert (decoded, Store(store).dims.classes) == ([], 20)
     (records / "dataset.toml").write_text("classes = 2")
-    with pytest.raises(ValueError, match=r"record \d+: label \d+ is out of range; 0 to 1 are"):
+    with pytest.raises(InputError, match=r"record \d+: label \d+ is out of range; 0 to 1 are all"):
         decode.main(records, store, jobs=1)
 
 

@@ -5,10 +5,10 @@ import tracemalloc
 import numpy as np
 import pytest
 from convert_world import EXPECTED, FRAME, IDS, LABELS, NAMED, VIDEO, converted
+from record_bytes import decoded
 
-from folds import convert, decode
+from folds import convert
 from folds.label_files import read_labels
-from yt8m.data.store import Store
 from yt8m.records.description import describe, find_shards
 from yt8m.records.video import QUANTUM, dequantise
 from yt8m.records.vocabulary import Vocabulary
@@ -118,8 +118,7 @@ def test_what_quantisation_costs_is_said_and_the_scale_it_says_mends_it(forms, t
 def test_decode_reads_it_and_the_same_inputs_give_the_same_bytes(forms, tmp_path):
     np.save(tmp_path / "clips.npy", np.zeros((5, 400, 3), np.float32))  # longer than by default
     converted(tmp_path, rgb="clips.npy", ids="ids.txt", labels="labels.csv", shard_videos=2)
-    decode.main(tmp_path / "out", tmp_path / "store", jobs=1)
-    store = Store(tmp_path / "store")
+    store = decoded(tmp_path / "out", tmp_path / "store")
     assert (len(store.ids), store.dims.features, store.dims.classes) == (5, {"rgb": 3}, 8)
     assert store.dims.max_frames == 400
     first = {p.name: p.read_bytes() for p in (tmp_path / "out/frame").iterdir()}

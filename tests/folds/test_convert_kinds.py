@@ -3,8 +3,9 @@
 import numpy as np
 import pytest
 from convert_world import BOTH, FRAMES, IDS, LENGTHS, converted, nested, write_parquet
+from record_bytes import decoded
 
-from folds import convert, decode, unlabelled
+from folds import convert, unlabelled
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.convert import newer
@@ -18,11 +19,6 @@ WORDS = RNG.normal(size=(5, 256)).astype(np.float32)
 HALF = [list(row) if number % 2 else None for number, row in enumerate(WORDS)]
 
 
-def decoded(folder):
-    decode.main(folder / "out", folder / "store", jobs=1)
-    return Store(folder / "store")
-
-
 def test_a_table_of_four_kinds_of_which_one_has_nulls(forms, tmp_path):
     means = {kind: list(values) for kind, values in forms["means"].items()}
     write_parquet(tmp_path / "four.parquet", id=IDS, **means, headline=list(TITLE), words=HALF)
@@ -31,7 +27,7 @@ def test_a_table_of_four_kinds_of_which_one_has_nulls(forms, tmp_path):
     assert kind == "video"
     text = (tmp_path / "out" / "dataset.toml").read_text()
     assert "[features.title]\n[features.words]\noptional = true\n" in text
-    store = decoded(tmp_path)
+    store = decoded(tmp_path / "out", tmp_path / "store")
     assert store.dims.features == {"rgb": 6, "audio": 3, "title": 384, "words": 256}
     found = store.video(np.arange(5))
     np.testing.assert_array_equal(found["title"], TITLE.astype(np.float16))
@@ -56,7 +52,7 @@ def test_values_of_videos_beside_frames(forms, tmp_path):
         got = dequantise(videos[name].frames["spoken"])
         np.testing.assert_allclose(got, wanted, atol=QUANTUM * 0.5001)
         np.testing.assert_array_equal(videos[name].features["title"], TITLE[row])
-    store = decoded(tmp_path)
+    store = decoded(tmp_path / "out", tmp_path / "store")
     assert (store.dims.frameless, store.dims.max_frames) == (("title",), 5)
     np.testing.assert_array_equal(store.video(np.arange(5))["title"], TITLE.astype(np.float16))
     assert list(store.frames(np.arange(5))[0]) == ["rgb", "spoken"]
@@ -72,7 +68,7 @@ def test_unlabelled_videos_may_all_lack_an_optional_kind(forms, tmp_path):
     means = {kind: list(values) for kind, values in forms["means"].items()}
     write_parquet(tmp_path / "a.parquet", id=IDS, **means, words=HALF)
     converted(tmp_path, table="a.parquet", feature=["words=words"], labels="labels.csv")
-    store = decoded(tmp_path)
+    store = decoded(tmp_path / "out", tmp_path / "store")
     write_parquet(tmp_path / "b.parquet", id=[f"other {name}" for name in IDS], **means)
     converted(tmp_path, table="b.parquet", out="more")
     unlabelled.main(tmp_path / "more", store.folder, jobs=1)
@@ -92,7 +88,7 @@ def test_a_kind_without_any_value_is_left_out(forms, tmp_path, capsys):
     write_parquet(tmp_path / "t.parquet", id=IDS, **means, words=nothing)
     converted(tmp_path, table="t.parquet", feature=["words=words"])
     assert "words: no video has a value; this kind is left out" in capsys.readouterr().out
-    assert decoded(tmp_path).dims.features == {"rgb": 6, "audio": 3}
+    assert decoded(tmp_path / "out", tmp_path / "store").dims.features == {"rgb": 6, "audio": 3}
 
 
 @pytest.mark.parametrize(

@@ -5,6 +5,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import CancelledError
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from shard_server import Shards, serving
 from urllib3 import HTTPResponse
 
 from folds import download, fetching
-from folds.fetching import Fetcher, Stopped, partial_of
+from folds.fetching import Fetcher, partial_of
 from folds.partition import Partition, local_name
 from yt8m.records.description import find_shards
 
@@ -153,7 +154,7 @@ def test_a_download_that_is_stopped_keeps_what_it_has(server, tmp_path, monkeypa
     monkeypatch.setattr(fetching, "BLOCK", 1000)
     with monkeypatch.context() as patch:
         patch.setattr(HTTPResponse, "read1", stopping)
-        with pytest.raises(Stopped):
+        with pytest.raises(CancelledError):
             fetcher.fetch(url, path, md5)
     assert not path.exists()
     have = partial_of(path).stat().st_size

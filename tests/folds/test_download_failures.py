@@ -101,6 +101,7 @@ def test_mistakes(server, tmp_path, partition, options, message):
         ("<html>", "is no download plan"),
         ("[1]", "is no download plan"),
         ('{"files": 3}', "is no download plan"),
+        ('{"files": [[1, 2]]}', "is no download plan"),
         ('{"files": {"../../x.tfrecord": "%s"}}' % ("0" * 32), "is no shard and its MD5"),
         ('{"files": {"a.tfrecord": "0"}}', "is no shard and its MD5"),
         ('{"files": {"a.tfrecord": 0}}', "is no shard and its MD5"),

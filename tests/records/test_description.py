@@ -61,26 +61,26 @@ def test_description_of_audio_set(tmp_path):
     )
 
 
-def test_errors_of_descriptions(tmp_path):
+@pytest.mark.parametrize(
+    ("text", "error"),
+    [
+        ("", "no known feature among id, picture; name them"),
+        ('rgb = ["picture"]', "the number of classes is unknown"),
+        ('rgb = ["picture"]\nclasses = 0', "dataset.toml: classes = 0"),
+        ('rbg = ["picture"]', "dataset.toml: unknown key 'rbg'; allowed: audio"),
+        ('rgb = ["picture"]\nvocabulary = "w.csv"', "vocabulary 'w.csv' is not beside"),
+        (
+            'rgb = ["picture"]\nvocabulary = "v.csv"\nclasses = 1',
+            "names class 1, but the description says classes = 1",
+        ),
+    ],
+)
+def test_errors_of_descriptions(tmp_path, text, error):
     write_records(tmp_path / "a.tfrecord", [example(picture=np.ones(2, np.float32))])
-    with pytest.raises(InputError, match="no known feature among id, picture; name them"):
-        described(tmp_path)
-    toml = tmp_path / "dataset.toml"
-    toml.write_text('rgb = ["picture"]')
-    with pytest.raises(InputError, match="the number of classes is unknown"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nclasses = 0')
-    with pytest.raises(InputError, match="dataset.toml: classes = 0"):
-        described(tmp_path)
-    toml.write_text('rbg = ["picture"]')
-    with pytest.raises(InputError, match="dataset.toml: unknown key 'rbg'; allowed: audio"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nvocabulary = "v.csv"')
-    with pytest.raises(InputError, match="vocabulary 'v.csv' is not beside"):
-        described(tmp_path)
-    toml.write_text('rgb = ["picture"]\nvocabulary = "v.csv"\nclasses = 1')
     (tmp_path / "v.csv").write_text("Index,Name\n1,a\n")
-    with pytest.raises(InputError, match="names class 1, but the description says classes = 1"):
+    if text:
+        (tmp_path / "dataset.toml").write_text(text)
+    with pytest.raises(InputError, match=error):
         described(tmp_path)
 
 

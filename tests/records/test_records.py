@@ -10,11 +10,11 @@ from record_bytes import AUDIO_SET, NAMES, example, frames, means, sequence
 from tfrecord import TFRecordWriter
 
 from yt8m.base.cli import InputError
-from yt8m.records.layouts import Layouts
+from yt8m.records.layouts import TAGS, Layouts
 from yt8m.records.messages import Record, feature, protobuf
 from yt8m.records.reader import stream
 from yt8m.records.video import dequantise, parse, read_video, video_level
-from yt8m.records.wire import Unusual, split
+from yt8m.records.wire import MESSAGE, VALUE, Unusual, field, split
 
 
 def test_reads_what_the_tfrecord_package_writes(tmp_path):
@@ -100,11 +100,8 @@ def test_every_size_of_header():
 
 def test_unusual_layouts_fall_back_to_protobuf():
     unpacked = b"".join(b"\x0d" + struct.pack("<f", x) for x in (1.0, 2.0))  # field 1, fixed32
-    value = b"\x12" + bytes([len(unpacked)]) + unpacked
-    entry = b"\x0a\x08mean_rgb\x12" + bytes([len(value)]) + value
-    named = example()
-    inner = named[2:] + b"\x0a" + bytes([len(entry)]) + entry
-    payload = b"\x0a" + bytes([len(inner)]) + inner
+    entry = field(MESSAGE, b"mean_rgb") + field(VALUE, field(TAGS["float_list"], unpacked))
+    payload = field(MESSAGE, example()[2:] + field(MESSAGE, entry))
     layouts = Layouts(NAMES)
     layouts.learn(memoryview(payload), by_protobuf(payload).context)
     assert not layouts.known
@@ -176,12 +173,6 @@ def test_video_level_is_the_mean_of_the_dequantised_frames(count):
     means = video_level(video)
     np.testing.assert_allclose(means["rgb"], 2 + 4 / 512, rtol=1e-6)
     np.testing.assert_allclose(means["audio"], dequantise(shown["audio"]).mean(axis=0), atol=1e-5)
-
-
-def test_dequantise_formula():
-    q = np.arange(256, dtype=np.uint8)
-    exact = np.arange(256) * 4 / 255 + 4 / 512 - 2
-    np.testing.assert_allclose(dequantise(q), exact, atol=1e-6)
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from yt8m.records.framing import write_records
 from yt8m.records.messages import Record
 from yt8m.records.reader import Reader, stream
 from yt8m.records.video import check, read_video
+from yt8m.records.wire import MESSAGE, field
 
 
 def test_stream_checks_sizes_and_classes(tmp_path):
@@ -60,10 +61,7 @@ def any_records(draw):
 
 def joined(entries):
     """The features of several Examples in one, in this order (a message sorts as it likes)."""
-    bodies = b"".join(entry[2:] for entry in entries if entry)
-    size = len(bodies)
-    head = bytes([size & 127 | 128, size >> 7]) if size > 127 else bytes([size])
-    return b"\x0a" + head + bodies
+    return field(MESSAGE, b"".join(entry[2:] for entry in entries if entry))
 
 
 def outcome(read):

@@ -4,24 +4,18 @@ import csv
 
 import numpy as np
 import pytest
+from record_bytes import videos_of
 
 from yt8m.base.arrays import open_arrays
 from yt8m.base.cli import InputError
 from yt8m.records import synthetic
 from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
-from yt8m.records.reader import stream
 from yt8m.records.scenes import make_appearance, make_clips
 from yt8m.records.topics import clean_labels, draw_topics, make_world, noisy_labels
-from yt8m.records.video import quantise, video_level
+from yt8m.records.video import dequantise, quantise, video_level
 
 SMALL = {"videos": 90, "classes": 20, "rgb": 8, "audio": 4, "shards": 3, "max_frames": 20}
-
-
-def videos_of(folder):
-    shards = find_shards(folder)
-    (paths,) = shards.values()
-    return list(stream(paths, describe(folder, shards)[0]))
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +26,7 @@ def written(tmp_path_factory):
 
 
 def test_all_kinds_hold_the_same_videos(written):
-    video, frame = videos_of(written / "video"), videos_of(written / "frame")
+    video, frame = (videos_of(written / level)[level] for level in ("video", "frame"))
     assert [v.id for v in video] == [v.id for v in frame]
     assert len({v.id for v in video}) == 90
     for a, b in zip(video, frame, strict=True):
@@ -40,7 +34,7 @@ def test_all_kinds_hold_the_same_videos(written):
         assert 1 <= b.num_frames <= 20
         for mean, of_frames in zip(a.features.values(), video_level(b).values(), strict=True):
             np.testing.assert_allclose(mean, of_frames, atol=1e-5)
-    rated = videos_of(written / "segment")
+    rated = videos_of(written / "segment")["frame"]
     assert {v.id for v in rated} < {v.id for v in video}
     start, end, label, score = next(v.segments for v in rated if v.segments is not None)
     assert (end - start == 5).all()
@@ -82,7 +76,7 @@ def test_shards_of_an_earlier_run_are_removed(tmp_path):
     synthetic.main(tmp_path, **SMALL, frames=True)
     synthetic.main(tmp_path, **{**SMALL, "shards": 2})
     assert not list((tmp_path / "frame").iterdir())
-    assert len(videos_of(tmp_path)) == 90
+    assert len(videos_of(tmp_path)["video"]) == 90
 
 
 @pytest.mark.parametrize(("precision", "recall"), [(0.79, 0.6), (0.788, 0.3), (1.0, 1.0), (0.5, 1)])
@@ -130,8 +124,8 @@ def test_row_norms_vary_as_the_real_ones():
 
 def test_quantise_is_the_dequantisation_in_reverse():
     q = np.arange(256, dtype=np.uint8)
-    values = q.astype(np.float32) * np.float32(4 / 255) + np.float32(4 / 512 - 2)
-    np.testing.assert_array_equal(quantise(values), q)
+    np.testing.assert_allclose(dequantise(q), np.arange(256) * 4 / 255 + 4 / 512 - 2, atol=1e-6)
+    np.testing.assert_array_equal(quantise(dequantise(q)), q)
     np.testing.assert_array_equal(quantise(np.array([-9.0, 9.0], np.float32)), [0, 255])
 
 
@@ -139,7 +133,7 @@ def test_labels_can_be_learned_and_the_noise_cannot(tmp_path):
     """Nearest neighbours of held-out videos rank true labels above what their own labels say."""
     options = {"videos": 1500, "classes": 30, "rgb": 48, "audio": 16, "shards": 2}
     synthetic.main(tmp_path, **options, max_frames=10)
-    videos = videos_of(tmp_path / "video")
+    videos = videos_of(tmp_path)["video"]
     truth = open_arrays(tmp_path / "clean_labels.safetensors")
     assert truth["ids"].tolist() == [v.id for v in videos]
     clean = dense(Labels(truth["indptr"], truth["indices"]), 30)

@@ -40,15 +40,12 @@ def test_a_resample_is_scored_as_if_its_videos_were_there_that_often(world):
     times = np.random.default_rng(1).integers(0, 4, len(labels))
     rows = np.repeat(np.arange(len(labels)), times)
     expected = metrics.gap(good.classes[rows], good.logits[rows], labels.take(rows))
-    found = compare.weighted_gap(
-        *metrics.ranked_hits(good.classes, good.logits, labels), labels.counts(), times
-    )
+    hits = metrics.ranked_hits(good.classes, good.logits, labels)
+    found = compare.weighted_gap(*hits, labels.counts(), times)
     # Ties between different videos may fall in another order when a video is repeated.
     assert found == pytest.approx(expected, abs=1e-3)
     once = np.ones(len(labels), np.int64)
-    whole = compare.weighted_gap(
-        *metrics.ranked_hits(good.classes, good.logits, labels), labels.counts(), once
-    )
+    whole = compare.weighted_gap(*hits, labels.counts(), once)
     assert whole == pytest.approx(metrics.gap(good.classes, good.logits, labels), abs=1e-12)
 
 

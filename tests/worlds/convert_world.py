@@ -3,10 +3,9 @@
 import numpy as np
 import pyarrow
 import pyarrow.parquet
+from record_bytes import videos_of
 
 from folds import convert
-from yt8m.records.description import describe, find_shards
-from yt8m.records.reader import stream
 
 LENGTHS = np.array([3, 1, 4, 2, 5])
 IDS = ["b1", "a22", "c", "dd", "e"]
@@ -27,13 +26,8 @@ def converted(folder, out="out", **options):
     paths = ("rgb", "audio", "ids", "lengths", "table", "labels", "vocabulary")
     options = {k: folder / v if k in paths and v else v for k, v in options.items()}
     convert.main(folder / out, **options)
-    return read_videos(folder / out)
-
-
-def read_videos(out):
-    shards = find_shards(out)
-    ((kind, paths),) = shards.items()
-    return kind, {v.id.decode(): v for v in stream(paths, describe(out, shards)[0])}
+    ((kind, videos),) = videos_of(folder / out).items()
+    return kind, {video.id.decode(): video for video in videos}
 
 
 BOTH = {"rgb": "rgb.npy", "audio": "audio.npy"}

@@ -1,9 +1,12 @@
-"""Serialised records of any content, for the tests of what reads them."""
+"""Serialised records of any content, for the tests of what reads them, and what they hold."""
 
 import numpy as np
 
+from folds import decode
+from yt8m.data.store import Store
 from yt8m.records import messages
-from yt8m.records.description import Description
+from yt8m.records.description import Description, describe, find_shards
+from yt8m.records.reader import stream
 
 NAMES = Description(classes=10)
 AUDIO_SET = Description(rgb_frames=(), audio_frames=("audio_embedding",), classes=527)
@@ -21,6 +24,19 @@ def example(**features) -> bytes:
 def sequence(lists: dict, **features) -> bytes:
     """A serialised SequenceExample; lists: name -> uint8 (T, W) or a list of bytes."""
     return messages.sequence(present(features), lists)
+
+
+def videos_of(folder) -> dict[str, list]:
+    """The videos of a folder of records, by level."""
+    shards = find_shards(folder)
+    names, _ = describe(folder, shards)
+    return {level: list(stream(paths, names)) for level, paths in shards.items()}
+
+
+def decoded(records, folder, jobs=1) -> Store:
+    """The store of a folder of records, decoded into a folder."""
+    decode.main(records, folder, jobs=jobs)
+    return Store(folder)
 
 
 def means(seed=0, rgb=4, audio=2) -> dict:

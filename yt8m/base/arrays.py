@@ -20,7 +20,7 @@ import re
 import resource
 import tempfile
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
 import numpy as np
@@ -127,6 +127,13 @@ def let_go() -> None:
             if hasattr(mmap, "MADV_DONTNEED"):
                 mapped.madvise(mmap.MADV_DONTNEED)
         _before = _in_memory() or 0
+
+
+def blocks(count: int, size: int) -> Iterator[slice]:
+    """The parts of `count` rows, `size` in each; calls let_go when one is done with."""
+    for start in range(0, count, size):
+        yield slice(start, min(start + size, count))
+        let_go()
 
 
 def _limit() -> int:

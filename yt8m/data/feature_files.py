@@ -89,11 +89,10 @@ class FeatureFiles:
         order = np.argsort(located, kind="stable")
         located = located[order]
         part_of = np.searchsorted(self.ends, located, side="right")
-        cuts = np.flatnonzero(np.diff(part_of)) + 1
-        for where, local in zip(np.split(order, cuts), np.split(located, cuts), strict=True):
-            if len(where):
-                part = int(np.searchsorted(self.ends, local[0], side="right"))
-                yield part, where, local - self.starts[part]
+        parts, begins = np.unique(part_of, return_index=True)
+        pieces = (np.split(values, begins[1:]) for values in (order, located))
+        for part, where, local in zip(parts.tolist(), *pieces, strict=False):  # no rows, one piece
+            yield part, where, local - self.starts[part]
 
     def _array(self, part: int, name: str) -> np.ndarray:
         """An array of a part, mapped when first used and kept so."""
@@ -106,8 +105,6 @@ class FeatureFiles:
         """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
         key = (part, f"{name} offsets")
         if key not in self._arrays:
-            counts = self._array(part, name)
-            offsets = np.zeros(len(counts) + 1, np.int64)
-            np.cumsum(counts, out=offsets[1:])
-            self._arrays[key] = offsets
+            ends = np.cumsum(self._array(part, name), dtype=np.int64)
+            self._arrays[key] = np.append(0, ends)
         return self._arrays[key]

@@ -26,8 +26,6 @@ from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
 
-__all__ = ["Dims", "Features", "Segments", "Store", "Videos"]
-
 VERSION = 2
 DERIVED = "derived"  # folder of what is computed from a store: see yt8m/inputs/derived.py
 Features = dict[str, np.ndarray]  # by kind, in the order of Dims.features

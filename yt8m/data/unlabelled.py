@@ -14,8 +14,7 @@ FOLDER = "unlabelled"  # their folder in the store of DATA
 
 
 def open_both(data: Store, splits: Splits) -> tuple[Videos, Splits]:
-    """The videos of DATA and their folds, then the unlabelled ones. InputError when none are
-    decoded."""
+    """The videos of DATA and their folds, then the unlabelled ones. InputError without those."""
     more = Store(data.folder / FOLDER)
     count = len(more)
     none = Labels(np.zeros(count + 1, np.int64), np.zeros(0, np.uint16))

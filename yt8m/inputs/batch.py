@@ -1,7 +1,6 @@
 """From store rows to what a model takes: batches of features, sparse targets.
 
-B batch, T frames (padded), W width of a kind of features, C classes. A kind that a model does not
-use is absent.
+B batch, T frames (padded), W width of a kind of features, C classes. Unused kinds are absent.
 """
 
 from collections.abc import Callable
@@ -15,7 +14,7 @@ from yt8m.data.splits import seed_of
 from yt8m.data.store import Dims, Videos
 from yt8m.inputs.clusters import Clusters
 from yt8m.inputs.dynamics import apply_dynamics
-from yt8m.inputs.frames import Frames, StoredFrames
+from yt8m.inputs.frames import ByKind, Frames, StoredFrames
 from yt8m.inputs.sampling import sample, thin
 from yt8m.inputs.scaling import Scaling, l2_normalise
 from yt8m.inputs.settings import Inputs, Level
@@ -26,32 +25,16 @@ TOGETHER, NEIGHBOURS = 1 << 15, 1 << 10  # videos: `shuffle`
 
 
 @dataclass(frozen=True)
-class Batch:
-    """Features of B videos, by kind.
+class Batch(ByKind):
+    """Features of B videos.
 
-    Video level: (B, W) each, mask None. Frame level: (B, T, W) each, mask (B, T), true where a
-    frame is real; padding is zero.
+    Video level: (B, W) each. Frame level: (B, T, W) each, zero where the mask (B, T) is false.
     """
 
-    features: dict[str, Tensor]
     mask: Tensor | None = None
 
     def __len__(self) -> int:
-        return len(self._first)
-
-    @property
-    def joined(self) -> Tensor:
-        """All kinds side by side: (B, sum of W) or (B, T, sum of W)."""
-        return torch.cat(list(self.features.values()), dim=-1)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the features are."""
-        return self._first.device
-
-    @property
-    def _first(self) -> Tensor:
-        return next(iter(self.features.values()))
+        return len(next(iter(self.features.values())))
 
     def map(self, function: Callable[[Tensor], Tensor]) -> "Batch":
         """`function` of each kind's features, under the same mask."""
@@ -80,11 +63,18 @@ class Targets:
         dense = torch.zeros(self.shape, device=self.values.device)
         return dense.index_put_((self.rows, self.classes), self.values, accumulate=True)
 
+    def map(self, function: Callable[[Tensor], Tensor]) -> "Targets":
+        """`function` of the rows, of the classes and of the values."""
+        return Targets(*map(function, (self.rows, self.classes, self.values)), self.shape)
+
     def to(self, device: torch.device) -> "Targets":
         """A copy on `device`."""
-        return Targets(
-            self.rows.to(device), self.classes.to(device), self.values.to(device), self.shape
-        )
+        return self.map(lambda part: part.to(device))
+
+    def plus(self, rows: Tensor, classes: Tensor, values: Tensor) -> "Targets":
+        """These, then further ones."""
+        parts = zip((self.rows, self.classes, self.values), (rows, classes, values), strict=True)
+        return Targets(*map(torch.cat, parts), self.shape)
 
 
 TargetSource = Callable[[np.ndarray], Targets]  # gives the targets of store rows
@@ -121,8 +111,7 @@ class Made:
 class Source:
     """A store as a model of one level sees it: where batches come from.
 
-    `derived.source_of` makes one for any inputs; those with nothing to compute first need no more
-    than Source(store, level, inputs).
+    `derived.source_of` makes one for any inputs, computing first what they need.
     """
 
     store: Videos
@@ -147,8 +136,7 @@ class Source:
     def raw(
         self, rows: np.ndarray, device: torch.device, training: bool = False
     ) -> tuple[dict[str, Tensor], Tensor | None]:
-        """What `load` normalises: (B, columns) of each kind, None; or stacked frames (S, W) of each
-        kind and how many each video has (B,)."""
+        """What `load` normalises: (B, columns), None; or stacked frames (S, W), lengths (B,)."""
         if self.level == "frame":
             frames = self.sample(rows, device, training)
             return frames.features, frames.lengths

@@ -123,14 +123,14 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
         centroids = fit_centroids(joined, count, store.folder)
         np.save(folder / "centroids.npy", centroids)
         out = create(folder / "nearest.npy", "u2", (runs.total, 1))
-        centroids = _tensor(centroids, device)
+        centroids = torch.from_numpy(centroids).to(device)
         for rows in _blocks(np.arange(len(store))):
             found = nearest(source.after_dynamics(rows, device).on(device).joined, centroids)
             out[runs.find(rows)[0], 0] = found.cpu().numpy()
 
     depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]
     folder = made_once(store, "clusters", depends_on, make)
-    centroids = _tensor(np.load(folder / "centroids.npy"), device)
+    centroids = torch.from_numpy(np.load(folder / "centroids.npy")).to(device)
     nearest_ones = open_array(folder / "nearest.npy")[:, 0]
     return Clusters(centroids, nearest_ones, _widths(source), runs)
 
@@ -214,7 +214,3 @@ def _centroids_hash(source: Source, training: np.ndarray) -> str:
 def _blocks(rows: np.ndarray, size: int = BLOCK) -> Iterator[np.ndarray]:
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
-
-
-def _tensor(array: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(array).to(device)

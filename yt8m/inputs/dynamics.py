@@ -84,7 +84,8 @@ def sparse_part(frames: Tensor, lengths: Tensor) -> Tensor:
     if not frames.numel():
         return frames
     w = lengths.clamp(min=frames.shape[2]).double().rsqrt()[:, None, None]
-    spectral = _spectral_norm(frames)[:, None, None].clamp(min=1e-12)
+    largest = torch.linalg.eigvalsh(_gram(frames))[:, -1]  # square of the spectral norm
+    spectral = largest.clamp(min=0).sqrt()[:, None, None].clamp(min=1e-12)
     y = frames / torch.maximum(spectral, frames.abs().amax((1, 2), keepdim=True) / w)
     mu, size = 1.25 / spectral, torch.linalg.matrix_norm(frames)
     sparse = torch.zeros_like(frames)
@@ -100,10 +101,6 @@ def sparse_part(frames: Tensor, lengths: Tensor) -> Tensor:
             break
         y, mu = torch.where(going, y + mu * error, y), torch.where(going, 1.5 * mu, mu)
     return sparse
-
-
-def _spectral_norm(x: Tensor) -> Tensor:
-    return torch.linalg.eigvalsh(_gram(x))[:, -1].clamp(min=0).sqrt()
 
 
 def _gram(x: Tensor) -> Tensor:

@@ -18,10 +18,26 @@ SCALE, SHIFT = float(QUANTUM), float(LOWEST)  # of stored bytes, as records.vide
 
 
 @dataclass(frozen=True)
-class Frames:
-    """features: (S, W) of each kind, uint8 as stored or float; lengths: int64 (B,), on the CPU."""
+class ByKind:
+    """Features of each kind, by its name: (..., W)."""
 
     features: dict[str, Tensor]
+
+    @property
+    def joined(self) -> Tensor:
+        """All kinds side by side: (..., sum of W)."""
+        return torch.cat(list(self.features.values()), dim=-1)
+
+    @property
+    def device(self) -> torch.device:
+        """Where the features are."""
+        return next(iter(self.features.values())).device
+
+
+@dataclass(frozen=True)
+class Frames(ByKind):
+    """features: (S, W) of each kind, uint8 as stored or float; lengths: int64 (B,), on the CPU."""
+
     lengths: Tensor
 
     @classmethod
@@ -39,16 +55,6 @@ class Frames:
     def __len__(self) -> int:
         """S."""
         return int(self.lengths.sum())
-
-    @property
-    def joined(self) -> Tensor:
-        """All kinds side by side: (S, sum of W)."""
-        return torch.cat(list(self.features.values()), 1)
-
-    @property
-    def device(self) -> torch.device:
-        """Where the features are."""
-        return next(iter(self.features.values())).device
 
     def on(self, device: torch.device) -> "Frames":
         """Dequantised float32, on `device`."""

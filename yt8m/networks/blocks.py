@@ -1,8 +1,7 @@
 """Blocks that several frame-level architectures use. None lets padding change a real frame.
 
 mask (B, T) is true where a frame is real; a video's real frames come first.
-Letters: B videos, T frames (padded), N real frames of all videos, D and W widths, C classes,
-S directions.
+B videos, T frames (padded), N real frames of all videos, D and W widths, C classes, S directions.
 """
 
 from itertools import pairwise
@@ -116,8 +115,7 @@ def classifier(width: int, classes: int, experts: int) -> nn.Module:
 class Recurrent(nn.Module):
     """One recurrent layer: (B, T, D) -> outputs (B, T, S W), 0 in the padding, and last states.
 
-    The states are those at each video's own last frame: h of a GRU, (B, S W); h and c of an LSTM,
-    (B, 2 S W).
+    The states are those at each video's last frame: h (B, S W) of a GRU, h and c of an LSTM.
 
     The net runs over the padding too. One more input says where padding is. Its weights are
     constants that shut the gates, so that padding keeps the state. On a CPU (one thread, W 256,

@@ -22,7 +22,7 @@ def use_fast_layers(network: nn.Module) -> nn.Module:
     if any(parameter.device.type != "cpu" for parameter in network.parameters()):
         return network
     for layer in network.modules():
-        if type(layer) in FAST and not (type(layer) is nn.LSTM and not _is_simple(layer)):
+        if type(layer) in FAST and (type(layer) is not nn.LSTM or _is_simple(layer)):
             layer.__class__ = FAST[type(layer)]
     return network
 

@@ -8,8 +8,7 @@ a Linear without bias, BatchNorm and the activation. At scale 1, with 1024 + 128
   d  rgb 1024 - 1024 - 1024, audio 128 - 256 - 256, both -> 1024          swish
   e  1152 - 4096 - 4096 - 4096 - 4096 - 2048                              ReLU
   f  1152 - 2048 - 2048 - 2048 - 2048 - 2048 - 2048                       ReLU
-Any other kind of features has a tower like rgb's in c and d.
-Letters: B batch, C classes, W width.
+Any other kind of features has a tower like rgb's in c and d. B batch, C classes, W width.
 """
 
 from dataclasses import dataclass
@@ -27,8 +26,7 @@ from yt8m.networks.towers import Towers
 class Layers:
     """Widths of an extractor's layers at scale 1.
 
-    audio: of the tower over audio; tower: of the tower over any other kind; (): no tower. joint: of
-    the layers over all kinds side by side.
+    audio, tower: of the tower over audio, over any other kind; joint: of the layers over all kinds.
     """
 
     activation: partial

@@ -3,8 +3,7 @@
 nn.LSTM under autocast adds each frame's gradient to the weights by itself, which walks through all
 weights for a few videos. Here only h W_hh and its gradient go from frame to frame. Gain: at 16
 videos a step is 1.9 times as fast as with nn.LSTM (docs/speed.md).
-Letters: B videos, T frames, D inputs, W width. Gates in PyTorch's order: input, forget, cell,
-output.
+B videos, T frames, D inputs, W width. Gates in PyTorch's order: input, forget, cell, output.
 """
 
 import torch

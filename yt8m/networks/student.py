@@ -6,8 +6,7 @@ and feed them into a new trainable classification layer. The feature extractors 
 Which layers have biases and BatchNorm was never published; the published size decides. With
 1024 + 128 inputs and 3,862 classes the student has exactly 247,233,888 values (parameters, running
 means and variances, no step counters of BatchNorm). That is so when no Linear has a bias, and
-BatchNorm follows each Linear but the 9344 - 8192 one and the classifier.
-Letters: B batch, C classes, W width.
+BatchNorm follows each Linear but the 9344 - 8192 one and the classifier. W: width.
 """
 
 import torch

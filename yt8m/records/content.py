@@ -32,8 +32,7 @@ def digest_of(shard: Path, cache: Cache) -> str:
 
 
 def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str]]:
-    """The digests of shards, in order: by "video", "frame" and "segment", those that there are.
-    InputError as `content_digest`."""
+    """The digests of shards, in order, by "video", "frame" and "segment": see `content_digest`."""
     found: dict[str, list[str]] = {}
     for kind, paths in shards.items():
         for path in paths:

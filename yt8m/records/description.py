@@ -22,7 +22,8 @@ from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 BUILT_IN = Path(__file__).with_name("datasets")
 PATTERNS = ("*.tfrecord", "*.tfrecords", "*.tfrecord.gz", "*.tfrecords.gz")
-KINDS = ("video", "frame")
+LEVELS = ("video", "frame")  # of records; their folders
+MAX_CLASSES = 65536  # classes are stored as uint16
 RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
 KindName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
@@ -71,7 +72,7 @@ class Description(Config):
     segment_end_times: Names = ("segment_end_times",)
     segment_labels: Names = ("segment_labels",)
     segment_scores: Names = ("segment_scores",)
-    classes: int | None = Field(None, ge=1, le=65536)
+    classes: int | None = Field(None, ge=1, le=MAX_CLASSES)
     vocabulary: str | None = None  # file name, looked for beside the records and one folder up
     max_frames: int = Field(360, ge=1)
 
@@ -143,7 +144,7 @@ def find_shards(data: Path) -> dict[str, list[Path]]:
         return {kind_of(data): [data]}
     if not data.is_dir():
         raise InputError(f"{data}: no such file or folder")
-    inside = {kind: _shards_in(data / kind) for kind in KINDS}
+    inside = {kind: _shards_in(data / kind) for kind in LEVELS}
     inside["frame"] += _shards_in(data / RATED)
     found = {kind: shards for kind, shards in inside.items() if shards}
     if found:

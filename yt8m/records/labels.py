@@ -24,8 +24,7 @@ class Labels:
     def from_lists(cls, lists) -> "Labels":
         """From one sequence of classes a video; doubled classes count once."""
         rows = [np.unique(np.asarray(row, np.uint16)) for row in lists]
-        indptr = np.zeros(len(rows) + 1, np.int64)
-        np.cumsum([len(row) for row in rows], out=indptr[1:])
+        indptr = np.append(0, np.cumsum([len(row) for row in rows], dtype=np.int64))
         return cls(indptr, np.concatenate(rows) if rows else np.zeros(0, np.uint16))
 
     @classmethod

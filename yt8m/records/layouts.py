@@ -12,9 +12,9 @@ from itertools import pairwise
 
 import numpy as np
 
-from yt8m.records.description import Description
+from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
-from yt8m.records.video import MAX_CLASS, Video
+from yt8m.records.video import Video
 from yt8m.records.wire import MESSAGE, VALUE, field
 
 BEGINNING = 12  # bytes: mostly the record's length and the name of its first feature
@@ -40,7 +40,7 @@ class RecordLayout:
 class Layouts:
     """The layouts met so far in valid records of one description."""
 
-    def __init__(self, description: Description, classes: int = MAX_CLASS + 1):
+    def __init__(self, description: Description, classes: int = MAX_CLASSES):
         """classes: a record with a label that is not below is left to protobuf."""
         self.description, self.classes = description, classes
         # By the first bytes of records: the length and the name of the first feature.

@@ -3,11 +3,11 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
-from yt8m.records.description import Description, Dims
+from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.layouts import Layouts
 from yt8m.records.messages import Record
-from yt8m.records.video import MAX_CLASS, Video, check, parse, read_video, widths
+from yt8m.records.video import Video, check, parse, read_video, widths
 
 
 class Reader:
@@ -74,7 +74,7 @@ def dims_of(
     features = known | features
     ordered = {kind: features[kind] for kind in description.kinds if kind in features}
     frameless = tuple(kind for kind in ordered if framed and kind not in framed)
-    return Dims(ordered, description.classes or MAX_CLASS + 1, 0, frameless=frameless)
+    return Dims(ordered, description.classes or MAX_CLASSES, 0, frameless=frameless)
 
 
 def _parse_all(shards: Iterable[Path], description: Description) -> Iterator[tuple[str, Video]]:

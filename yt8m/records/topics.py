@@ -82,14 +82,8 @@ def _by_frequency(world: World, members: np.ndarray, size: int, rng) -> np.ndarr
 
 def clean_labels(world: World, topics: np.ndarray) -> Labels:
     """The topics and the roots of their verticals: N rows."""
-    shown = topics >= 0
-    parents = np.where(shown, world.vertical[topics], -1)
-    return pairs_to_labels(np.concatenate([topics, parents], axis=1))
-
-
-def pairs_to_labels(classes: np.ndarray) -> Labels:
-    """int (N, k) with -1 = nothing -> Labels, each class of a row once."""
-    ordered = np.sort(classes, axis=1)
+    parents = np.where(topics >= 0, world.vertical[topics], -1)
+    ordered = np.sort(np.concatenate([topics, parents], axis=1), axis=1)
     keep = ordered >= 0
     keep[:, 1:] &= ordered[:, 1:] != ordered[:, :-1]
     indptr = np.concatenate([[0], np.cumsum(keep.sum(axis=1))]).astype(np.int64)

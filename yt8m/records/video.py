@@ -11,14 +11,13 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.description import Description, Dims
+from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.messages import Record
 
 # Frames of YouTube-8M are quantised to 255 steps from -2 to 2; those of every kind are stored so.
 QUANTUM = np.float32(4 / 255)
 LOWEST = np.float32(4 / 512 - 2)
 NOTHING = 127  # the frame value next to 0
-MAX_CLASS = 65535  # classes are stored as uint16
 
 
 @dataclass(slots=True)
@@ -117,7 +116,7 @@ def _labels(record: Record, description: Description) -> np.ndarray | None:
     if values is None:
         return None
     classes = sorted(set(values))
-    _check_classes(classes, MAX_CLASS + 1, record.where)
+    _check_classes(classes, MAX_CLASSES, record.where)
     return np.array(classes, np.uint16)
 
 
@@ -156,7 +155,7 @@ def _segments(record: Record, description: Description):
             f"{record.where}: segment start times, end times, labels and scores number "
             f"{', '.join(str(len(column)) for column in columns)}; they must agree"
         )
-    _check_classes(sorted(columns[2]), MAX_CLASS + 1, record.where)
+    _check_classes(sorted(columns[2]), MAX_CLASSES, record.where)
     types = (np.int32, np.int32, np.uint16, np.float32)
     return tuple(np.array(column, kind) for column, kind in zip(columns, types, strict=True))
 

@@ -25,8 +25,7 @@ FORMAT = 2  # of checkpoint.pt; checkpoints of another format are ignored
 class TrainingRun:
     """One model with its optimiser, average and history; resumes from a checkpoint in `folder`.
 
-    objective: its parameters are trained with the model's; settings: a Training; fingerprint: a
-    checkpoint with another one is ignored.
+    The objective's parameters are trained too. A checkpoint with another fingerprint is ignored.
     """
 
     def __init__(

@@ -64,17 +64,15 @@ def fit(
 ) -> list[dict]:
     """Trains `model` (Batch -> logits (B, C)) in place; returns a line of figures for each epoch.
 
-    FOLDER/log.jsonl gets the same lines, epoch by epoch (yt8m/base/run_log.py). name: of the job,
-    for messages. fingerprint: of everything that decides the weights; a checkpoint with another
-    fingerprint is ignored.
+    FOLDER/log.jsonl gets the same lines, epoch by epoch. name: of the job, for messages.
+    fingerprint: of everything that decides the weights; a checkpoint with another is ignored.
 
     A model may have `verticals`, a number V > 0: its logits in training are then (B, C + V), those
     of the verticals last. It may have `penalty`, a scalar that each forward pass sets and that is
     added to the loss. It may have `remember(batch, targets)`, which is called before training with
     up to `model.videos` of the videos.
 
-    InputError when the loss is not finite, or when the settings need videos or dropout that are
-    missing.
+    InputError when the loss is not finite, or videos or dropout that the settings need are missing.
     """
     _check(model, examples, settings, name)
     _remember(model, examples)

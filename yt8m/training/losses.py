@@ -97,8 +97,7 @@ def hinge(logits: Tensor, targets: Targets) -> Tensor:
 def soft_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tensor:
     """Mean of softplus(n_j - p_i + 1) over the pairs of a batch (main paper, "Loss function").
 
-    n_j: each video's `negatives` best-scored classes with target 0; p_i: all positives, each
-    weighted by its target.
+    n_j: each video's `negatives` best-scored classes with target 0; p_i: positives, by target.
     """
     return _over_pairs(logits, targets, negatives, _worst_of_each, 1.0, _softplus)
 
@@ -129,8 +128,7 @@ def hinge_ranking(logits: Tensor, targets: Targets, negatives: int = 30) -> Tens
 def lsep(logits: Tensor, targets: Targets) -> Tensor:
     """Log-sum-exp pairwise loss, mean over the batch (Li et al. 2017, equation 4).
 
-    Each video costs log(1 + sum over pairs of exp(n_j - p_i)). The sum over pairs is a product of
-    two sums, so it takes no more time than BCE.
+    Each video costs log(1 + sum over pairs of exp(n_j - p_i)); that sum is a product of two sums.
     """
     logits, targets = logits.float(), _positives(targets)
     rows, scores = targets.rows, logits[targets.rows, targets.classes]
@@ -149,7 +147,7 @@ def lsep(logits: Tensor, targets: Targets) -> Tensor:
 def _positives(targets: Targets) -> Targets:
     """The targets above 0."""
     kept = targets.values > 0
-    return Targets(targets.rows[kept], targets.classes[kept], targets.values[kept], targets.shape)
+    return targets.map(lambda part: part[kept])
 
 
 def _worst_of_each(logits: Tensor, hidden: Tensor, most: int) -> Tensor:
@@ -199,8 +197,7 @@ def _log_sigmoid(gaps: Tensor) -> tuple[Tensor, Tensor]:
 class _PairLoss(torch.autograd.Function):
     """sum_i w_i mean_j cost(n_j - p_i); computes its gradient in the forward pass.
 
-    A batch of 512 has about 20 million pairs. Blocks of positives keep them out of memory, and out
-    of autograd's graph.
+    A batch of 512 has about 20 million pairs: too many for memory and autograd, hence blocks.
     """
 
     BLOCK = 128

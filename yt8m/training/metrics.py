@@ -1,9 +1,8 @@
 """GAP@20, mAP, Hit@k, PERR and cross-entropy of top-k lists; MAP@K of rated segments.
 
 classes: integers (N, k); scores: floats (N, k), in any order within a row; labels: aligned by row.
-Ties keep their order (stable sort): rows first, then places in the row. So two runs agree. The
-YouTube-8M benchmark paper (section 5) has the definitions, and for GAP the rules of the challenge
-(main paper, section 2).
+Ties keep their order (stable sort): rows first, then places in the row. Definitions: YouTube-8M
+benchmark paper, section 5; of GAP: the rules of the challenge (main paper, section 2).
 """
 
 from collections.abc import Iterator
@@ -76,8 +75,7 @@ def map_at_k(
     all pairs that raters confirmed, those that are not predicted too.
 
     A class's list is its k best predictions, without those that nobody rated. The sum of the
-    precisions at its hits is divided by its positives. Classes with a positive count, as in the
-    challenge's own evaluation.
+    precisions at its hits is divided by its positives. Classes without a positive do not count.
     """
     sums = np.zeros(len(positives))
     for part in _groups(classes, len(positives)):
@@ -181,8 +179,7 @@ def evaluate(
 def _precisions_by_counting(classes, scores, labels: Labels, k: int) -> float:
     """The sum of the precisions at each hit, of float16 scores.
 
-    It sorts only one block of videos at a time. Counts of the 65,536 possible scores tell how many
-    predictions of other blocks come before each.
+    It sorts one block of videos at a time; counts of the 65,536 scores tell what comes before it.
     """
 
     def blocks():

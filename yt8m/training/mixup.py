@@ -43,9 +43,5 @@ def _mix_targets(targets: Targets, share: torch.Tensor, other: torch.Tensor) -> 
     receiver = torch.empty_like(other)
     receiver[other] = torch.arange(len(other), device=other.device)  # the row that row j goes to
     to = receiver[targets.rows]
-    return Targets(
-        torch.cat([targets.rows, to]),
-        torch.cat([targets.classes, targets.classes]),
-        torch.cat([targets.values * share[targets.rows], targets.values * (1 - share[to])]),
-        targets.shape,
-    )
+    own = replace(targets, values=targets.values * share[targets.rows])
+    return own.plus(to, targets.classes, targets.values * (1 - share[to]))

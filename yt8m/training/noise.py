@@ -2,8 +2,7 @@
 
 A class's noise matrix holds P(label | truth): `kept`, the probability of a label where the class is
 present, and `false`, of a label where it is absent, each (C,). A class of probability p then has a
-label with the probability kept p + false (1 - p). The functions here apply that to logits.
-Letters: B batch, C classes.
+label with the probability kept p + false (1 - p). B batch, C classes.
 """
 
 import torch
@@ -26,19 +25,14 @@ def flip_labels(targets: Targets, drop: Tensor, add: Tensor) -> Targets:
     new = torch.multinomial(add, count, replacement=True) if count else torch.zeros(0).long()
     keys = (torch.randint(videos, (count,)) * classes + new).unique()
     keys = keys[~torch.isin(keys, targets.rows * classes + targets.classes)]
-    return Targets(
-        torch.cat([targets.rows[stay], keys // classes]),
-        torch.cat([targets.classes[stay], keys % classes]),
-        torch.cat([targets.values[stay], torch.ones(len(keys))]),
-        targets.shape,
-    )
+    kept = targets.map(lambda part: part[stay])
+    return kept.plus(keys // classes, keys % classes, torch.ones(len(keys)))
 
 
 def matrix(frequency: Tensor, precision: float, recall: float) -> tuple[Tensor, Tensor]:
     """(kept, false) of labels with a frequency (C,), a precision and a recall.
 
-    The recall is at least twice a class's frequency: a label must be likelier where the class is
-    present than where it is absent.
+    The recall is at least twice a class's frequency: a label must speak for the class.
     """
     kept = (2 * frequency).clamp(min=recall, max=1.0)
     present = frequency * precision / kept  # share of videos that truly show the class

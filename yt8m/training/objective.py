@@ -3,6 +3,8 @@
 Letters: B batch, C classes, V verticals.
 """
 
+from dataclasses import replace
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -100,8 +102,7 @@ class Objective(nn.Module):
             logits = self.adaptation(logits)
         if self.scale is not None:
             # BCE is linear in its targets, so the shift that all videos share stays out of them.
-            values = targets.values * self.scale[targets.classes]
-            targets = Targets(targets.rows, targets.classes, values, targets.shape)
+            targets = replace(targets, values=targets.values * self.scale[targets.classes])
             penalty = penalty - (logits.float() @ self.shift).mean()
         return self._named_loss(logits, targets, 0) + penalty
 
@@ -120,12 +121,9 @@ class Objective(nn.Module):
         keys = targets.rows[inside] * self.verticals + vertical[inside]
         keys, place = keys.unique(return_inverse=True)
         largest = torch.zeros(len(keys)).scatter_reduce(0, place, targets.values[inside], "amax")
-        return Targets(
-            torch.cat([targets.rows, keys // self.verticals]),
-            torch.cat([targets.classes, self.classes + keys % self.verticals]),
-            torch.cat([targets.values, largest]),
-            (targets.shape[0], self.classes + self.verticals),
-        )
+        rows, classes = keys // self.verticals, self.classes + keys % self.verticals
+        shape = (targets.shape[0], self.classes + self.verticals)
+        return replace(targets.plus(rows, classes, largest), shape=shape)
 
 
 def _part(targets: Targets, kept: Tensor, first: int, count: int) -> Targets:

@@ -1,7 +1,6 @@
 """The learning rate over a training run, and which batches an epoch has.
 
-Both depend only on the settings, the step and the figures of the epochs so far. So a resumed run
-equals one that nothing interrupted.
+Both depend only on the settings, the step and the epochs' figures: resumed runs equal others.
 """
 
 import math

@@ -15,7 +15,6 @@ CLASSES, K = 3862, 20
 
 def figures(toy: bool, folder: Path) -> list[Result]:
     """A million videos; the slow calculator in Python gets a twentieth of them."""
-    del folder
     videos, few = (400, 100) if toy else (1_000_000, 50_000)
     rng = np.random.default_rng(0)
     classes = rng.integers(0, CLASSES, (videos, K), dtype=np.uint16)

@@ -11,6 +11,7 @@ import torch
 from safetensors.torch import save_file
 
 from bench.speed.measure import Result, in_turns, ratio
+from distill.export.graph import session_of
 from distill.export.onnx_graph import write_onnx
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import load_rounded, rounded_state
@@ -54,7 +55,4 @@ def session(network, dims: Dims, folder: Path, form: str) -> onnxruntime.Inferen
     save_file(rounded_state(network, form), folder / f"{form}.safetensors")
     load_rounded(network, folder / f"{form}.safetensors")  # int8: the values that a row can hold
     write_onnx(network.eval(), dims, path, form)
-    options = onnxruntime.SessionOptions()
-    options.log_severity_level = 3
-    options.intra_op_num_threads = 1
-    return onnxruntime.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+    return session_of(path, threads=1)

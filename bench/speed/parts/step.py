@@ -11,7 +11,6 @@ from yt8m.base import processor
 
 def figures(toy: bool, folder: Path) -> list[Result]:
     """ResNetLike of width 2048, LSTM and NeXtVLAD of the papers' sizes with 300 frames."""
-    del folder
     processor.set_threads(torch.get_num_threads())  # as in every job; for both contestants
     seconds = 0.1 if toy else 20
     rate = matrix_rate(torch.device("cpu"), 64 if toy else 2048)
