@@ -20,7 +20,7 @@ from folds import assign, decode
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical
 from yt8m.base.files import read_json
-from yt8m.data.store import Dims, Store
+from yt8m.data.store import Dims
 from yt8m.inputs.batch import prepare
 from yt8m.inputs.settings import Inputs
 from yt8m.records import synthetic
@@ -124,9 +124,9 @@ def from_nothing(world):
 @pytest.mark.parametrize("freeze", [True, False], ids=["frozen", "free"])
 @pytest.mark.parametrize("source", ["weights", "export"])
 def test_it_beats_a_start_from_nothing(world, export, from_nothing, source, freeze):
-    net, weights = (NET, world / "parent.safetensors")
+    net, weights = NET, world / "parent.safetensors"
     if source == "export":
-        net, weights = ("arch = 'exported'\n", export)
+        net, weights = "arch = 'exported'\n", export
     toml = net + TRAINING.format(20) + _start(weights, freeze)
     trained, report = _train(world, "few", f"{source}_{freeze}", toml)
     assert report["gap_holdout"] > from_nothing + (0.03 if freeze else 0.005)
@@ -262,10 +262,3 @@ def test_what_does_not_fit_is_named(world, export, monkeypatch, toml, text):
     toml = toml.replace("PARENT", str(world / "parent.safetensors"))
     with pytest.raises(InputError, match=text):
         _train(world, "few", "wrong", toml.replace("EXPORT", str(export)) + "\n", fold=2)
-
-
-def test_other_feature_widths_are_named(world, export):
-    store = Store(world / "few" / "store")
-    config = ModelConfig(arch="exported", start=Start(weights=str(export)))
-    with pytest.raises(InputError, match="takes rgb 32, audio 16; the data gives rgb 9"):
-        build(config, Dims({"rgb": 9, "audio": 16}, store.dims.classes, 0), "test")

@@ -49,16 +49,12 @@ def test_towers_share_twice_the_width_in_the_published_ratio():
     assert _widths(model.concat) == [64, 128, 64]
 
 
-def test_one_kind_alone_has_the_whole_width():
-    model = _model("resnet", Dims({"rgb": 6}, 9, 0), width=8, rgb_share=0.25)
-    assert _widths(model.towers["rgb"])[0] == 8
-    assert model.towers.names == ["rgb"]
-
-
-def test_other_kinds_have_towers_of_the_whole_width():
-    model = _model("resnet", Dims(FOUR, 9, 0), width=8, rgb_share=0.25)
-    assert [_widths(model.towers[name])[0] for name in FOUR] == [4, 12, 8, 8]
-    assert _widths(model.concat) == [8, 32, 8]
+@pytest.mark.parametrize(("kinds", "widths"), [({"rgb": 6}, [8]), (FOUR, [4, 12, 8, 8])])
+def test_one_kind_alone_and_other_kinds_have_the_whole_width(kinds, widths):
+    model = _model("resnet", Dims(kinds, 9, 0), width=8, rgb_share=0.25)
+    assert model.towers.names == list(kinds)
+    assert [_widths(model.towers[name])[0] for name in kinds] == widths
+    assert _widths(model.concat) == [8, sum(widths), 8]
 
 
 def test_gating_weighs_each_logit_by_a_gate_that_sees_all():

@@ -76,11 +76,6 @@ def test_gap_equals_sklearn_without_ties_and_with_all_positives_kept():
     assert counted == 8
 
 
-def test_labels_outside_the_list_count_as_missed():
-    labels = Labels.from_lists([[0, 1]])
-    assert metrics.gap(np.array([[0]]), np.array([[0.9]]), labels) == pytest.approx(0.5)
-
-
 @settings(deadline=None, max_examples=20)
 @given(st.integers(0, 10_000))
 def test_hits_and_perr_equal_direct_definitions(seed):
