@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base import cli
-from yt8m.base.arrays import let_go
+from yt8m.base.arrays import blocks
 from yt8m.base.cli import InputError, log
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
@@ -43,13 +43,11 @@ def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
 def assign(ids: np.ndarray, labelled: np.ndarray, holdout: float) -> Splits:
     """ids (N,) bytes, labelled bool (N,) -> Splits. Two salts: two independent numbers a video."""
     fold = np.empty(len(ids), np.int8)
-    for start in range(0, len(ids), BLOCK):
-        block = slice(start, start + BLOCK)
+    for block in blocks(len(ids), BLOCK):
         own = (uniform(ids[block], "fold") * NUM_FOLDS).astype(np.int8)
         own[uniform(ids[block], "holdout") < holdout] = HOLDOUT
         own[~np.asarray(labelled[block])] = UNUSED
         fold[block] = own
-        let_go()
     return Splits(fold)
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import empty, let_go, open_arrays, write_arrays
+from yt8m.base.arrays import blocks, empty, open_arrays, write_arrays
 from yt8m.base.cli import InputError
 from yt8m.data.splits import find_rows
 
@@ -57,11 +57,10 @@ class Predictions:
         """Copies `rows` of others to `places` here, as many of the best classes as there is room
         for: a block of videos at a time."""
         width = self.classes.shape[1]
-        for start in range(0, len(rows), BLOCK):
-            to, of = places[start : start + BLOCK], rows[start : start + BLOCK]
+        for block in blocks(len(rows), BLOCK):
+            to, of = places[block], rows[block]
             self.classes[to] = others.classes[of, :width]
             self.logits[to] = others.logits[of, :width]
-            let_go()
 
     @property
     def scores(self) -> np.ndarray:
