@@ -2,8 +2,8 @@
 #
 # jobs/plan.py reads the settings and the TOMLs once and writes every job as a rule into
 # artifacts/<plan>/jobs.mk, included below, and into jobs.json, its twin. Content decides what is
-# stale, not times; make runs what is absent or stale, in order. Values of settings reach the
-# planner in the environment and never a shell, but for RUN, PYTHON and TRAINER, which are commands.
+# stale, not times; make runs what is absent or stale, in order. Values of settings are data: they
+# reach verbs in the environment or quoted. Only RUN, PYTHON and TRAINER are commands.
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
@@ -46,6 +46,20 @@ override PLAN := demo
 export YT8M_PLAN := demo
 endif
 
+A       := $(ARTIFACTS)/$(PLAN)
+PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
+PLANNED := all demo folds first_level segments stacking distill export evaluate submission table report
+VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
+override TRAINER := $(or $(TRAINER),$(PYTHON))
+open    := (
+UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
+unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
+$(foreach v,ARTIFACTS $(if $(STORE),STORE),$(if $(call unfit,$($v)),\
+  $(error $v $($v): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT))))
+$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
+$(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
+
 SHELL         := /bin/sh
 MAKEFLAGS     += --no-builtin-rules --no-print-directory $(if $(filter 0,$(MAKELEVEL)),-j$(JOBS))
 .DELETE_ON_ERROR:
@@ -56,16 +70,6 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-A       := $(ARTIFACTS)/$(PLAN)
-PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
-PLANNED := all demo folds first_level segments stacking distill export evaluate submission table report
-VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
-override TRAINER := $(or $(TRAINER),$(PYTHON))
-open    := (
-UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
-$(foreach v,ARTIFACTS STORE,$(if $(filter-out 0 1,$(words $($v)))$(filter -%,$($v))$(strip $(foreach c,$(UNFIT),$(findstring $c,$($v)))),\
-  $(error $v $($v): make cannot name files there; choose a folder without spaces and any of $(UNFIT))))
-$(if $(filter $(PLAN),$(PLANS)),,$(error no plan '$(PLAN)'; plans: $(PLANS)))
 .PHONY: $(PLANNED) help download test lint format venv models status retrain bench plan-cost clean live FORCE
 FORCE:
 
@@ -81,10 +85,13 @@ ifneq ($(filter $(PLANNED) $(A)/%,$(MAKECMDGOALS)),)
 export YT8M_PLANNED := $(A)/jobs.json
 export YT8M_COMMIT  := $(shell git describe --always --dirty=+ 2>/dev/null)
 export YT8M_RESTARTED := $(MAKE_RESTARTS)
+export YT8M_GOALS   := $(MAKECMDGOALS)
+# A dry run has rules of its own: what it supposes is not what a later call has.
 export YT8M_DRY     := $(findstring n,$(filter-out -%,$(firstword $(MAKEFLAGS))))
-$(A)/jobs.mk: FORCE | $(VENV)
+export YT8M_RULES   := $(A)/$(if $(YT8M_DRY),dry,jobs).mk
+$(YT8M_RULES): FORCE | $(VENV)
 	@$(PYTHON) -m jobs.plan
-include $(A)/jobs.mk
+include $(YT8M_RULES)
 endif
 
 ##@ The pipeline

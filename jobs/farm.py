@@ -68,7 +68,7 @@ class Farm:
                 self.ended.add(name)
                 self.failed.discard(name)
                 self._note(job, read_epochs(job, self.started))
-            elif receipt.with_suffix(RUNNING).is_file():
+            elif (time_of(receipt.with_suffix(RUNNING)) or 0) > self.since:  # no dead make's
                 if name not in self.running:
                     self.running[name] = Running(job, time.time())
                     self.failed.discard(name)

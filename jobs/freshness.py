@@ -49,7 +49,7 @@ def look(
         if receipt is not None:
             receipts[job.name] = receipt
         found = [f"made again: {name}" for name in graph.needs[job.name] if name in reasons]
-        found += reasons_of(job, receipt, files, lambda p: expected.get(p) or digests[p])
+        found += reasons_of(job, receipt, files, expected, digests)
         if not found and job.records is not None and not same_records(job):
             found = [f"changed: {job.records}"]
         if found:
@@ -74,19 +74,25 @@ def receipt_of(files: Artifacts, job: Job) -> dict | None:
 
 
 def reasons_of(
-    job: Job, receipt: dict | None, files: Artifacts, digest: Callable[[Path], str | None]
+    job: Job,
+    receipt: dict | None,
+    files: Artifacts,
+    expected: Mapping[Path, str],
+    digests: Digests,
 ) -> list[str]:
-    """Why a job is to be run, whatever becomes of those that it needs."""
+    """Why a job is to be run, whatever becomes of those that it needs. expected: the digests that
+    snapshots will have."""
     absent = [path for path in job.outputs if not path.exists()]
     if absent:
         return [f"missing: {absent[0]}"]
     if receipt is None:
         return ["missing: its receipt"]
-    for text, size in receipt["outputs"].items():
+    for text, seal in receipt["outputs"].items():
         path = files.find(text)
-        if not path.exists() or path.stat().st_size != size:
-            return [f"missing: {path}" if not path.exists() else f"damaged: {path}"]
-    now = [digest(path) for path in job.inputs]
+        found = digests.seal(path)
+        if found != seal:
+            return [f"damaged: {path}" if found else f"missing: {path}"]
+    now = [expected.get(path) or digests[path] for path in job.inputs]
     before = list(receipt["inputs"].values())
     if len(now) != len(before):
         return ["other inputs"]

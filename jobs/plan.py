@@ -2,16 +2,17 @@
 
 The Makefile includes artifacts/<plan>/jobs.mk; make's own rule for included files calls this verb
 before anything else. All settings come from the environment (jobs/settings.py). Both files are
-written only when they change. In a dry run nothing else is written: no snapshot of settings, and
-nothing is remembered.
+written only when they change. A dry run has a file of rules of its own, dry.mk, and writes nothing
+else but what it found of files (looked.json, checked.json).
 """
 
 import json
 import os
 import sys
+from pathlib import Path
 
 from jobs.planner import Planned, plan
-from jobs.rules import jobs_text, rules_of
+from jobs.rules import jobs_text, rules_of, submission_rule
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.config import write_if_changed
@@ -19,16 +20,20 @@ from yt8m.base.config import write_if_changed
 
 def main() -> None:
     """Writes jobs.mk and jobs.json of the run, its snapshots of settings, and what it was given."""
-    planned = plan(Settings.read())
-    settings, files = planned.settings, planned.settings.artifacts
+    settings = Settings.read()
+    files, rules = settings.artifacts, Path(os.environ["YT8M_RULES"])
+    if settings.needs_no_plan:
+        write_if_changed(rules, submission_rule(settings))
+        return
+    planned = plan(settings)
     if not os.environ.get("YT8M_RESTARTED"):  # make plans again when jobs.mk has changed
         announce(planned)
     if not os.environ.get("YT8M_DRY"):
         for path, text in planned.snapshots.items():
             write_if_changed(path, text)
         write_if_changed(files.given, json.dumps(settings.to_remember(), indent=1) + "\n")
-    write_if_changed(files.jobs, jobs_text(planned.graph, settings))
-    write_if_changed(files.rules, rules_of(planned.graph, planned.state, settings))
+        write_if_changed(files.jobs, jobs_text(planned.graph, settings))
+    write_if_changed(rules, rules_of(planned.graph, planned.state, settings, rules))
 
 
 def announce(planned: Planned) -> None:

@@ -13,7 +13,8 @@ from first_level.config import PlannedModel, check_arguments, check_teachers, re
 from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
-from yt8m.base.files import fingerprint, read_json, write_json
+from yt8m.base.digests import read_cache
+from yt8m.base.files import fingerprint, write_json
 from yt8m.base.paths import CONFIG, MEMBERS, MODELS, SEGMENTS, Artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -72,7 +73,7 @@ class Plan:
 
         InputError when [model] or [segments] are not for an architecture.
         """
-        before = read_json(checked) if checked.is_file() else {}
+        before = read_cache(checked)
         keys = {name: fingerprint(canonical(model)) for name, model in self.models.items()}
         if before == keys:
             return

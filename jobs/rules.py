@@ -6,6 +6,7 @@ Prerequisites in jobs.mk only order the jobs. What is stale was found by content
 
 import json
 import shlex
+from pathlib import Path
 
 from jobs.freshness import Freshness
 from jobs.job import Graph, Job
@@ -16,21 +17,20 @@ HEAD = """\
 """
 
 
-def rules_of(graph: Graph, state: Freshness, settings: Settings) -> str:
-    """The text of jobs.mk."""
+def rules_of(graph: Graph, state: Freshness, settings: Settings, rules: Path) -> str:
+    """The text of jobs.mk; `rules`: the file. Each job needs it, so that none runs by rules of an
+    earlier call when planning has failed (make -k goes on then)."""
     parts = [HEAD]
     for job in graph.jobs:
         needs = " ".join(str(graph.by_name[name].target) for name in graph.needs[job.name])
-        parts.append(
-            f"{job.target}:{f' | {needs}' if needs else ''}\n\t{recipe_of(job, settings)}\n"
-        )
+        parts.append(f"{job.target}: | {rules} {needs}\n\t{recipe_of(job, settings)}\n")
     for goal, names in graph.goals.items():
         targets = " ".join(str(graph.by_name[name].target) for name in names)
         parts.append(f"{goal}: {targets}\n".replace(": \n", ":\n"))
     stale = [str(job.target) for job in state.to_run(graph.jobs) if job.target.exists()]
     if stale:
         parts.append(f"{' '.join(stale)}: FORCE\n")
-    parts.append(f"submission:\n\t{submission(settings)}\n")
+    parts.append(submission_rule(settings))
     return "\n".join(parts)
 
 
@@ -48,12 +48,13 @@ def recipe_of(job: Job, settings: Settings) -> str:
     return text
 
 
-def submission(settings: Settings) -> str:
-    """The command that predicts RECORDS by the export."""
+def submission_rule(settings: Settings) -> str:
+    """The rule that predicts RECORDS by the export."""
     records = settings.given.get("RECORDS") or settings.data
     command = ["distill.predict", settings.export, records, settings.out]
     threads = settings.jobs * settings.threads
-    return f"OMP_NUM_THREADS={threads} $(RUN) $(PYTHON) -m {quote(map(str, command))}"
+    recipe = f"OMP_NUM_THREADS={threads} $(RUN) $(PYTHON) -m {quote(map(str, command))}"
+    return f"submission:\n\t{recipe}\n"
 
 
 def quote(words) -> str:

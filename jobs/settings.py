@@ -31,6 +31,7 @@ class Settings:
     run: Path
     given: Mapping[str, str]
     before: Mapping[str, str]
+    goals: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, environment: Mapping[str, str] = os.environ) -> "Settings":
@@ -48,7 +49,7 @@ class Settings:
             if not value.isprintable():
                 raise InputError(f"{name} {value!r}: a character in it cannot be printed")
         run = Path(folder) / plan
-        return cls(plan, run, given, read_given(run))
+        return cls(plan, run, given, read_given(run), tuple(values.get("GOALS", "").split()))
 
     @property
     def artifacts(self) -> Artifacts:
@@ -61,7 +62,14 @@ class Settings:
     @property
     def generated(self) -> bool:
         """Whether the records are generated ones, of the run's own folder."""
-        return self.plan == "demo" and "DATA" not in self.given
+        remembered = "demo" not in self.goals and self.before.get("DATA")
+        return self.plan == "demo" and "DATA" not in self.given and not remembered
+
+    @property
+    def needs_no_plan(self) -> bool:
+        """Whether all that is asked for is a prediction of given records by a given export."""
+        given = self.given.get("EXPORT") and self.given.get("RECORDS")
+        return bool(given) and self.goals == ("submission",)
 
     @property
     def data(self) -> Path:
@@ -75,10 +83,9 @@ class Settings:
 
     @property
     def description(self) -> Path | None:
-        """The file that describes the records. Another DATA has another description."""
-        text = self.given.get(
-            "DESCRIPTION", "" if "DATA" in self.given else self._before("DESCRIPTION")
-        )
+        """The file that describes the records. A DATA that is named is described anew."""
+        kept = "" if "DATA" in self.given else self._before("DESCRIPTION")
+        text = self.given.get("DESCRIPTION", kept)
         return Path(text) if text else None
 
     @property
@@ -93,14 +100,14 @@ class Settings:
         text = self.given.get("HOLDOUT") or self._before("HOLDOUT") or "0.1"
         if not 0 <= number("HOLDOUT", text) < 1:
             raise InputError(f"HOLDOUT {text}: at least 0 and less than 1 is allowed")
-        return text
+        return f"{number('HOLDOUT', text):.12g}"
 
     @property
     def budget_mb(self) -> str:
         text = self.given.get("BUDGET_MB") or "1000"
         if number("BUDGET_MB", text) <= 0:
             raise InputError(f"BUDGET_MB {text}: more than 0 is needed")
-        return text
+        return f"{number('BUDGET_MB', text):.12g}"
 
     @property
     def dtype(self) -> str:
@@ -179,7 +186,7 @@ def read_given(run: Path) -> dict[str, str]:
 def number(name: str, text: str) -> float:
     """InputError unless the text is a number."""
     try:
-        value = float(text)
+        value = float(text if text.isascii() and "_" not in text else "nan")
     except ValueError:
         value = float("nan")
     if value != value or value in (float("inf"), float("-inf")):

@@ -27,15 +27,16 @@ SHOWN = 8  # reasons
 def main() -> None:
     """Prints the state of the run that the environment names."""
     planned = plan(Settings.read())
-    jobs = [job for job in planned.graph.of_goal(GOAL) if job.stage != QUIET]
-    wanted = planned.state.to_run(jobs)
+    every = planned.graph.of_goal(GOAL)
+    jobs = [job for job in every if job.stage != QUIET]
+    wanted, all_wanted = planned.state.to_run(jobs), planned.state.to_run(every)
     durations = Durations(planned.graph, planned.state.receipts, planned.settings.artifacts)
     expected = {job.name: durations.estimate(job) for job in wanted}
     cli.log("\n".join(table(TITLES, rows(jobs, wanted, expected))))
     for line in [
         *reasons(planned.state, jobs),
         *older(planned.state, jobs),
-        *conclusion(planned, wanted, expected),
+        *conclusion(planned, wanted, all_wanted, expected),
     ]:
         cli.log(line)
 
@@ -96,10 +97,13 @@ def older(state: Freshness, jobs: list[Job]) -> list[str]:
     ]
 
 
-def conclusion(planned: Planned, wanted: list[Job], expected: dict) -> list[str]:
-    """What the next command does."""
+def conclusion(
+    planned: Planned, wanted: list[Job], all_wanted: list[Job], expected: dict
+) -> list[str]:
+    """What the next command does; all_wanted: with the tables and the page."""
     if not wanted:
-        return [f"make {GOAL}: nothing to do"]
+        made = ", ".join(str(job.target) for job in all_wanted)
+        return [f"make {GOAL}: {f'makes {made}' if made else 'nothing to do'}"]
     slots = planned.settings.jobs
     text = sum_of([expected[job.name] for job in wanted], slots)
     text = "nothing like them was measured" if text == "unknown" else f"about {text}"

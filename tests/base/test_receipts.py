@@ -2,6 +2,7 @@
 
 import pytest
 
+from yt8m.base.digests import SEALED, Digests, seal_of
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import Artifacts
 from yt8m.base.receipts import FAILED, RUNNING, Recorder, commits_of, note_derived
@@ -36,7 +37,8 @@ def test_a_receipt_says_what_went_in_and_came_out(planned):
     assert not recorder().is_done()
     _work(files, recorder())
     receipt = read_json(files.receipt("stage/job"))
-    assert receipt["outputs"] == {"@run/out.txt": 4, "@run/rows-1/a.npy": 3}
+    sealed = {"@run/out.txt": seal_of(files.run / "out.txt")}
+    assert receipt["outputs"] == sealed | {"@run/rows-1/a.npy": seal_of(files.run / "rows-1/a.npy")}
     assert list(receipt["inputs"]) == ["@run/in.json"]
     assert (receipt["settings"], receipt["commit"]) == ({"SIZE": "1"}, "abc1234")
     assert commits_of(files.run) == "abc1234"
@@ -51,7 +53,7 @@ def test_whatever_differs_there_is_work_to_do(planned, change):
     if change == "input":
         write_json(files.run / "in.json", 2)
     elif change == "output":
-        (files.run / "out.txt").write_text("cut")
+        (files.run / "out.txt").write_text("maid")
     elif change == "folder":
         (files.run / "rows-1" / "a.npy").unlink()
     elif change == "setting":
@@ -96,3 +98,24 @@ def test_of_processes_that_train_together_the_first_writes(planned, monkeypatch)
 
 def test_a_command_of_no_job_has_none(planned):
     assert Recorder.of_command("stage.verb", ["other.json"]) is None
+
+
+def test_a_seal_tells_other_bytes_of_the_same_size_and_large_files_by_size(tmp_path):
+    path = tmp_path / "a"
+    path.write_bytes(bytes(100))
+    before = seal_of(path)
+    path.write_bytes(bytes(99) + b"1")
+    assert seal_of(path) != before
+    with open(path, "wb") as file:
+        file.truncate(SEALED + 1)
+    assert seal_of(path) == str(SEALED + 1)
+
+
+@pytest.mark.parametrize("text", ["", "{", "null", "[]", "cut"])
+def test_a_damaged_cache_is_an_empty_one(tmp_path, text):
+    (tmp_path / "looked.json").write_text(text)
+    (tmp_path / "a").write_text("x")
+    digests = Digests(tmp_path / "looked.json")
+    assert digests[tmp_path / "a"]
+    digests.save()
+    assert Digests(tmp_path / "looked.json").files

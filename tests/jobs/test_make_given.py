@@ -96,3 +96,9 @@ def test_what_another_holdout_makes_again_is_said_with_the_way_to_keep_both(tree
     )
     assert read_json(tree / RUN / "given.json")["HOLDOUT"] == "0.1", "a dry run changes nothing"
     assert make(tree, data=None) == []
+
+
+def test_equal_numbers_change_nothing(tree):
+    make(tree, "HOLDOUT=.1")
+    assert make(tree, "HOLDOUT=0.10", "BUDGET_MB=1e3") == []
+    make(tree)

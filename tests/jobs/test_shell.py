@@ -33,6 +33,17 @@ def test_where_make_names_files_such_a_folder_is_refused(tree, name, value):
         _refused(run_make(tree, goal, f"{name}={value}"), f"{name} {value}: make cannot name files")
 
 
+@pytest.mark.parametrize("name", ["PLAN", "ARTIFACTS", "JOBS", "THREADS", "MEMORY_MB"])
+def test_what_stands_in_recipes_is_one_plain_word(tree, name):
+    for value in ("", "%", "tiny;touch pwned", "tiny ../..", "2;touch${IFS}pwned", "0", "-1", "1)"):
+        if (name, value) in (("PLAN", "0"), ("ARTIFACTS", "0")):
+            continue
+        for goal in ("clean", "models", "plan-cost", "test", "bench"):
+            done = run_make(tree, "-n", goal, f"{name}={value}")
+            assert done.returncode == 2, (goal, value)
+            _refused(done, f"no plan '{value}'", f"{name} {value}: ")
+
+
 @pytest.mark.parametrize("value", NASTY)
 @pytest.mark.parametrize("name", ["DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "BUDGET_MB"])
 def test_what_does_not_exist_is_refused_as_it_was_written(tree, name, value):
@@ -91,3 +102,20 @@ def test_commands_are_commands(tree):
 
 def test_the_run_goes_on_as_before(tree):
     assert make(tree) == []
+
+
+def test_where_planning_fails_nothing_runs_by_older_rules(tree):
+    (tree / "calls.txt").unlink(missing_ok=True)
+    assert run_make(tree, "-n", "all", "HOLDOUT=0.3").returncode == 0
+    done = run_make(tree, "-k", "all", "HOLDOUT=0,3")
+    assert done.returncode == 2
+    assert "error: HOLDOUT 0,3: a number is needed" in done.stderr
+    assert not (tree / "calls.txt").exists()
+    assert make(tree, data=None) == []
+
+
+def test_an_export_predicts_records_without_any_run(tree):
+    (tree / "calls.txt").unlink(missing_ok=True)
+    done = run_make(tree, "submission", "EXPORT=x", "RECORDS=y", "OUT=z.csv", "ARTIFACTS=new")
+    assert done.returncode == 0, done.stderr
+    assert _calls(tree) == ["distill.predict x y z.csv"]

@@ -72,6 +72,12 @@ def test_a_stage_ends_with_its_table_once(tree):
     assert shown("stacking") == 1, "asked for by name"
 
 
+def test_a_report_that_is_gone_is_named(tree):
+    (tree / RUN / "report.html").unlink()
+    _, printed = _agrees(tree)
+    assert f"make all: makes {RUN}/report.html" in printed
+
+
 def test_a_missing_file_makes_what_depends_on_it_stale(tree):
     (tree / RUN / "first_level/one/fold3/predictions.safetensors").unlink()
     stages, _ = _agrees(tree)

@@ -8,12 +8,15 @@ import contextlib
 import hashlib
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
 
+from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 
 ARRAYS = ".safetensors"
 LONGEST_HEADER = 1 << 20
+SEALED = 16 << 20  # bytes; larger files would take long to read at every first look
 
 
 def digest_of(path: Path) -> str | None:
@@ -24,6 +27,16 @@ def digest_of(path: Path) -> str | None:
         stated = stated_digest(file) if path.suffix == ARRAYS else None
         file.seek(0)
         return stated or hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def seal_of(path: Path) -> str:
+    """What tells whether an output is as it was written: its size and, up to SEALED bytes, a hash
+    of all that it holds."""
+    size = path.stat().st_size
+    if size > SEALED:
+        return str(size)
+    with open(path, "rb") as file:
+        return f"{size} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
 
 
 def digest_of_text(text: str) -> str:
@@ -39,6 +52,14 @@ def stated_digest(file) -> str | None:
     return None
 
 
+def read_cache(path: Path) -> dict:
+    """A JSON object that can be made again; empty when it is absent or damaged."""
+    with contextlib.suppress(InputError):
+        found = read_json(path)
+        return found if isinstance(found, dict) else {}
+    return {}
+
+
 class Digests:
     """Digests of files, looked up in the file `cache` before they are computed.
 
@@ -47,20 +68,28 @@ class Digests:
 
     def __init__(self, cache: Path):
         self.cache = cache
-        kept = read_json(cache) if cache.is_file() else {}
+        kept = read_cache(cache)
         self.files: dict[str, list] = kept.get("files", {})
         self.shards: dict[str, str] = kept.get("shards", {})
         self.before = len(self.shards), 0
         self.looks = 0
 
     def __getitem__(self, path: Path) -> str | None:
+        """`digest_of` a file."""
+        return self._look(path, str(path), digest_of)
+
+    def seal(self, path: Path) -> str | None:
+        """`seal_of` a file; None when there is no such file."""
+        return self._look(path, f"seal {path}", seal_of)
+
+    def _look(self, path: Path, key: str, look: Callable[[Path], str | None]) -> str | None:
         try:
             state = os.stat(path)
         except OSError:
             return None
-        key, signature = str(path), [state.st_size, state.st_mtime_ns, state.st_ino]
+        signature = [state.st_size, state.st_mtime_ns, state.st_ino]
         if key not in self.files or self.files[key][0] != signature:
-            self.files[key] = [signature, digest_of(path)]
+            self.files[key] = [signature, look(path)]
             self.looks += 1
         return self.files[key][1]
 

@@ -2,7 +2,7 @@
 
     artifacts/<plan>/receipts/first_level/linear/fold3.json
     {"job": ..., "commit": ..., "seconds": ..., "inputs": {path: digest}, "settings": {...},
-     "outputs": {path: size}}
+     "outputs": {path: seal}}
 
 Verbs know nothing of receipts. The Makefile names jobs.json in the environment. `cli.run` finds
 there the job whose command it was called with, and writes the receipt when the verb has ended well.
@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.cli import InputError
-from yt8m.base.digests import digest_of
+from yt8m.base.digests import digest_of, read_cache, seal_of
 from yt8m.base.files import read_json, remove, write_json
 from yt8m.base.paths import Artifacts
 
@@ -55,7 +55,7 @@ def commits_of(run: Path) -> str | None:
     """Which code made the results of a run: "abc1234", or "abc1234 (90 jobs), def5678 (5 jobs)"."""
     found: Counter[str] = Counter()
     for path in sorted(Artifacts(run, run).receipts.rglob("*.json")):
-        made_by = read_json(path).get("commit")
+        made_by = read_cache(path).get("commit")
         if made_by:
             found[made_by] += 1
     if len(found) < 2:
@@ -94,8 +94,7 @@ class Recorder:
                 receipt["inputs"] == self.inputs() and receipt["settings"] == self.job["settings"]
             )
             paths = [self.artifacts.find(text) for text in receipt["outputs"]]
-            sizes = list(receipt["outputs"].values())
-            return same and [path.stat().st_size for path in paths] == sizes
+            return same and [seal_of(path) for path in paths] == list(receipt["outputs"].values())
         return False
 
     def inputs(self) -> dict[str, str | None]:
@@ -134,7 +133,7 @@ class Recorder:
             "settings": self.job["settings"],
             "inputs": inputs,
             "outputs": {
-                self.artifacts.shorten(path): path.stat().st_size for path in sorted(self.files())
+                self.artifacts.shorten(path): seal_of(path) for path in sorted(self.files())
             },
         }
 
