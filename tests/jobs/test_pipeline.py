@@ -240,10 +240,8 @@ def test_each_file_that_is_deleted_plans_its_job_and_what_needs_it(tree, undistu
 
 
 LOST = (
-    "store/frame/*/title.npy",
-    "folds.safetensors",
     "first_level/lstm/fold3/weights.safetensors",
-    "first_level/resnet/fold1/training.json",
+    "first_level/resnet/fold3/training.json",
     "stacking/fold2/rows/labels.npy",
     "stacking/fold4/train.json",
     "stacking/holdout/stack.safetensors",
