@@ -1,7 +1,7 @@
 """Which jobs make has to run, and why: content decides.
 
-A job is fresh when its receipt says that it was made from inputs with the digests that they have
-now, with the settings of now, and all files that it wrote are there. What needs a job that is not
+A job is fresh when its receipt names the digests that its inputs have now and the settings of now,
+and when all files that it wrote are there with the seals of then. What needs a job that is not
 fresh is not fresh either. Times decide nothing; code is no input.
 """
 

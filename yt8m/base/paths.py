@@ -66,13 +66,8 @@ class Artifacts:
         return self.run / "given.json"
 
     @property
-    def rules(self) -> Path:
-        """The jobs, for make."""
-        return self.run / "jobs.mk"
-
-    @property
     def jobs(self) -> Path:
-        """The jobs, for everyone else."""
+        """The jobs; their twin for make, jobs.mk, is named by the Makefile."""
         return self.run / "jobs.json"
 
     @property
