@@ -143,4 +143,7 @@ def read_epochs(job: Job, since: float) -> list[dict]:
     """The epochs of a job, written since then: not those that an earlier run left."""
     path = job.target.parent / RUN_LOG
     modified = time_of(path)
-    return read_log(path) if modified is not None and modified >= since * 1e9 else []
+    if modified is not None and modified >= since * 1e9:
+        with contextlib.suppress(InputError):  # a damaged log stops no run
+            return read_log(path)
+    return []

@@ -81,11 +81,16 @@ def test_a_damaged_log_is_named(tmp_path):
     (tmp_path / "log.jsonl").write_text('{"epoch": 1}\n{"epo')
     with pytest.raises(InputError, match=r"log.jsonl: not JSON \(.*\); delete it"):
         read_log(tmp_path / "log.jsonl")
+    for foreign in ('"made"\n', '{"epoch": 1, "epochs": 4}\n'):
+        (tmp_path / "log.jsonl").write_text(foreign)
+        with pytest.raises(InputError, match=r"log.jsonl: not a log of epochs; delete it"):
+            read_log(tmp_path / "log.jsonl")
 
 
+SPEED = {"examples_per_s": 9.0}
 LINES = [
-    {"epoch": 1, "loss": 5.5, "lr": 0.1, "gap": 0.25, "seconds": 2.0, "left": 3.0},
-    {"epoch": 2, "loss": 4.5, "lr": 0.05, "gap": 0.5, "seconds": 3.0, "left": 0.0},
+    SPEED | {"epoch": 1, "loss": 5.5, "lr": 0.1, "gap": 0.25, "seconds": 2.0, "left": 3.0},
+    SPEED | {"epoch": 2, "loss": 4.5, "lr": 0.05, "gap": 0.5, "seconds": 3.0, "left": 0.0},
 ]
 
 
@@ -110,10 +115,10 @@ def test_event_files_hold_every_figure_of_every_epoch(tmp_path, capsys):
     tensorboard.main(run, out)
     assert "2 jobs; look at them with: tensorboard --logdir" in capsys.readouterr().out
     found = _events(out / "first_level/linear/fold3")
-    assert Counter(tag for tag, *_ in found) == {"loss": 2, "lr": 2, "gap": 2, "seconds": 2}
+    assert Counter(tag for tag, *_ in found) == dict.fromkeys(LINES[0].keys() - {"epoch", "left"}, 2)
     assert [event[1:] for event in found if event[0] == "gap"] == [(1, 0.25, 997), (2, 0.5, 1000)]
     tensorboard.main(run, out)
-    assert len(_events(out / "distill/student")) == 8, "once more, in place of the first"
+    assert len(_events(out / "distill/student")) == 10, "once more, in place of the first"
 
 
 def test_what_is_wrong_with_the_folders_is_said(tmp_path, monkeypatch):

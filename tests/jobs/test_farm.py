@@ -94,6 +94,12 @@ class SmallFarm:
         remove(receipt.with_suffix(RUNNING))
 
 
+def _epoch(number, gap=0.3):
+    """A line of a log."""
+    line = {"epoch": number, "loss": 1.0, "lr": 0.1, "gap": gap, "seconds": 2.0}
+    return line | {"examples_per_s": 1234.0, "left": 65.0}
+
+
 def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
     report = {"gap_fold": 0.7}
     write_json(tmp_path / "first_level/b/fold0/report.json", report)
@@ -104,7 +110,13 @@ def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
     running.start(jobs[0])
     assert farm.look() == [jobs[0]]
     assert (len(farm.running), len(farm.ended)) == (1, 0)
-    write_log(jobs[0].target.parent, "a fold0", 4, [{"epoch": 1, "gap": 0.3, "left": 9.0}])
+    log = jobs[0].target.parent / "log.jsonl"
+    log.parent.mkdir(parents=True, exist_ok=True)
+    for damaged in ('"made"\n', '{"epoch": 1, "epochs": 4}\n', "{"):
+        log.write_text(damaged)
+        assert farm.look() == [], "the view outlives what it cannot read"
+    assert farm.running[jobs[0].name].share is None
+    write_log(log.parent, "a fold0", 4, [_epoch(1)])
     assert farm.look() == []
     assert farm.running[jobs[0].name].share == 0.25
     assert farm.worst() == ("a", 0.3)
@@ -125,7 +137,7 @@ def test_a_job_runs_from_its_marker_to_its_receipt(tmp_path):
 
 def test_an_earlier_runs_epochs_and_receipt_are_not_this_ones(tmp_path):
     job = _job(tmp_path, "a")
-    write_log(job.target.parent, "a fold0", 4, [{"epoch": 4, "gap": 0.3, "left": 0.0}])
+    write_log(job.target.parent, "a fold0", 4, [_epoch(4)])
     write_json(Artifacts.of_run(tmp_path).receipt(job.name), {})
     time.sleep(0.02)
     running = SmallFarm(tmp_path, folds=1)
@@ -139,8 +151,7 @@ def test_the_view_names_what_runs_and_shows_what_is_no_jobs_line(tmp_path):
     console = Console(width=120, record=True, file=io.StringIO())
     view = View(running.farm, console)
     running.start(running.jobs[0])
-    line = {"epoch": 1, "loss": 1.0, "gap": 0.4321, "examples_per_s": 1234.0, "left": 65.0}
-    write_log(running.jobs[0].target.parent, "a fold0", 4, [line])
+    write_log(running.jobs[0].target.parent, "a fold0", 4, [_epoch(1, gap=0.4321)])
     running.farm.look()
     view.line("[a fold0] epoch 1/4", False)
     view.line("error: x: y", True)

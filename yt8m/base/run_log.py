@@ -17,6 +17,8 @@ from yt8m.base.cli import InputError
 from yt8m.base.files import writing
 from yt8m.base.paths import RUN_LOG
 
+WRITTEN = {"job", "epochs", "epoch", "loss", "lr", "examples_per_s", "seconds", "left"}
+
 
 def write_log(folder: Path, job: str, epochs: int, history: list[dict]) -> None:
     """Writes FOLDER/log.jsonl from the lines of a run's history so far, atomically."""
@@ -26,13 +28,16 @@ def write_log(folder: Path, job: str, epochs: int, history: list[dict]) -> None:
 
 
 def read_log(path: Path) -> list[dict]:
-    """The lines of a log, none when there is no such file; InputError when they are not JSON."""
+    """The lines of a log, none when there is no such file; InputError when they are not epochs."""
     try:
-        return [json.loads(line) for line in path.read_text().splitlines()]
+        lines = [json.loads(line) for line in path.read_text().splitlines()]
     except FileNotFoundError:
         return []
     except ValueError as error:
         raise InputError(f"{path}: not JSON ({error}); delete it") from error
+    if not all(isinstance(line, dict) and WRITTEN <= line.keys() for line in lines):
+        raise InputError(f"{path}: not a log of epochs; delete it")
+    return lines
 
 
 def seconds_of(history: list[dict], here: float) -> float:
