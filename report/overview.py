@@ -40,7 +40,7 @@ def flow(run: Run) -> list[dict]:
         ], sum(job["seconds"] for job in jobs)),
         _stage("stacking", stack["rows"], "rows", [
             f"{stack['candidates']} candidates a video, with {_percent(stack['recall'])} of labels",
-            f"5 boosters of {min(stack['rounds'])} to {max(stack['rounds'])} rounds",
+            _learners(stack["rounds"], stack["learner"]),
         ], stack["seconds_rows"] + stack["seconds_train"]),
         _stage("distill", len(students), "networks", [
             f"{sum(part['parameters'] for part in students.values()) / 1e6:,.1f} M parameters",
@@ -56,6 +56,13 @@ def flow(run: Run) -> list[dict]:
     ]  # fmt: skip
 
 
+def _learners(rounds: list[int], learner: str) -> str:
+    """What scores the rows."""
+    boosters = f"5 boosters of {min(rounds)} to {max(rounds)} rounds" if rounds else ""
+    networks = "" if learner == "trees" else "5 networks"
+    return " and ".join(filter(None, (boosters, networks)))
+
+
 def _stage(name: str, number, what: str, details: list[str], seconds=None) -> dict:
     return {"name": name, "number": number, "what": what, "details": details, "seconds": seconds}
 
@@ -66,7 +73,7 @@ def systems(run: Run) -> list[dict]:
     known = stack["members"] | {
         "mean of models": stack["mean"],
         "weighted mean": stack["weighted_mean"],
-        "LightGBM stack": stack["stack"],
+        "stack": stack["stack"],
     }
     lines = []
     for line in run.summary["systems"]:

@@ -92,7 +92,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
 
 
 def _headline(run: Run, lines: list[dict]) -> str:
-    export, stack = (_find(lines, name) for name in ("export", "LightGBM stack"))
+    export, stack = (_find(lines, name) for name in ("export", "stack"))
     size = f"{export['megabytes']:,.1f}\u00a0MB"
     if not run.has_holdout:
         return (
@@ -109,19 +109,19 @@ def _numbers(run: Run, lines: list[dict]) -> list[tuple[str, str, str]]:
     """(name, number, note) of the numbers below the headline."""
     models = [line for line in lines if line["kind"] == "model"]
     best = max(models, key=lambda line: line["gap_oof"] or 0)
-    export, stack = (_find(lines, name) for name in ("export", "LightGBM stack"))
+    export, stack = (_find(lines, name) for name in ("export", "stack"))
     size, figure = f"{export['megabytes']:,.1f} MB", overview.text_of
     chosen, many = f"{best['system']}, chosen out of fold", f"{len(models)} x 5 models"
     if run.has_holdout:
         numbers = [
             ("export", figure(export["gap_single"]), f"GAP@20, holdout; {size}"),
-            ("LightGBM stack", figure(stack["gap_five"]), many),
+            ("stack", figure(stack["gap_five"]), many),
             ("best single model", figure(best["gap_single"]), chosen),
         ]
     else:
         numbers = [
             ("export", size, "not measured: no holdout"),
-            ("LightGBM stack", figure(stack["gap_oof"]), f"GAP@20 out of fold; {many}"),
+            ("stack", figure(stack["gap_oof"]), f"GAP@20 out of fold; {many}"),
             ("best single model", figure(best["gap_oof"]), chosen),
         ]
     noted = sum(stage["seconds"] or 0 for stage in overview.flow(run))

@@ -44,7 +44,7 @@ def stacking(files: Artifacts) -> list[str]:
     systems = [
         ("mean of models", "all", report["mean"]),
         ("weighted mean", "all", report["weighted_mean"]),
-        ("LightGBM stack", "all", report["stack"]),
+        ("stack", "all", report["stack"]),
         ("best model", best, report["members"][best]),
     ]
     keys = ("gap_oof", "gap_holdout_single", "gap_holdout")

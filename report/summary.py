@@ -13,7 +13,15 @@ from pathlib import Path
 from report.students import EXTRACTORS, refitted_models
 from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
-from yt8m.base.paths import BOOSTER, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS, REPORT, Artifacts
+from yt8m.base.paths import (
+    BOOSTER,
+    CONFIG,
+    EXPORT_MANIFEST,
+    EXPORT_WEIGHTS,
+    HEAD,
+    REPORT,
+    Artifacts,
+)
 from yt8m.base.receipts import commits_of
 from yt8m.base.tables import mean_of
 from yt8m.data.splits import NUM_FOLDS
@@ -29,10 +37,10 @@ def main(run: Path, out: Path) -> None:
     systems.sort(key=lambda line: line["gap_oof"] or 0)
     for name, text in (("mean", "mean of models"), ("weighted_mean", "weighted mean")):
         systems.append(_line(text, "ensemble", stack[name]))
-    boosters = [files.stack_fold(k) / BOOSTER for k in FOLDS]
-    megabytes = sum(path.stat().st_size for path in boosters) / 1e6
+    learnt = [files.stack_fold(k) / name for k in FOLDS for name in (BOOSTER, HEAD)]
+    megabytes = sum(path.stat().st_size for path in learnt if path.is_file()) / 1e6
     seconds = stack["seconds_rows"] + stack["seconds_train"]
-    systems.append(_line("LightGBM stack", "ensemble", stack["stack"], megabytes, seconds))
+    systems.append(_line("stack", "ensemble", stack["stack"], megabytes, seconds))
     systems += [*_students(files), _export(files)]
     write_json(
         out,

@@ -6,7 +6,8 @@ from typing import Literal
 from pydantic import Field
 
 from yt8m.base.cli import InputError
-from yt8m.base.config import Config
+from yt8m.base.config import Config, Precision
+from yt8m.training.settings import Training
 
 RankBy = Literal["probability", "logit", "rank"]
 # Keys of [booster] that LightGBM does not have under these names.
@@ -33,8 +34,29 @@ class Booster(Config):
     extra: dict[str, bool | int | float | str] = {}  # other LightGBM parameters, by name
 
 
+class NetworkTraining(Training):
+    """Its batches are of videos, each with all its candidates."""
+
+    epochs: int = Field(8, ge=1)
+    batch_size: int = Field(64, ge=1)
+    lr: float = Field(2e-3, gt=0)
+    precision: Precision = "float32"
+
+
+class RowNetwork(Config):
+    """Settings of the network over rows."""
+
+    width: int = Field(96, ge=1)
+    layers: int = Field(3, ge=0)
+    training: NetworkTraining = NetworkTraining()
+
+
 class Stacking(Config):
     """One plan's stack."""
+
+    # What scores the candidates: LightGBM's trees, a network over the same columns, or the mean of
+    # the logits of both.
+    learner: Literal["trees", "network", "both"] = "trees"
 
     candidates: int = Field(40, ge=1)  # a video; fewer where the models list fewer
     rank_by: RankBy = "probability"  # chooses and orders the candidates
@@ -45,6 +67,17 @@ class Stacking(Config):
     # A video takes 8 bytes a class and 16 a (candidate, feature); larger chunks miss the cache.
     chunk_videos: int = Field(256, ge=1)
     booster: Booster = Booster()
+    network: RowNetwork = RowNetwork()
+
+    @property
+    def trees(self) -> bool:
+        """Whether boosters score candidates."""
+        return self.learner != "network"
+
+    @property
+    def networks(self) -> bool:
+        """Whether networks do."""
+        return self.learner != "trees"
 
 
 def parameters(config: Stacking, threads: int) -> dict:

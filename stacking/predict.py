@@ -1,15 +1,16 @@
-"""Predictions of the stack for one fold and the holdout, by the booster that saw neither.
+"""Predictions of the stack for one fold and the holdout, by the learner that saw neither.
 
-    python -m stacking.predict CONFIG.json ROWS MODEL.txt OUT --fold 3 --threads 1
+    python -m stacking.predict CONFIG.json ROWS LEARNED OUT --fold 3 --threads 1
 
+LEARNED: the folder of the fold's booster and network, of which CONFIG's `learner` says what counts.
 OUT holds Predictions of the candidates: ids (N,), classes (N, M), logits (N, M) descending.
 """
 
 import time
 from pathlib import Path
 
-from stacking.booster import predict_rows, read_booster_for
 from stacking.config import Stacking
+from stacking.learners.learned import Learned
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
 from yt8m.base import cli
 from yt8m.base.cli import log
@@ -19,14 +20,14 @@ from yt8m.base.paths import ROWS_ABOUT
 
 
 def main(
-    config: Path, rows: Path, model: Path, out: Path, *, fold: int = 0, threads: int = 1
+    config: Path, rows: Path, learned: Path, out: Path, *, fold: int = 0, threads: int = 1
 ) -> None:
     """Predicts the rows of one fold, and its rows of the holdout, in chunks of videos."""
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)
     parts = [(Rows.open(rows, FOLD_PREFIX), fold), (Rows.open(rows, HOLDOUT_PREFIX), 0)]
-    booster = read_booster_for(model, read_json(rows / ROWS_ABOUT), rows)
-    both = predict_rows(booster, parts, settings.chunk_videos, threads, out.parent)
+    learners = Learned.read(learned, settings, read_json(rows / ROWS_ABOUT), threads)
+    both = learners.predict(parts, settings.chunk_videos, out.parent)
     both.write(out)
     log(
         f"[stack fold{fold}] {len(both.ids):,} videos predicted in "

@@ -19,17 +19,24 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
-from stacking.booster import read_booster
 from stacking.candidates import average
 from stacking.config import Stacking
-from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, fold_predictions, read_models
+from stacking.learners.learned import Learned
+from stacking.table import (
+    FOLD_PREFIX,
+    HOLDOUT_PREFIX,
+    Rows,
+    column_names,
+    fold_predictions,
+    read_models,
+)
 from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import (
-    BOOSTER,
     BOOSTER_TRAINING,
+    HEAD_TRAINING,
     HOLDOUT_FOLDER,
     ROWS,
     ROWS_ABOUT,
@@ -57,7 +64,7 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     boosted = [fold_predictions(stacking, k) for k in FOLDS]
     figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
-    gains = importance(stacking)
+    gains = importance(stacking, settings)
     figures["members"] = {}
     for name in names:
         parts = [fold_predictions(files.model(name), k) for k in FOLDS]
@@ -65,7 +72,7 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
     figures |= {"best_member": best, "importance": gains, "commit": commit()}
-    write_json(out, figures | costs(stacking))
+    write_json(out, figures | costs(stacking, settings))
     for name in ("stack", "weighted_mean", "mean"):
         log(f"[stack] {name:14s} {_text(figures[name])}")
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
@@ -153,35 +160,40 @@ def means(stacking: Path, names: list[str], truth: Truth, settings: Stacking) ->
     return figures
 
 
-def importance(stacking: Path) -> dict[str, float]:
-    """Share of a booster's gain that each column brings, mean over the five; largest first."""
+def importance(stacking: Path, settings: Stacking) -> dict[str, float]:
+    """What the learners make of each column, mean over the five folds; largest first."""
     shares, names = [], []
     for fold in FOLDS:
-        booster = read_booster(fold_folder(stacking, fold) / BOOSTER)
-        gain = booster.feature_importance("gain")
-        shares.append(gain / max(gain.sum(), 1e-12))
-        names = booster.feature_name()
+        folder = fold_folder(stacking, fold)
+        about = read_json(folder / ROWS / ROWS_ABOUT)
+        shares.append(Learned.read(folder, settings, about).shares())
+        names = column_names(about)
     mean = np.mean(shares, axis=0)
     return {names[i]: float(mean[i]) for i in np.argsort(-mean, kind="stable")}
 
 
-def costs(stacking: Path) -> dict:
+def costs(stacking: Path, settings: Stacking) -> dict:
     """Rows, seconds, rounds and the candidates' recall, as the other verbs reported them."""
-    rows = [read_json(fold_folder(stacking, k) / ROWS / ROWS_ABOUT) for k in FOLDS]
-    trained = [read_json(fold_folder(stacking, k) / BOOSTER_TRAINING) for k in FOLDS]
+    folders = [fold_folder(stacking, k) for k in FOLDS]
+    rows = [read_json(folder / ROWS / ROWS_ABOUT) for folder in folders]
+    trees, networks = (
+        [read_json(folder / name) for folder in folders] if used else []
+        for name, used in ((BOOSTER_TRAINING, settings.trees), (HEAD_TRAINING, settings.networks))
+    )
     found, total = (sum(part[key] for part in rows) for key in ("labels_found", "labels"))
     held = [part["holdout_recall"] for part in rows]
     return {
+        "learner": settings.learner,
         "candidates": rows[0]["candidates"],
         "recall": found / total if total else None,
         "recall_holdout": None if None in held else sum(held) / len(held),
         "videos": sum(part["videos"] for part in rows),
         "holdout_videos": rows[0]["holdout_videos"],
         "rows": sum(part["videos"] * part["candidates"] for part in rows),
-        "rounds": [part["rounds"] for part in trained],
-        "inner_loss": [part["inner_loss"] for part in trained],
+        "rounds": [part["rounds"] for part in trees],
+        "inner_loss": [part["inner_loss"] for part in trees],
         "seconds_rows": sum(part["seconds"] for part in rows),
-        "seconds_train": sum(part["seconds"] for part in trained),
+        "seconds_train": sum(part["seconds"] for part in trees + networks),
     }
 
 

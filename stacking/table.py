@@ -13,11 +13,13 @@ import numpy as np
 
 from yt8m.base.arrays import open_array
 from yt8m.base.cli import InputError
-from yt8m.base.paths import PREDICTIONS, ROWS_ABOUT, fold_folder
+from yt8m.base.files import read_json
+from yt8m.base.paths import PREDICTIONS, ROWS, ROWS_ABOUT, fold_folder
 from yt8m.data.predictions import Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
 
 FOLD_PREFIX, HOLDOUT_PREFIX = "", "holdout_"
+ALL = -1  # as a fold: learn from every one
 
 
 @dataclass(frozen=True)
@@ -46,6 +48,39 @@ class Rows:
         own, known = self.features[videos], self.label_features[variant][videos]
         both = np.concatenate([own, known], axis=2)
         return both.reshape(-1, both.shape[2])
+
+
+@dataclass(frozen=True)
+class FoldRows:
+    """The rows of one fold as a learner sees them. variant: of the columns from labels."""
+
+    rows: Rows
+    variant: int
+
+
+def groups_of(stacking: Path, fold: int) -> tuple[list[FoldRows], list[str]]:
+    """The rows of every fold but `fold` (ALL: of all), and their columns.
+
+    InputError when folds have different columns.
+    """
+    groups, names = [], None
+    for other in range(NUM_FOLDS):
+        if other == fold:
+            continue
+        folder = fold_folder(stacking, other) / ROWS
+        groups.append(FoldRows(Rows.open(folder, FOLD_PREFIX), other if fold == ALL else fold))
+        own = column_names(read_json(folder / ROWS_ABOUT))
+        if names not in (None, own):
+            raise InputError(
+                f"{folder}: its columns differ from those of other folds; delete it, run `make`"
+            )
+        names = own
+    return groups, names
+
+
+def title_of(fold: int) -> str:
+    """The learner that will predict this fold; ALL: the one that learns from every fold."""
+    return "all folds" if fold == ALL else f"fold{fold}"
 
 
 def read_models(path: Path) -> list[str]:

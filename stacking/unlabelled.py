@@ -1,10 +1,11 @@
-"""Predicts the videos of UNLABELLED by the booster of one fold.
+"""Predicts the videos of UNLABELLED by the learners of one fold.
 
-    python -m stacking.unlabelled CONFIG.json ROWS MODEL.txt RUN_FOLDER STORE FOLDS OUT \
+    python -m stacking.unlabelled CONFIG.json ROWS LEARNED RUN_FOLDER STORE FOLDS OUT \
         --fold 3 --threads 1
 
 It does what stacking.rows and stacking.predict do for the holdout, without rows on disk: there may
-be many such videos. ROWS: the rows of that fold, which name the booster's columns.
+be many such videos. ROWS: the rows of that fold, which name the columns;
+LEARNED: the folder of its learners.
 """
 
 import time
@@ -12,9 +13,9 @@ from pathlib import Path
 
 import numpy as np
 
-from stacking.booster import predict_candidates, read_booster_for
 from stacking.config import Stacking
 from stacking.label_features import label_features
+from stacking.learners.learned import Learned
 from stacking.writer import Lists, RowWriter, find_lists
 from yt8m.base import cli
 from yt8m.base.cli import log
@@ -30,7 +31,7 @@ from yt8m.data.unlabelled import open_both
 def main(
     config: Path,
     rows: Path,
-    model: Path,
+    learned: Path,
     run: Path,
     store: Path,
     folds: Path,
@@ -39,10 +40,10 @@ def main(
     fold: int = 0,
     threads: int = 1,
 ) -> None:
-    """Predicts the unlabelled videos by the models and the booster that never saw fold FOLD."""
+    """Predicts the unlabelled videos by the models and learners that never saw fold FOLD."""
     started = time.monotonic()
     settings, about = read_snapshot(config, Stacking), read_json(rows / ROWS_ABOUT)
-    booster, data = read_booster_for(model, about, rows), Store(store)
+    learners, data = Learned.read(learned, settings, about, threads), Store(store)
     videos, splits = open_both(data, Splits.read(folds, data.ids))
     files = Artifacts(run, store)
     paths = [files.model_fold(m, fold) / UNLABELLED_PREDICTIONS for m in about["models"]]
@@ -51,7 +52,7 @@ def main(
     with working_in(out.parent):
         lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]
         found = to_fill(videos.ids[splits.unlabelled], about["candidates"], out.parent)
-        fill(found, writer, lists, booster, about, known, threads)
+        fill(found, writer, lists, learners, about, known)
         found.write(out)
     log(
         f"[stack fold{fold}] {len(found.ids):,} unlabelled videos predicted in "
@@ -60,11 +61,11 @@ def main(
 
 
 def fill(
-    found: Predictions, writer: RowWriter, lists: Lists, booster, about: dict, known, threads: int
+    found: Predictions, writer: RowWriter, lists: Lists, learners: Learned, about: dict, known
 ) -> None:
     """Fills in the predictions of the unlabelled videos.
 
-    about: rows.json; known: Statistics of the labels that the booster may know.
+    about: rows.json; known: Statistics of the labels that the learners may know.
     """
     column, rows = about["features"].index("probability_mean"), writer.splits.unlabelled
     for chunk, classes, values in writer.chunks(lists, rows, about["candidates"]):
@@ -72,7 +73,7 @@ def fill(
         from_labels = label_features(known, classes, mean, writer.settings.neighbours)
         matrix = np.concatenate([values, from_labels], axis=2)
         matrix = matrix.reshape(-1, matrix.shape[2])
-        best = predict_candidates(booster, classes, matrix, threads)
+        best = learners.candidates(classes, matrix)
         found.classes[chunk], found.logits[chunk] = best
 
 

@@ -2,8 +2,9 @@
 
 from pathlib import Path
 
-from stacking.booster import fit, predict_rows, sequences
 from stacking.config import Stacking, parameters
+from stacking.learners.booster import Trees, fit, sequences
+from stacking.learners.learned import Learned
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
@@ -27,4 +28,4 @@ def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predict
     booster, _ = fit(train, inner, names, parameters(settings, threads), f"[fold{fold}]")
     own = out / f"fold{fold}" / ROWS
     parts = [(Rows.open(own, FOLD_PREFIX), fold), (Rows.open(own, HOLDOUT_PREFIX), 0)]
-    return predict_rows(booster, parts, settings.chunk_videos, threads, out)
+    return Learned([Trees(booster, threads)]).predict(parts, settings.chunk_videos, out)

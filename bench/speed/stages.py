@@ -89,8 +89,7 @@ def stacking_commands(files: Artifacts) -> dict[str, list[list]]:
     inputs = [config, files.models, files.run, files.store, files.folds]
     own = {k: files.stack_fold(k) for k in FOLDS}
     predicting = [
-        ["stacking.predict", config, folder / ROWS, folder / BOOSTER, folder / PREDICTIONS]
-        + ["--fold", k]
+        ["stacking.predict", config, folder / ROWS, folder, folder / PREDICTIONS] + ["--fold", k]
         for k, folder in own.items()
     ]
     soft_labels = ["stacking.soft_labels", stack, files.store, files.folds, files.soft_labels]

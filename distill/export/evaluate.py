@@ -3,7 +3,7 @@
     python -m distill.export.evaluate EXPORT STORE FOLDS OUT.json
 
 It scores the export as it is stored, on videos that no stage saw; without any (HOLDOUT=0) the
-figures are null. The report reads OUT_predictions.safetensors, each video's KEEP best classes.
+figures are null. The report reads OUT_predictions.safetensors, each video's 20 best classes.
 """
 
 from pathlib import Path
@@ -21,8 +21,6 @@ from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import batch_rows
 from yt8m.training import metrics
-
-KEEP = 64  # classes of each video in OUT_predictions.safetensors
 
 
 def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1) -> None:
@@ -49,13 +47,13 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
 def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The best classes of store rows, best first: classes int64 and scores float64, (n, k) each.
 
-    k is KEEP, or as many as the export gives.
+    k is 20, or as many as the export gives.
     """
     if not len(rows):
-        keep = min(KEEP, data.dims.classes)
+        keep = min(TOP_K, data.dims.classes)
         return np.zeros((0, keep), np.int64), np.zeros((0, keep))
     parts = [
-        exported.top(batch.features, KEEP, batch.lengths)
+        exported.top(batch.features, TOP_K, batch.lengths)
         for chunk in batch_rows(rows, 512)
         for batch in of_store(data, chunk, exported.manifest.dims)
     ]
@@ -68,8 +66,7 @@ def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.nd
     if not len(rows):
         names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
         return dict.fromkeys(names)
-    best = classes[:, :TOP_K], scores[:, :TOP_K]
-    return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
+    return metrics.evaluate(classes, scores, data.labels.take(rows), data.dims.classes)
 
 
 if __name__ == "__main__":

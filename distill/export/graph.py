@@ -1,10 +1,16 @@
-"""Loads an ONNX graph to run on the CPU."""
+"""The ONNX graph of an export: the names of its outputs, and loading it to run on the CPU.
+
+N videos, C classes.
+"""
 
 from pathlib import Path
 
 import onnxruntime
 
 from yt8m.base.cli import InputError
+
+BEST = ("classes", "best_logits")  # of the 20 best: int64 and float32 (N, 20), best first
+SCORES, LOGITS = "scores", "logits"  # of the same (N, 20); of all, before any re-ranking (N, C)
 
 
 def session_of(path: Path, threads: int | None) -> onnxruntime.InferenceSession:

@@ -4,8 +4,9 @@ Only products of 8-bit weights are made in 8 bits (integer_products.py).
 
 Inputs: each kind of features by its name, raw float32 (N, W). Networks of frames take (N, T, W) of
 each kind that has frames, and lengths int64 (N,), how many frames of each video are real. Outputs:
-scores and logits (N, C), the mean over the models; of several models also models (m, N, C), the
-logits of each. N and T are free. Needs onnx and onnxscript.
+classes int64, scores and best_logits float32 (N, 20) of the 20 best classes, best first; and logits
+(N, C), the mean over the models before any re-ranking. N and T are free. The metadata have the
+names of the classes. Needs onnx and onnxscript.
 """
 
 import logging
@@ -18,17 +19,19 @@ import torch
 from onnx import TensorProto, helper, numpy_helper
 from torch import Tensor, nn
 
+from distill.export.graph import BEST, LOGITS, SCORES
 from distill.export.integer_products import STEP, multiply_in_8_bits, replace, units_of
-from first_level.bundle.network import Network, mean_of
+from first_level.bundle.network import Network
+from first_level.bundle.rounding import EXACT
 from yt8m.data.store import Dims
 
 SMALL = 128  # weights with fewer values stay float32
 LENGTHS = "lengths"  # an input
-OUTPUTS = (["scores", "logits"], ["scores", "logits", "models"])  # of one model, of several
+OUTPUTS = [BEST[0], SCORES, BEST[1], LOGITS]
 
 
 class _Graph(nn.Module):
-    """A network with an input for each kind of features, and scores beside the logits."""
+    """A network with an input for each kind of features, and OUTPUTS."""
 
     def __init__(self, network: Network, names: list[str]):
         super().__init__()
@@ -37,10 +40,8 @@ class _Graph(nn.Module):
     def forward(self, *inputs: Tensor) -> tuple[Tensor, ...]:
         features = dict(zip(self.names, inputs, strict=True))
         lengths = features.pop(LENGTHS, None)
-        models = self.network.of_models(features, lengths)
-        logits = mean_of(models)
-        outputs = (logits.sigmoid(), logits)
-        return outputs if len(models) == 1 else (*outputs, torch.stack(models))
+        classes, best, logits = self.network.best(features, lengths)
+        return classes, best.sigmoid(), best, logits
 
 
 def input_names(dims: Dims) -> list[str]:
@@ -62,10 +63,17 @@ def _examples(dims: Dims) -> tuple[list[Tensor], list[dict]]:
     return features + lengths, axes + [{0: free[0]}] * len(lengths)
 
 
-def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
+def write_onnx(
+    network: Network,
+    dims: Dims,
+    path: Path,
+    dtype: str,
+    about: dict | None = None,
+) -> None:
     """Writes the graph, its weights stored as `dtype`: float32, float16 or int8.
 
-    dims: of the data; max_frames is 0 if the network takes no frames. ValueError without a graph.
+    dims: of the data; max_frames is 0 if the network takes no frames. about: the metadata.
+    ValueError without a graph.
     """
     names, (example, axes) = input_names(dims), _examples(dims)
     for name in ("torch.onnx", "torch.fx.experimental.symbolic_shapes"):
@@ -76,7 +84,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
             _Graph(network, names).eval(),
             tuple(example),
             input_names=names,
-            output_names=OUTPUTS[len(network.groups) > 1],
+            output_names=OUTPUTS,
             dynamic_shapes=(tuple(axes),),
             dynamo=True,
             optimize=False,  # folding BatchNorm into the weights would change their rounding
@@ -88,6 +96,7 @@ def write_onnx(network: Network, dims: Dims, path: Path, dtype: str) -> None:
         del part.metadata_props[:]  # where in the Python code each comes from
     if dtype != "float32":
         _shrink(model.graph, dtype)
+    helper.set_model_props(model, about or {})
     onnx.save_model(model, path)
 
 
@@ -115,6 +124,7 @@ def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
             weight.data_type != TensorProto.FLOAT
             or values.size < SMALL
             or weight.name.endswith(STEP)
+            or EXACT in weight.name
         ):
             continue
         name = weight.name

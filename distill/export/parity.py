@@ -1,5 +1,6 @@
 """Whether an export computes what the trained network does, on real videos."""
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import torch
 
 from distill.export.batches import VideoBatch, of_store
 from distill.export.run import Exported
+from first_level.bundle.manifest import Manifest
 from first_level.bundle.network import Network
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_WEIGHTS
 from yt8m.data.predictions import TOP_K
@@ -21,10 +23,11 @@ SAME_TOP = {"float32": 0.95, "float16": 0.95, "int8": 0.9}
 
 @dataclass(frozen=True)
 class ParitySample:
-    """Some real videos, as an export takes them, and the logits of the trained network."""
+    """Some real videos, as an export takes them, and what the trained network says of them."""
 
     batches: list[VideoBatch]
-    logits: torch.Tensor  # (SAMPLE, C)
+    logits: torch.Tensor  # (SAMPLE, C), before any re-ranking
+    classes: torch.Tensor  # (SAMPLE, 20), the best
 
     @classmethod
     def of(cls, network: Network, data: Store, dims: Dims) -> "ParitySample":
@@ -32,8 +35,9 @@ class ParitySample:
         rows = np.unique(np.linspace(0, len(data.ids) - 1, SAMPLE).astype(np.int64))
         batches = list(of_store(data, rows, dims))
         with torch.inference_mode():
-            found = torch.cat([network(*_tensors(batch)) for batch in batches])
-        return cls(batches, found)
+            found = [network.best(*_tensors(batch)) for batch in batches]
+        classes, _, logits = (torch.cat(parts) for parts in zip(*found, strict=True))
+        return cls(batches, logits, classes)
 
     def compare(self, exported: Exported, name: str, dtype: str) -> str:
         """How far a form of the export is from the network. AssertionError over tolerance."""
@@ -41,9 +45,9 @@ class ParitySample:
         both = self.logits, torch.from_numpy(np.concatenate(parts))
         scores = [logits.sigmoid() for logits in both]
         difference = float((scores[0] - scores[1]).abs().max())
-        k = min(TOP_K, self.logits.shape[1])
-        marks = [torch.zeros_like(x).scatter_(1, x.topk(k).indices, 1) for x in both]
-        same = float((marks[0] * marks[1]).sum() / marks[0].sum())
+        found = [exported.top(batch.features, TOP_K, batch.lengths)[0] for batch in self.batches]
+        best = self.classes, torch.from_numpy(np.concatenate(found))
+        same = float((best[0][:, :, None] == best[1][:, None]).float().sum() / best[0].numel())
         text = f"{name}: scores within {difference:.1e}, {same:.2%} of the top {TOP_K} equal"
         if not (difference <= TOLERANCE[dtype] and same >= SAME_TOP[dtype]):
             allowed = f"{TOLERANCE[dtype]:g} and {SAME_TOP[dtype]:.0%}"
@@ -56,6 +60,15 @@ def _tensors(batch: VideoBatch) -> tuple[dict[str, torch.Tensor], torch.Tensor |
     return features, None if batch.lengths is None else torch.from_numpy(batch.lengths)
 
 
+def graph_about(manifest: Manifest) -> dict[str, str]:
+    """The metadata of the graph: what a receiver of model.onnx alone needs to know."""
+    return {
+        "plan": manifest.plan,
+        "class_names": json.dumps(manifest.class_names),
+        "inputs": json.dumps([kind.model_dump() for kind in manifest.features]),
+    }
+
+
 def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
     """Compares the folder's forms with the trained network; writes the ONNX form.
 
@@ -66,7 +79,8 @@ def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, thr
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
-        write_onnx(exported.network, exported.manifest.dims, folder / EXPORT_GRAPH, dtype)
+        about = graph_about(exported.manifest)
+        write_onnx(exported.network, exported.manifest.dims, folder / EXPORT_GRAPH, dtype, about)
         del exported
         texts.append(sample.compare(Exported(folder, "onnx", threads), EXPORT_GRAPH, dtype))
     return "; ".join(texts)

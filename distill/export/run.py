@@ -1,9 +1,8 @@
 """An export, loaded: one folder with all that predicting needs, wherever it was copied.
 
 The folder has model.json (the networks, their inputs, class names), model.safetensors (their
-weights) and model.onnx (the same as a graph: without torch, and faster on a CPU); of a re-ranked
-student also the files of reranker.py. Its inputs: batches.py.
-N videos, T frames, m models, W width of a kind of features, C classes.
+weights) and model.onnx (the same as one graph: without torch, and faster on a CPU). Its inputs:
+batches.py. N videos, T frames, W width of a kind of features, C classes.
 """
 
 from importlib.util import find_spec
@@ -11,11 +10,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import numpy as np
-from scipy.special import expit
 
-from distill.export.batches import means
-from distill.export.graph import session_of
-from distill.export.reranker import Reranker, best
+from distill.export.graph import BEST, LOGITS, session_of
 from first_level.bundle.manifest import read_manifest
 from yt8m.base import processor
 from yt8m.base.cli import InputError
@@ -28,7 +24,7 @@ if TYPE_CHECKING:
 
 
 class Exported:
-    """The networks of an export folder, in float32. InputError when the folder is not one.
+    """The student of an export folder. InputError when the folder is not one.
 
     runtime: "torch" (safetensors), "onnx" (the graph, by onnxruntime) or "auto": the graph if the
     folder has one, for it is faster on a CPU. threads: None leaves torch's as they are.
@@ -46,42 +42,30 @@ class Exported:
             has_graph = (self.folder / EXPORT_GRAPH).is_file() or not find_spec("torch")
             runtime = "onnx" if has_graph else "torch"
         kind = Torch if runtime == "torch" else Onnx
-        self.networks = kind(self.folder, self.manifest, threads)
-        self.reranker = Reranker(self.folder, threads) if self.manifest.reranked else None
+        self.student = kind(self.folder, self.manifest, threads)
 
     @property
     def network(self) -> "Network":
         """The torch module; only with the runtime "torch"."""
-        return self.networks.network
-
-    def of_models(self, features: Features, lengths=None) -> np.ndarray:
-        """Raw features (N, W) by kind -> logits of each model: float32 (m, N, C).
-
-        An export of frames takes (N, T, W) of the kinds that have frames, and lengths (N,) unless
-        all frames are real. InputError when a kind is absent or unknown.
-        """
-        features, lengths = self._prepare(features, lengths)
-        return self.networks(features, lengths)
+        return self.student.network
 
     def logits(self, features: Features, lengths=None) -> np.ndarray:
-        """The models' mean logits, before any re-ranking: float32 (N, C)."""
-        return self.of_models(features, lengths).mean(0)
+        """The models' mean logits, before any re-ranking: float32 (N, C).
+
+        Raw features (N, W) by kind. An export of frames takes (N, T, W) of the kinds that have
+        frames, and lengths (N,) unless all frames are real. InputError when a kind is absent or
+        unknown.
+        """
+        return self.student.run([LOGITS], *self._prepare(features, lengths))[0]
 
     def top(self, features: Features, k: int = TOP_K, lengths=None):
         """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
 
-        features, lengths: as for `of_models`, such as {"rgb": rgb, "audio": audio}.
-
-        float64 keeps scores near 1 apart. A re-ranked student gives only its candidates.
+        features, lengths: as for `logits`, such as {"rgb": rgb, "audio": audio}. k is 20 at most.
+        float64 keeps scores near 1 apart.
         """
-        models = self.of_models(features, lengths)
-        if self.reranker is None:
-            classes, logits = best(models.mean(0), k)
-        else:
-            features, lengths = self._prepare(features, lengths)
-            video = features if lengths is None else means(features, lengths)
-            classes, logits = (x[:, :k] for x in self.reranker.top(models, video))
-        return classes.astype(np.int64), expit(logits.astype(np.float64))
+        classes, logits = self.student.run(list(BEST), *self._prepare(features, lengths))
+        return classes[:, :k], 1 / (1 + np.exp(-logits[:, :k].astype(np.float64)))
 
     def _prepare(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
         """Features as float32 in the export's order, and the lengths if it takes frames."""
@@ -120,7 +104,7 @@ class Exported:
 
 
 class Torch:
-    """The networks by torch: raw features, float32, and lengths or None -> (m, N, C)."""
+    """The student by torch."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         import torch
@@ -132,15 +116,18 @@ class Torch:
         self.network = load_network(folder, manifest)
         self.torch = torch
 
-    def __call__(self, features: Features, lengths: np.ndarray | None) -> np.ndarray:
+    def run(self, outputs: list[str], features: Features, lengths: np.ndarray | None):
+        """Some outputs of the graph, by their names."""
         with self.torch.inference_mode():
             tensors = {name: self.torch.from_numpy(x) for name, x in features.items()}
             lengths = None if lengths is None else self.torch.from_numpy(lengths)
-            return self.torch.stack(self.network.of_models(tensors, lengths)).numpy()
+            found = self.network.best(tensors, lengths)
+        named = dict(zip([*BEST, LOGITS], found, strict=True))
+        return [named[name].numpy() for name in outputs]
 
 
 class Onnx:
-    """The networks by onnxruntime. InputError when the folder has no graph, or another's."""
+    """The student by onnxruntime. InputError when the folder has no graph, or another's."""
 
     def __init__(self, folder: Path, manifest, threads: int | None):
         if not (folder / EXPORT_GRAPH).is_file():
@@ -149,15 +136,15 @@ class Onnx:
                 "--no-onnx, or install torch"
             )
         self.session = session_of(folder / EXPORT_GRAPH, threads)
-        classes = self.session.get_outputs()[-1].shape[-1]
+        shapes = {output.name: output.shape for output in self.session.get_outputs()}
+        classes = shapes[LOGITS][-1] if LOGITS in shapes else 0
         if classes != manifest.classes:
             raise InputError(
                 f"{folder / EXPORT_GRAPH}: gives {classes} classes, but {EXPORT_MANIFEST} has "
                 f"{manifest.classes}; export again"
             )
 
-    def __call__(self, features: Features, lengths: np.ndarray | None) -> np.ndarray:
+    def run(self, outputs: list[str], features: Features, lengths: np.ndarray | None):
+        """Some outputs of the graph, by their names."""
         feed = features if lengths is None else features | {"lengths": lengths}
-        *_, last = self.session.get_outputs()
-        found = self.session.run([last.name], feed)[0]
-        return found if last.name == "models" else found[None]
+        return self.session.run(outputs, feed)

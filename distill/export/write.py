@@ -6,7 +6,6 @@ DISTILL holds the folders of the stage's jobs; CONFIG's `export` names the stude
 compared with the trained weights on real videos. OUT is complete or absent.
 """
 
-import shutil
 import string
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ from safetensors.torch import save_file
 from distill.config import DistillConfig, member_of
 from distill.export.batches import for_receivers
 from distill.export.parity import ParitySample, check_parity
+from distill.export.reranking import REMEDY, add_reranker
 from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, Member
 from first_level.bundle.network import Network, build_network
@@ -31,8 +31,6 @@ from yt8m.base.paths import (
     EXPORT_MANIFEST,
     EXPORT_README,
     EXPORT_WEIGHTS,
-    RERANKER_FILES,
-    RERANKER_FOLDER,
     WEIGHTS,
     Artifacts,
 )
@@ -42,8 +40,7 @@ from yt8m.data.store import Store
 from yt8m.networks.student import num_values
 from yt8m.training.weights import load_weights
 
-FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, *RERANKER_FILES}
-REMEDY = "run `make distill`"
+FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 
 
@@ -80,8 +77,6 @@ def main(
         (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
         (folder / EXPORT_README).write_text(readme(manifest))
-        for file in RERANKER_FILES if manifest.reranked else ():
-            shutil.copyfile(require(distill / RERANKER_FOLDER / file, REMEDY), folder / file)
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, folder, onnx, dtype, threads)
         size = _check_budget(folder, budget_mb, out)
@@ -103,6 +98,7 @@ def read_trained(
     by_frame = any(network.by_frame)
     for model, (_, folder) in zip(network.members, parts, strict=True):
         load_weights(model, require(folder / WEIGHTS, REMEDY))
+    about = add_reranker(network, distill.parent, data) if reranked else None
     manifest = Manifest(
         format=FORMAT,
         plan=plan,
@@ -118,7 +114,7 @@ def read_trained(
         dtype=dtype,
         values=num_values(network),
         frames=settings.inputs.dims(dims, "frame").max_frames if by_frame else 0,
-        reranked=reranked,
+        reranker=about,
     )
     return network, manifest
 
@@ -160,17 +156,12 @@ def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:
 
 def readme(manifest: Manifest) -> str:
     """The README of the folder: receivers.md with this export's numbers."""
-    last = (
-        "`reranker.onnx` orders each video's best classes again; its features are made by "
-        "`distill/export/reranker.py`"
-    )
     return string.Template(FOR_RECEIVERS.read_text()).substitute(
         manifest.model_dump(mode="json", include={"plan", "classes", "dtype"}),
         **for_receivers(manifest.dims),
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
-        last=last if manifest.reranked else "The score of a class is the sigmoid of its logit",
     )
 
 

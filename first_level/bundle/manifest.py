@@ -13,7 +13,7 @@ from yt8m.base.paths import EXPORT_MANIFEST
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
-FORMAT = 3
+FORMAT = 4
 
 
 class ResnetModel(Config):
@@ -33,6 +33,20 @@ class Member(Config):
     resnet: ResnetModel | None = None
     name: str | None = None
     refit: ModelConfig | None = None
+
+
+class RerankerAbout(Config):
+    """Arguments of yt8m.networks.reranker.Reranker, and the names of its columns."""
+
+    kept: list[int]
+    candidates: int
+    rank_by: str
+    evidence: int
+    smoothing: float
+    videos: int
+    columns: list[str]
+    width: int
+    layers: int
 
 
 class ExportedKind(Config):
@@ -57,7 +71,7 @@ class Manifest(Config):
     dtype: str
     values: int
     frames: int = 0  # the most of a video that it takes; 0: the mean over them
-    reranked: bool = False  # the files of distill/export/reranker.py are there
+    reranker: RerankerAbout | None = None  # of a re-ranked student
 
     @property
     def dims(self) -> Dims:

@@ -11,6 +11,7 @@ from yt8m.base.paths import EXPORT_MANIFEST
 
 STEP = ".step"  # ends the name of what one unit of a row of an int8 matrix stands for
 COUNTER = "num_batches_tracked"
+EXACT = "reranker."  # begins the names of values that are few, and stay as they are
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float16}  # of vectors
 
 
@@ -26,7 +27,7 @@ def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tenso
         if name.endswith(COUNTER):
             continue
         value = value.detach().cpu()
-        if not value.is_floating_point():
+        if name.startswith(EXACT) or not value.is_floating_point():
             rounded[name] = value.contiguous()
         elif dtype == "int8" and value.ndim == 2 and value.numel() and not spread(value):
             step = value.abs().amax(dim=1).clamp_min(1e-12) / 127  # (rows,)

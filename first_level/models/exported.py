@@ -27,7 +27,7 @@ class Model(nn.Module):
             raise ValueError(
                 f"start.weights = {export!r} takes {theirs.sizes}; the data gives {dims.sizes}"
             )
-        if manifest.reranked:
+        if manifest.reranker:
             raise ValueError(
                 f"start.weights = {export!r} is a re-ranked student, whose last layer is no "
                 "network; export --name resnet, or begin with a first-level model's weights"

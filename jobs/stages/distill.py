@@ -5,7 +5,7 @@ from pathlib import Path
 
 from jobs.job import Job
 from jobs.stages.context import FOLDS, Context, in_folder, job
-from jobs.stages.stacking import booster_job, rows_job
+from jobs.stages.stacking import learner_job, rows_job
 from yt8m.base import paths
 
 LETTERS = "efabcd"  # extractors, the longest first
@@ -65,18 +65,10 @@ def refit_jobs(context: Context) -> Iterator[Job]:
 
 
 def reranker_jobs(context: Context) -> Iterator[Job]:
-    """LightGBM over the predictions of the models of [refit], packed for the export."""
+    """A network over the predictions of the models of [refit]: the last layer of the export."""
     files, out = context.files, context.files.reranker
     models = context.plan.distill.refit.models
     rows = [out / f"fold{fold}" / paths.ROWS for fold in FOLDS]
     for fold in FOLDS:
         yield rows_job(context, files.members, models, rows[fold], fold, "--no-frames")
-    yield booster_job(context, rows, out / paths.BOOSTER, -1)
-    config, about = files.stacking / paths.CONFIG, rows[0] / paths.ROWS_ABOUT
-    yield job(
-        "distill/reranker/pack",
-        "distill.export.pack",
-        [config, out / paths.BOOSTER, about, files.store, files.folds, out],
-        [config, out / paths.BOOSTER, about, files.manifest, files.folds],
-        in_folder(out, *paths.RERANKER_FILES),
-    )
+    yield learner_job(context, "network", rows, out, -1)

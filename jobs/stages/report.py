@@ -6,6 +6,7 @@ from jobs.job import Job
 from jobs.stages.context import FOLDS, Context, in_folder, job
 from jobs.stages.distill import distill_jobs
 from yt8m.base import paths
+from yt8m.base.paths import fold_folder
 
 TABLES = (paths.FIRST_LEVEL, paths.STACKING, paths.DISTILL)
 
@@ -13,7 +14,8 @@ TABLES = (paths.FIRST_LEVEL, paths.STACKING, paths.DISTILL)
 def export_jobs(context: Context) -> Iterator[Job]:
     """The folder to hand over, and its figures on the holdout."""
     files, settings, refit = context.files, context.settings, context.plan.distill.refit
-    out, reranker = files.export, paths.RERANKER_FILES if refit.models else ()
+    out = files.export
+    last = reranker_files(context) if refit.models else []
     handed = [files.model_fold(name, k) / paths.WEIGHTS for name in refit.folds for k in FOLDS]
     dtype = ["--dtype", settings.dtype] if settings.dtype else []
     yield job(
@@ -23,9 +25,9 @@ def export_jobs(context: Context) -> Iterator[Job]:
         + ["--budget-mb", settings.budget_mb, *dtype, "--plan", settings.plan],
         [files.distill / paths.CONFIG, files.manifest, files.about, *student_weights(context)]
         + handed
-        + in_folder(files.reranker, *reranker),
+        + last,
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
-        + in_folder(out, paths.EXPORT_README, *reranker),
+        + in_folder(out, paths.EXPORT_README),
         settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
         alone=True,
     )
@@ -33,10 +35,17 @@ def export_jobs(context: Context) -> Iterator[Job]:
         "export/score",
         "distill.export.evaluate",
         [out, files.store, files.folds, files.evaluation],
-        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, *reranker) + [files.folds],
+        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS) + [files.folds],
         [files.evaluation, files.evaluation_predictions],
         alone=True,
     )
+
+
+def reranker_files(context: Context) -> list:
+    """What the last layer of a re-ranked student is put together from."""
+    files = context.files
+    about = fold_folder(files.reranker, 0) / paths.ROWS / paths.ROWS_ABOUT
+    return [files.stacking / paths.CONFIG, files.folds, about, files.reranker / paths.HEAD]
 
 
 def report_jobs(context: Context) -> Iterator[Job]:
@@ -68,7 +77,7 @@ def table_inputs(context: Context) -> dict[str, list]:
     models = [files.model_fold(m, k) / paths.REPORT for m in context.plan.models for k in FOLDS]
     students = [path.with_name(paths.REPORT) for path in student_weights(context)]
     if context.plan.distill.refit.models:
-        students.append(files.reranker / paths.RERANKER)
+        students.append(files.reranker / paths.HEAD_TRAINING)
     return {
         paths.FIRST_LEVEL: [files.models, *models],
         paths.STACKING: [files.stacking / paths.REPORT],

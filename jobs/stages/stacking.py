@@ -7,6 +7,10 @@ from jobs.job import Job
 from jobs.stages.context import FOLDS, Context, in_folder, job
 from yt8m.base import paths
 
+LEARNED = {  # the files that a learner of rows writes
+    "trees": (paths.BOOSTER, paths.BOOSTER_TRAINING),
+    "network": (paths.HEAD, paths.HEAD_TRAINING),
+}
 GROUPS = ("", "holdout_")  # files of rows: of the fold's videos, and of the holdout's
 ROW_ARRAYS = ("ids", "classes", "labels", "features", "label_features")
 
@@ -18,7 +22,7 @@ def stacking_jobs(context: Context) -> Iterator[Job]:
     for fold in FOLDS:
         yield rows_job(context, files.models, context.plan.models, rows[fold], fold)
     for fold in FOLDS:
-        yield booster_job(context, rows, files.stack_fold(fold) / paths.BOOSTER, fold)
+        yield from learner_jobs(context, rows, files.stack_fold(fold), fold)
         yield prediction_job(context, fold)
         if context.settings.unlabelled:
             yield unlabelled_job(context, fold)
@@ -47,28 +51,47 @@ def rows_job(
     )
 
 
-def booster_job(context: Context, rows: list[Path], out: Path, fold: int) -> Job:
-    """A booster that learns from the rows of every fold but one; of all: fold -1."""
+def learner_jobs(context: Context, rows: list[Path], out: Path, fold: int) -> Iterator[Job]:
+    """What learns from the rows of every fold but one: a booster, a network or both."""
+    for learner in LEARNED:
+        if learner in learners(context):
+            yield learner_job(context, learner, rows, out, fold)
+
+
+def learners(context: Context) -> list[str]:
+    """Those that the stack's settings name."""
+    stack = context.plan.stack
+    return ["trees"] * stack.trees + ["network"] * stack.networks
+
+
+def learner_job(context: Context, learner: str, rows: list[Path], out: Path, fold: int) -> Job:
+    """One learner of rows. fold: which it leaves out; -1: none. out: a folder."""
     config, folder = context.files.stacking / paths.CONFIG, rows[0].parents[1]
+    names = in_folder(out, *LEARNED[learner])
     return job(
-        f"{folder_name(context, out.parent)}/booster",
+        f"{folder_name(context, out)}/{learner}",
         "stacking.train",
-        [config, folder, out, "--fold", fold, *context.threads],
+        [config, folder, names[0], "--fold", fold, "--learner", learner, *context.threads],
         [config, *(part / paths.ROWS_ABOUT for part in rows)],
-        [out, out.with_name(paths.BOOSTER_TRAINING)],
-        kin=(f"{out.relative_to(context.files.run).parts[0]}/booster",),
+        names,
+        kin=(f"{out.relative_to(context.files.run).parts[0]}/{learner}",),
     )
 
 
+def learnt_files(context: Context, fold: int) -> list[Path]:
+    """What the learners of a fold left to be read."""
+    return [context.files.stack_fold(fold) / LEARNED[name][0] for name in learners(context)]
+
+
 def prediction_job(context: Context, fold: int) -> Job:
-    """What the booster that never saw a fold says of it, and of the holdout."""
+    """What the learners that never saw a fold say of it, and of the holdout."""
     files, out = context.files, context.files.stack_fold(fold)
-    booster, found, rows = out / paths.BOOSTER, out / paths.PREDICTIONS, out / paths.ROWS
+    found, rows = out / paths.PREDICTIONS, out / paths.ROWS
     return job(
         f"stacking/fold{fold}/predict",
         "stacking.predict",
-        [files.stacking / paths.CONFIG, rows, booster, found, "--fold", fold, *context.threads],
-        [booster, rows / paths.ROWS_ABOUT],
+        [files.stacking / paths.CONFIG, rows, out, found, "--fold", fold, *context.threads],
+        [*learnt_files(context, fold), rows / paths.ROWS_ABOUT],
         [found],
         kin=("stacking/predict",),
     )
@@ -77,14 +100,14 @@ def prediction_job(context: Context, fold: int) -> Job:
 def unlabelled_job(context: Context, fold: int) -> Job:
     """What it says of the unlabelled videos."""
     files, out = context.files, context.files.stack_fold(fold)
-    config, booster, rows = files.stacking / paths.CONFIG, out / paths.BOOSTER, out / paths.ROWS
+    config, rows = files.stacking / paths.CONFIG, out / paths.ROWS
     name = paths.UNLABELLED_PREDICTIONS
     return job(
         f"stacking/fold{fold}/unlabelled",
         "stacking.unlabelled",
-        [config, rows, booster, files.run, files.store, files.folds, out / name]
+        [config, rows, out, files.run, files.store, files.folds, out / name]
         + ["--fold", fold, *context.threads],
-        [booster, rows / paths.ROWS_ABOUT, files.unlabelled_manifest]
+        [*learnt_files(context, fold), rows / paths.ROWS_ABOUT, files.unlabelled_manifest]
         + [files.model_fold(model, fold) / name for model in context.plan.models],
         [out / name],
         kin=("stacking/unlabelled",),

@@ -1,7 +1,7 @@
 """What each model adds to the ensemble, and how alike the models are.
 
 All figures use the candidates of one sample of videos (report.run.Sample) that neither these models
-nor their booster saw. m models, n videos, M candidates.
+nor what stacks them saw. m models, n videos, M candidates.
 """
 
 import numpy as np
@@ -12,15 +12,19 @@ from scipy.spatial.distance import squareform
 from report.figures.svg import Figure, shades
 from report.run import FOLD, Run, Sample, choose, prefix_of, sample, source_of
 from stacking import features
-from stacking.booster import read_booster
-from yt8m.base.paths import BOOSTER
+from stacking.config import Stacking
+from stacking.learners.learned import Learned
+from stacking.table import column_names
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json
+from yt8m.base.paths import CONFIG, ROWS_ABOUT
 from yt8m.data.splits import seed_of
 from yt8m.training.metrics import gap
 
 VIDEOS = 2000  # of the sample
 SIDE, NAMES = 600, 190  # of the map of correlations and of what stands beside it, drawing units
 NAMED, NUMBERED = 45, 24  # models at most for names beside the map, for numbers in it
-SHUFFLED = 500  # of them, for the permutation: m + 1 predictions of the booster
+SHUFFLED = 500  # of them, for the permutation: m + 1 predictions of the stack
 
 
 def draw(run: Run) -> Sample:
@@ -38,16 +42,18 @@ def correlations(group: Sample) -> np.ndarray:
 
 
 def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
-    """(the booster's GAP@20, its loss when a model's scores come from another video, float (m,)).
+    """(the stack's GAP@20, its loss when a model's scores come from another video, float (m,)).
 
     Columns made of all models (mean, margins, entropy, ...) are recomputed; counts of top-5 and
     top-20 lists, and columns from labels, stay.
     """
-    booster = read_booster(run.files.stack_fold(FOLD) / BOOSTER)
+    files = run.files
+    settings = read_snapshot(files.stacking / CONFIG, Stacking)
+    about = read_json(files.stack_rows(FOLD) / ROWS_ABOUT)
+    stack, names = Learned.read(files.stack_fold(FOLD), settings, about), column_names(about)
     count, part = len(run.models), slice(0, SHUFFLED)
     chosen = group.videos[part]
     matrix = group.rows.matrix(chosen, 0)
-    names = booster.feature_name()
     tops = [matrix[:, names.index(n)].reshape(len(chosen), -1) for n in ("in_top5", "in_top20")]
     logits = np.array(group.logits[:, part])  # (m, n, M)
     columns = features.names(run.models, {})
@@ -56,9 +62,9 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
     def score(changed: np.ndarray) -> float:
         made = np.broadcast_arrays(*changed, *features.of_models(changed, *tops))
         for name, column in zip(columns, made, strict=True):
-            if name in names:  # a booster of older code may have fewer
+            if name in names:  # rows of older code may have fewer
                 matrix[:, names.index(name)] = column.reshape(-1)
-        raw = booster.predict(matrix, raw_score=True, num_threads=1)
+        raw = stack.score(matrix)
         return gap(classes, raw.reshape(classes.shape), labels)
 
     whole = score(logits)
@@ -72,7 +78,7 @@ def shuffled_losses(run: Run, group: Sample) -> tuple[float, np.ndarray]:
 
 
 def importance(run: Run, group: Sample) -> tuple[list[dict], float, int]:
-    """A line for each model, by its share of the gain: (lines, GAP@20 of the booster, videos)."""
+    """A line for each model, by its share of the gain: (lines, GAP@20 of the stack, videos)."""
     alike = correlations(group)
     whole, losses = shuffled_losses(run, group)
     np.fill_diagonal(alike, -2)

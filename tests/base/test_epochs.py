@@ -115,7 +115,9 @@ def test_event_files_hold_every_figure_of_every_epoch(tmp_path, capsys):
     tensorboard.main(run, out)
     assert "2 jobs; look at them with: tensorboard --logdir" in capsys.readouterr().out
     found = _events(out / "first_level/linear/fold3")
-    assert Counter(tag for tag, *_ in found) == dict.fromkeys(LINES[0].keys() - {"epoch", "left"}, 2)
+    assert Counter(tag for tag, *_ in found) == dict.fromkeys(
+        LINES[0].keys() - {"epoch", "left"}, 2
+    )
     assert [event[1:] for event in found if event[0] == "gap"] == [(1, 0.25, 997), (2, 0.5, 1000)]
     tensorboard.main(run, out)
     assert len(_events(out / "distill/student")) == 10, "once more, in place of the first"

@@ -59,7 +59,7 @@ def run(tmp_path_factory):
     for k in range(NUM_FOLDS):
         fold = run / "stacking" / f"fold{k}"
         train.main(run / "stacking.json", run / "stacking", fold / "model.txt", fold=k)
-        files = (fold / "rows", fold / "model.txt", fold / "predictions.safetensors")
+        files = (fold / "rows", fold, fold / "predictions.safetensors")
         predict.main(run / "stacking.json", *files, fold=k)
     to = run / "stacking" / "soft_labels.safetensors"
     soft_labels.main(run / "stacking", run / "store", run / "folds.safetensors", to)
@@ -79,7 +79,7 @@ def label(run: Path, more: Path) -> None:
     for k in range(NUM_FOLDS):
         first_level.main(*of_model(run, k), fold=k)
         fold, config = run / "stacking" / f"fold{k}", run / "stacking.json"
-        inputs = (config, fold / "rows", fold / "model.txt", run, store, folds)
+        inputs = (config, fold / "rows", fold, run, store, folds)
         stack.main(*inputs, fold / "unlabelled.safetensors", fold=k)
     to = run / "stacking" / "unlabelled.safetensors"
     soft_labels.main(run / "stacking", store, folds, to, unlabelled=True)

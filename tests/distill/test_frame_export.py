@@ -10,7 +10,7 @@ import torch
 from architectures import FRAME_CASES, TOY
 from distill_world import check_without_torch, make_run
 from export_world import run_export, write_video_records
-from kinds import FOUR, random_features
+from kinds import FOUR, as_tensors, random_features
 from rounded_inputs import rounded_inputs
 
 from distill import predict, refittable
@@ -57,10 +57,6 @@ def top(exported, batch, k=20):
     return exported.top(batch.features, k, batch.lengths)
 
 
-def of_models(network, batch):
-    return network.of_models(batch.features, batch.lengths)
-
-
 def test_the_folder_says_that_it_takes_frames(run, store):
     manifest, readme = read_json(run / "export/model.json"), (run / "export/README.md").read_text()
     assert manifest["frames"] == store.dims.max_frames
@@ -76,7 +72,7 @@ def test_the_members_see_what_they_were_trained_on(run, store, splits):
     """Frames as the pipeline reads them; the mean as the records' own video level has it."""
     exported, rows = Exported(run / "export", "torch"), splits.holdout
     batch = batch_of(store, rows, exported.manifest.dims)
-    found = of_models(exported, batch)
+    found = exported.network.of_models(as_tensors(batch.features), torch.from_numpy(batch.lengths))
     for member, described, logits in zip(
         exported.network.members, exported.manifest.members, found, strict=True
     ):
@@ -85,7 +81,7 @@ def test_the_members_see_what_they_were_trained_on(run, store, splits):
         ((_, expected),) = logits_of(member, source, rows, precision="float32")
         # Means that records give are of features before they became bytes.
         atol = 0.1 if level == "video" else 1e-5
-        np.testing.assert_allclose(logits, expected.numpy(), atol=atol)
+        np.testing.assert_allclose(logits.detach(), expected.numpy(), atol=atol)
 
 
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
@@ -107,8 +103,9 @@ def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype)
     by_torch, by_graph = (Exported(tmp_path / "x", runtime) for runtime in ("torch", "onnx"))
     rounded = rounded_inputs(by_torch.network) if dtype == "int8" else nullcontext()
     with rounded:
-        expected = of_models(by_torch, batch)
-    np.testing.assert_allclose(of_models(by_graph, batch), expected, atol=1e-4)
+        expected = by_torch.logits(batch.features, batch.lengths)
+    found = by_graph.logits(batch.features, batch.lengths)
+    np.testing.assert_allclose(found, expected, atol=1e-4)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):
@@ -228,12 +225,11 @@ def test_architectures_have_graphs_for_any_number_of_videos_and_frames(dims, som
         batch = random_features(dims, videos, frames)
         batch |= {name: batch[name][:, 0] for name in dims.frameless}
         with torch.inference_mode():
-            expected = torch.stack(network.of_models(batch, lengths))
+            expected = network(batch, lengths).numpy()
         batch |= {"lengths": lengths}
         feed = {node.name: batch[node.name].numpy() for node in session.get_inputs()}
-        (found,) = session.run(["models"], feed)
-        for case, one, other in zip(cases, found, expected.numpy(), strict=True):
-            np.testing.assert_allclose(one, other, atol=1e-5, rtol=1e-4, err_msg=str(case))
+        (found,) = session.run(["logits"], feed)
+        np.testing.assert_allclose(found, expected, atol=1e-5, rtol=1e-4, err_msg=str(cases))
 
 
 @pytest.mark.parametrize("arch", GRAPHLESS)

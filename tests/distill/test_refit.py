@@ -1,29 +1,30 @@
-"""The re-ranked student: refitted models, the packed booster, its export with and without torch."""
+"""The re-ranked student: refitted models, its last layer, its export with and without torch."""
 
 import shutil
 
 import numpy as np
 import pytest
 import torch
-from distill_world import check_without_torch, make_run, pack, refit_one
+from distill_world import STACKING, check_without_torch, learn_rows, make_run, refit_one
 from export_world import run_export
 from kinds import as_float, as_tensors
 from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
+from torch import nn
 
 from distill.config import DistillConfig
-from distill.export import pack as packing
+from distill.export import reranking
 from distill.export.run import Exported
 from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from stacking import features, label_features, rows
-from stacking.booster import read_booster
 from stacking.candidates import pool
+from stacking.config import Stacking
+from stacking.learners.network import NetworkOfRows
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, write_json
-from yt8m.base.paths import RERANKER_COUNTS, RERANKER_TREES
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import prepare
@@ -69,7 +70,7 @@ def test_refitting_again_gives_the_same_bytes(run, data_set, tmp_path):
 
 
 def test_the_export_ranks_as_its_parts_do(run, store, splits):
-    """By the members' float32 weights, LightGBM itself and plain code for the rest."""
+    """By the members' float32 weights, and the code of stacking for the rest."""
     manifest = Exported(run / "export").manifest
     network = build_network(manifest.members, manifest.inputs, manifest.dims)
     copies = [0, 1] * len(MODELS)
@@ -89,10 +90,9 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
     of_labels = label_features.label_features(known, classes, probability, 10)
     table = np.concatenate([own, of_labels], axis=2)
-    raw = read_booster(run / "distill/reranker/model.txt").predict(
-        table.reshape(-1, table.shape[2]), raw_score=True
-    )
-    raw = raw.reshape(classes.shape)
+    path, settings = run / "distill/reranker/network.safetensors", Stacking(**STACKING)
+    learner = NetworkOfRows.read(path, settings, manifest.reranker.columns)
+    raw = learner.score(table.reshape(-1, table.shape[2])).reshape(classes.shape)
     order = np.argsort(-raw, axis=1, kind="stable")
     found, scores = Exported(run / "export").top(video, 12)
     np.testing.assert_array_equal(found, np.take_along_axis(classes, order, 1))
@@ -122,15 +122,19 @@ def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, 
             data.__dict__["labels"] = Labels.from_lists(lists)
             return data
 
-        for module in (rows, packing):
-            monkeypatch.setattr(module, "Store", changed)
-        pack(run, store, folds, tmp_path / str(same))
-        equal = [
-            (run / "distill/reranker" / file).read_bytes()
-            == (tmp_path / str(same) / file).read_bytes()
-            for file in (RERANKER_TREES, RERANKER_COUNTS)
-        ]
-        assert equal == [same, same]
+        monkeypatch.setattr(rows, "Store", changed)
+        shutil.copytree(run, tmp_path / str(same))
+        own = tmp_path / str(same) / "distill/reranker"
+        shutil.rmtree(own)
+        learn_rows(run, store, own)
+        found = []
+        for folder, data in ((run, Store(store)), (tmp_path / str(same), changed(store))):
+            network = nn.Module()
+            reranking.add_reranker(network, folder, data)
+            found.append(network.reranker.state_dict())
+        equal = {name: torch.equal(value, found[1][name]) for name, value in found[0].items()}
+        for name in ("counts", "pair_at", "head.layers.0.weight"):
+            assert equal[name] == same, name
 
 
 def test_predicts_without_torch_and_lightgbm(run, data_set, tmp_path):
@@ -144,24 +148,16 @@ def test_a_graph_is_needed_without_torch(run, data_set, tmp_path):
         Exported(tmp_path / "export", "onnx")
 
 
-def test_a_damaged_re_ranker_is_named(run, tmp_path):
+def test_a_damaged_graph_is_named(run, tmp_path):
     shutil.copytree(run / "export", tmp_path / "export")
-    (tmp_path / "export" / RERANKER_COUNTS).unlink()
-    with pytest.raises(InputError, match="reranker.safetensors: no such file"):
-        Exported(tmp_path / "export")
-
-
-@pytest.mark.parametrize("file", [RERANKER_TREES, "model.onnx"])
-def test_a_damaged_graph_is_named(run, tmp_path, file):
-    shutil.copytree(run / "export", tmp_path / "export")
-    path = tmp_path / "export" / file
+    path = tmp_path / "export" / "model.onnx"
     path.write_bytes(path.read_bytes()[:-200])
-    with pytest.raises(InputError, match=f"{file}: cannot be loaded .*; export again"):
+    with pytest.raises(InputError, match="model.onnx: cannot be loaded .*; export again"):
         Exported(tmp_path / "export", "onnx")
 
 
-def test_lists_are_as_long_as_those_that_the_booster_learnt_from(run):
-    assert Exported(run / "export").reranker.about.kept == [30] * 3  # all classes there are
+def test_lists_are_as_long_as_those_that_the_last_layer_learnt_from(run):
+    assert Exported(run / "export").manifest.reranker.kept == [30] * 3  # all classes there are
 
 
 @pytest.mark.parametrize(
@@ -187,7 +183,7 @@ def test_fold_models_can_be_handed_over_instead(run, data_set, tmp_path):
     write_distill_snapshots(toml, distill)
     run_export(distill, data_set, tmp_path / "out")
     video = store.video(np.arange(9))
-    found = Exported(tmp_path / "out", "torch").of_models(video)[2]
+    found = Exported(tmp_path / "out", "torch").network.of_models(as_tensors(video))[2].detach()
     batch = prepare(Inputs(), as_tensors(video))
     wide = read_snapshot(run / "first_level/wide/config.json", ModelConfig)
     expected = []
@@ -213,16 +209,10 @@ def test_export_errors(run, data_set, tmp_path):
     assert settings.refit.models == ("a", "b", "c"), "the order of make's jobs changes no export"
 
 
-def test_other_columns_than_the_boosters_are_refused(run, data_set, tmp_path):
-    about = read_json(run / "distill/reranker/fold0/rows/rows.json")
-    write_json(tmp_path / "rows.json", about | {"features": about["features"][::-1]})
-    folds, out = data_set / "folds.safetensors", run / "distill/reranker"
+def test_other_columns_than_those_learnt_from_are_refused(run, data_set, tmp_path):
+    shutil.copytree(run, tmp_path / "run")
+    path = tmp_path / "run/distill/reranker/fold0/rows/rows.json"
+    about = read_json(path)
+    write_json(path, about | {"features": about["features"][::-1]})
     with pytest.raises(InputError, match="was trained on other columns than"):
-        packing.main(
-            run / "stacking.json",
-            out / "model.txt",
-            tmp_path / "rows.json",
-            data_set / "store",
-            folds,
-            tmp_path / "out",
-        )
+        reranking.add_reranker(nn.Module(), tmp_path / "run", Store(data_set / "store"))

@@ -200,7 +200,7 @@ def test_tables_of_stages(tmp_path):
     write_json(tmp_path / "stacking/report.json", report | {"stack": figures | {"gap_oof": 0.6}})
     lines = stage.stacking(Artifacts.of_run(tmp_path))
     assert "| best model" in lines[2]
-    assert "| LightGBM stack" in lines[-1]
+    assert "| stack" in lines[-1]
     assert "| -" in lines[-1]
     record = {"seconds": 3.0, "gap_holdout": 0.7, "megabytes": 2.0, "training_videos": 90}
     write_json(tmp_path / "distill/student/report.json", record)

@@ -43,14 +43,14 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     calls = make(tree)
     assert modules(calls) == sorted(
         ["distill.refit"] * 2 + ["stacking.rows"] * 5 + ["stacking.train"]
-        + ["distill.export.pack", "distill.export.write", *SCORE_ON]
+        + ["distill.export.write", *SCORE_ON]
     )  # fmt: skip
     refits = [call for call in calls if call.startswith("distill.refit")]
     assert all("first_level/two/config.json" in call for call in refits)
     assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
     assert make(tree) == []
-    (tree / RUN / "distill/reranker/reranker.onnx").unlink()
-    assert modules(make(tree)) == sorted(["distill.export.pack", "distill.export.write", *SCORE_ON])
+    (tree / RUN / "distill/reranker/network.safetensors").unlink()
+    assert modules(make(tree)) == sorted(["stacking.train", "distill.export.write", *SCORE_ON])
     (tree / RUN / "first_level/two/fold3/predictions.safetensors").unlink()
     assert modules(make(tree)).count("distill.refit") == 2
     toml.write_text("[refit]\nmodels = ['one', 'two']\nfolds = ['two']\n")

@@ -128,7 +128,7 @@ def test_killed_in_every_stage_it_ends_with_the_same_bytes(tree, undisturbed):
 
 
 def test_the_table_names_every_system(undisturbed):
-    for system in ("resnet", "lstm", "LightGBM stack", "refitted lstm", "export"):
+    for system in ("resnet", "lstm", "stack", "refitted lstm", "export"):
         assert f"| {system}" in undisturbed[1]
     assert "Traceback" not in undisturbed[1]
 
@@ -171,7 +171,7 @@ def test_each_model_sees_the_kinds_that_its_level_has(tree, undisturbed):
 
 
 def test_the_stack_knows_the_norms_of_all_kinds(tree, undisturbed):
-    columns = read_json(tree / "a/tiny/distill/reranker/reranker.json")["columns"]
+    columns = read_json(tree / "a/tiny/export/model.json")["reranker"]["columns"]
     assert [name for name in columns if name.endswith("_norm")] == [f"{k}_norm" for k in WIDTHS]
 
 
@@ -187,8 +187,8 @@ def test_the_export_takes_each_kind_by_its_name(tree, undisturbed):
     found, scores = by_graph.top(as_float(batch.features), 5, batch.lengths)
     assert found.shape == (40, 5)
     np.testing.assert_allclose(
-        by_graph.of_models(batch.features, batch.lengths),
-        by_torch.of_models(batch.features, batch.lengths),
+        by_graph.logits(batch.features, batch.lengths),
+        by_torch.logits(batch.features, batch.lengths),
         atol=1e-3,
     )
     assert (np.diff(scores, axis=1) <= 0).all()
@@ -247,7 +247,7 @@ LOST = (
     "stacking/holdout/stack.safetensors",
     "stacking/soft_labels.safetensors",
     "distill/refit/lstm/copy0/report.json",
-    "distill/reranker/reranker.safetensors",
+    "distill/reranker/network.safetensors",
     "export/model.onnx",
     "evaluation_predictions.safetensors",
 )

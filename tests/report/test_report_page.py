@@ -57,7 +57,7 @@ def test_the_file_holds_all_and_refers_to_nothing_outside(made):
     assert not re.search(r"https?://|\bsrc=|@import|url\(", text)
     for anchor in re.findall(r'href="#(\w+)"', text):
         assert f'id="{anchor}"' in text
-    for system in (*report_world.MODELS, "LightGBM stack", "student: six extractors", "export"):
+    for system in (*report_world.MODELS, "stack", "student: six extractors", "export"):
         assert f'<th scope="row">{system}</th>' in text
     assert "Not drawn" not in text
     assert text.count("<figure") == 4 + 2 + 1 + 2 + (3 + 8) + 3

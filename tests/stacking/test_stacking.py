@@ -8,8 +8,8 @@ import pytest
 from stacking_world import CLASSES, MODELS, QUICK, StackingWorld
 
 from stacking import predict, rows, soft_labels, train, unlabelled
-from stacking.booster import fit, sequences
 from stacking.config import Stacking, parameters
+from stacking.learners.booster import fit, sequences
 from stacking.table import FOLD_PREFIX, Rows
 from yt8m.base.cli import InputError, parser_of
 from yt8m.base.config import read_snapshot
@@ -123,7 +123,7 @@ def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
             world.stacking / f"fold{k}",
             (world.folder, None, world.folder / "folds.safetensors"),
         )
-        files = (out / "rows", out / "model.txt", *inputs, out / "unlabelled.safetensors")
+        files = (out / "rows", out, *inputs, out / "unlabelled.safetensors")
         unlabelled.main(world.config, *files, fold=k)
         found, own = (
             Predictions.read(out / f"{x}.safetensors") for x in ("unlabelled", "predictions")
@@ -221,7 +221,7 @@ def test_missing_and_doubled_videos_are_named(world):
 
 def test_absent_inputs_are_named(world):
     out = world.stacking / "fold0" / "model.txt"
-    arguments = world.config, out.parent / "rows", out, out.with_suffix(".safetensors")
+    arguments = world.config, out.parent / "rows", out.parent, out.with_suffix(".safetensors")
     with pytest.raises(InputError, match=r"fold1.rows: has no rows; run `make`"):
         train.main(world.config, world.stacking, out, fold=0)
     world.all_rows()

@@ -1,5 +1,6 @@
 """Sizes of the distill stage, a toy configuration, soft labels, and runs with a re-ranker."""
 
+import shutil
 import subprocess
 import sys
 
@@ -8,7 +9,6 @@ from snapshots import write_distill_snapshots
 
 from distill import predict, refit
 from distill.config import DistillConfig
-from distill.export import pack as packing
 from first_level.config import ModelConfig
 from first_level.train import main as train_first_level
 from stacking import rows, train
@@ -43,6 +43,7 @@ def soft_labels_of(store, splits, path) -> None:
 STACKING = {
     "candidates": 12,
     "booster": {"max_rounds": 30, "num_leaves": 7, "min_data_in_leaf": 20},
+    "network": {"width": 16, "layers": 2, "training": {"epochs": 2}},
 }
 
 
@@ -61,11 +62,12 @@ def make_run(run, data_set, models, epochs, copies=1) -> None:
     toml, names = run / "distill.toml", sorted(models)
     toml.write_text(f"[refit]\nmodels = {names}\ncopies = {copies}\ntargets.hard_weight = 1.0\n")
     write_distill_snapshots(toml, run / "distill")
-    write_snapshot(run / "stacking.json", Stacking.model_validate(STACKING))
+    write_snapshot(run / "stacking/config.json", Stacking.model_validate(STACKING))
+    shutil.copy(folds, run / "folds.safetensors")
     for name in models:
         for copy in range(copies):
             refit_one(run, data_set, name, run / "distill/refit" / name / f"copy{copy}", copy)
-    pack(run, store, folds, run / "distill" / "reranker")
+    learn_rows(run, store, run / "distill" / "reranker")
 
 
 def refit_one(run, data_set, name, out, copy=0) -> None:
@@ -76,15 +78,14 @@ def refit_one(run, data_set, name, out, copy=0) -> None:
     )
 
 
-def pack(run, store, folds, out) -> None:
-    """The rows of every fold, the booster over all of them, and both packed."""
-    settings, members = run / "stacking.json", run / "distill" / "members.txt"
+def learn_rows(run, store, out) -> None:
+    """The rows of every fold, and the network over all of them."""
+    settings, members = run / "stacking/config.json", run / "distill" / "members.txt"
+    folds = run / "folds.safetensors"
     for fold in range(NUM_FOLDS):
         to = out / f"fold{fold}" / "rows"
         rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
-    train.main(settings, out, out / "model.txt", fold=-1)
-    about = out / "fold0" / "rows" / "rows.json"
-    packing.main(settings, out / "model.txt", about, store, folds, out)
+    train.main(settings, out, out / "network.safetensors", fold=-1, learner="network")
 
 
 WITHOUT = """

@@ -95,7 +95,7 @@ class StackingWorld:
         folder = self.stacking / f"fold{k}"
         train.main(self.config, self.stacking, folder / "model.txt", fold=k)
         out = folder / "predictions.safetensors"
-        predict.main(self.config, folder / "rows", folder / "model.txt", out, fold=k)
+        predict.main(self.config, folder / "rows", folder, out, fold=k)
 
     def run(self):
         self.all_rows()

@@ -30,11 +30,9 @@ CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
 ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
+HEAD, HEAD_TRAINING = "network.safetensors", "network.json"
 HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
-# Of the re-ranker, which an export has as well.
-RERANKER, RERANKER_TREES, RERANKER_COUNTS = "reranker.json", "reranker.onnx", "reranker.safetensors"
 RERANKER_FOLDER = "reranker"
-RERANKER_FILES = (RERANKER, RERANKER_TREES, RERANKER_COUNTS)
 LETTERS = "abcdef"  # of the extractors of the paper's student
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
 # Of an export.

@@ -11,8 +11,9 @@ import numpy as np
 
 from bench.speed import generated
 from bench.speed.measure import Result, in_turns, ratio
-from stacking.booster import fit, predict_rows, sequences
 from stacking.config import Booster, Stacking, parameters
+from stacking.learners.booster import Trees, fit, sequences
+from stacking.learners.learned import Learned
 from stacking.table import FOLD_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base.files import write_json
@@ -55,7 +56,7 @@ def figures(toy: bool, folder: Path) -> list[Result]:
     )
     gaps = {}
     for name, booster in found.items():
-        made = predict_rows(booster, [(rows, 0)], 256, 1, folder)
+        made = Learned([Trees(booster)]).predict([(rows, 0)], 256, folder)
         gaps[name] = metrics.gap(made.classes, made.logits.astype(np.float32), labels)
     figures = []
     for name, goal, most in (("fast", 2, 5e-4), ("stage", None, None)):

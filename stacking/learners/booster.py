@@ -6,19 +6,15 @@ from pathlib import Path
 import lightgbm
 import numpy as np
 
-from stacking.candidates import sort_by_logit
 from stacking.config import Stacking
-from stacking.table import FOLD_PREFIX, Rows, column_names
+from stacking.table import Rows, groups_of, title_of
 from yt8m.base.arrays import blocks, let_go
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import read_json, require
-from yt8m.base.paths import ROWS, ROWS_ABOUT, fold_folder
-from yt8m.data.predictions import Predictions, to_fill
-from yt8m.data.splits import NUM_FOLDS, uniform
+from yt8m.base.files import require
+from yt8m.data.splits import uniform
 
 LOG_EVERY = 50  # rounds
 TOGETHER = 64  # videos, or single rows, read before their pages are released
-ALL = -1  # as a fold: learn from every one
 
 
 class RowSequence(lightgbm.Sequence):
@@ -67,52 +63,32 @@ class RowSequence(lightgbm.Sequence):
         return rows[start - first * self.width : stop - first * self.width : step]
 
 
-def title_of(fold: int) -> str:
-    """The booster that will predict this fold; ALL: the one that learns from every fold."""
-    return "all folds" if fold == ALL else f"fold{fold}"
-
-
 def sequences(stacking: Path, fold: int, settings: Stacking):
     """(training sequences, inner sequences, column names) of every fold but `fold` (ALL: of all).
 
     Of a sample of the videos where there are more than booster.most_rows rows. InputError when
     folds have different columns or a split has no video.
     """
-    parts, names = open_folds(stacking, [k for k in range(NUM_FOLDS) if k != fold])
-    total, most = sum(rows.labels.size for rows in parts.values()), settings.booster.most_rows
+    groups, names = groups_of(stacking, fold)
+    total, most = sum(group.rows.labels.size for group in groups), settings.booster.most_rows
     share = most / max(1, total)
     if share < 1:
         log(f"[stack {title_of(fold)}] learns from {share:.1%} of {total:,} rows")
     train, inner = [], []
-    for other, rows in parts.items():
-        chosen = uniform(rows.ids, f"stacking sample {settings.seed}") < share
-        inside = uniform(rows.ids, f"stacking inner {settings.seed}") < settings.inner_fraction
-        for group, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
+    for group in groups:
+        ids = group.rows.ids
+        chosen = uniform(ids, f"stacking sample {settings.seed}") < share
+        inside = uniform(ids, f"stacking inner {settings.seed}") < settings.inner_fraction
+        for parts, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
-                variant = other if fold == ALL else fold
-                group.append(RowSequence(rows, videos, variant))
+                parts.append(RowSequence(group.rows, videos, group.variant))
     if not train or not inner:
         raise InputError(
             f"{stacking}: too few videos to train the booster of {title_of(fold)}; "
             "give more records"
         )
     return train, inner, names
-
-
-def open_folds(stacking: Path, folds: list[int]) -> tuple[dict[int, Rows], list[str]]:
-    """The rows of some folds, and their columns. InputError when the columns differ."""
-    parts, names = {}, None
-    for fold in folds:
-        folder = fold_folder(stacking, fold) / ROWS
-        parts[fold] = Rows.open(folder, FOLD_PREFIX)
-        own = column_names(read_json(folder / ROWS_ABOUT))
-        if names not in (None, own):
-            raise InputError(
-                f"{folder}: its columns differ from those of other folds; delete it, run `make`"
-            )
-        names = own
-    return parts, names
 
 
 def fit(train, inner, names: list[str], options: dict, prefix: str):
@@ -156,34 +132,27 @@ def read_booster(path: Path) -> lightgbm.Booster:
         ) from error
 
 
-def read_booster_for(path: Path, about: dict, rows: Path) -> lightgbm.Booster:
-    """The same. InputError when its columns are not those of the rows that `about` describes."""
-    booster = read_booster(path)
-    if booster.feature_name() != column_names(about):
-        raise InputError(f"{path}: was trained on other columns than {rows} has; run `make`")
-    return booster
+class Trees:
+    """A booster as a learner of the stack."""
 
+    def __init__(self, booster: lightgbm.Booster, threads: int = 1):
+        self.booster, self.threads = booster, threads
 
-def predict_rows(
-    booster, parts: list[tuple[Rows, int]], chunk_videos: int, threads: int, folder: Path
-) -> Predictions:
-    """Predicts all videos of some (rows, variant); keeps the Predictions in `folder`."""
-    ids = np.concatenate([rows.ids for rows, _ in parts])
-    found, start = to_fill(ids, parts[0][0].classes.shape[1], folder), 0
-    for rows, variant in parts:
-        for chunk in blocks(len(rows.ids), chunk_videos):
-            best = predict_candidates(
-                booster, rows.classes[chunk], rows.matrix(chunk, variant), threads
+    @classmethod
+    def read(cls, path: Path, columns: list[str], threads: int = 1) -> "Trees":
+        """InputError when the file is absent or damaged, or of other columns."""
+        booster = read_booster(path)
+        if booster.feature_name() != columns:
+            raise InputError(
+                f"{path}: was trained on other columns than these rows have; run `make`"
             )
-            place = slice(start, start := start + len(best[0]))
-            found.classes[place], found.logits[place] = best
-    return found
+        return cls(booster, threads)
 
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Raw scores (R,) of rows (R, F): logits with both objectives."""
+        return self.booster.predict(matrix, raw_score=True, num_threads=self.threads)
 
-def predict_candidates(booster, classes: np.ndarray, matrix: np.ndarray, threads: int):
-    """Candidates (n, M) and their logits, best first. matrix: their columns (n * M, F + L).
-
-    Raw scores are logits with both objectives.
-    """
-    raw = booster.predict(matrix, raw_score=True, num_threads=threads)
-    return sort_by_logit(classes, raw.reshape(classes.shape))
+    def shares(self) -> np.ndarray:
+        """Of the gain of all splits: float (F,)."""
+        gain = self.booster.feature_importance("gain")
+        return gain / max(gain.sum(), 1e-12)

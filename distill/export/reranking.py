@@ -1,0 +1,53 @@
+"""The last layer of a re-ranked student: put together from the run's rows, network and labels.
+
+The network of stacking.train learnt from out-of-fold predictions of the same models. The counts of
+classes and of pairs of classes are of all training videos.
+"""
+
+from pathlib import Path
+
+import torch
+
+from first_level.bundle.manifest import RerankerAbout
+from first_level.bundle.network import Network, build_reranker
+from stacking.config import Stacking
+from stacking.label_features import sparse_pairs
+from stacking.learners.network import load_head
+from stacking.table import column_names
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import read_json, require
+from yt8m.base.paths import CONFIG, HEAD, ROWS, ROWS_ABOUT, Artifacts, fold_folder
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
+
+REMEDY = "run `make distill`"
+
+
+def add_reranker(network: Network, run: Path, data: Store) -> RerankerAbout:
+    """Gives the network its last layer, with its values; returns what model.json says of it."""
+    files = Artifacts.of_run(run)
+    settings = read_snapshot(require(files.stacking / CONFIG, REMEDY), Stacking)
+    rows = read_json(require(fold_folder(files.reranker, 0) / ROWS / ROWS_ABOUT, REMEDY))
+    training = Splits.read(files.folds, data.ids).training
+    about = RerankerAbout(
+        kept=rows["kept"],
+        candidates=rows["candidates"],
+        rank_by=settings.rank_by,
+        evidence=settings.neighbours,
+        smoothing=settings.smoothing,
+        videos=max(len(training), 1),
+        columns=column_names(rows),
+        width=settings.network.width,
+        layers=settings.network.layers,
+    )
+    classes = data.dims.classes
+    reranker = build_reranker(about, classes)
+    load_head(reranker.head, files.reranker / HEAD, about.columns)
+    pairs = sparse_pairs(data.labels, training, classes).tocoo()
+    at = pairs.row.astype("int64") * classes + pairs.col
+    order = at.argsort()
+    reranker.counts = torch.from_numpy(data.labels.class_counts(classes, training)).float()
+    reranker.pair_at = torch.from_numpy(at[order]).int()
+    reranker.pair_counts = torch.from_numpy(pairs.data[order])
+    network.reranker = reranker
+    return about

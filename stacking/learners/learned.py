@@ -1,0 +1,75 @@
+"""What scores the rows of a fold: its booster, its network, or the mean of both.
+
+n videos, M candidates, R rows, F columns.
+"""
+
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from stacking.candidates import sort_by_logit
+from stacking.config import Stacking
+from stacking.table import Rows, column_names
+from yt8m.base.arrays import blocks
+from yt8m.base.paths import BOOSTER, HEAD
+from yt8m.data.predictions import Predictions, to_fill
+
+
+class Learner(Protocol):
+    """A booster or a network."""
+
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Logits (R,) of rows float32 (R, F)."""
+
+    def shares(self) -> np.ndarray:
+        """How much it makes of each column: float (F,), their sum is 1."""
+
+
+class Learned:
+    """Some learners, whose mean logits count."""
+
+    def __init__(self, learners: list[Learner]):
+        self.learners = learners
+
+    @classmethod
+    def read(cls, folder: Path, settings: Stacking, about: dict, threads: int = 1) -> "Learned":
+        """The learners of a fold, for rows of the columns that `about` (rows.json) names.
+
+        InputError when one is absent or damaged, or was trained on other columns.
+        """
+        found: list[Learner] = []
+        if settings.trees:
+            from stacking.learners.booster import Trees
+
+            found.append(Trees.read(folder / BOOSTER, column_names(about), threads))
+        if settings.networks:
+            from stacking.learners.network import NetworkOfRows  # torch: trees do without
+
+            found.append(NetworkOfRows.read(folder / HEAD, settings, column_names(about), threads))
+        return cls(found)
+
+    def score(self, matrix: np.ndarray) -> np.ndarray:
+        """Mean logits (R,) of rows (R, F)."""
+        return np.mean([one.score(matrix) for one in self.learners], axis=0)
+
+    def shares(self) -> np.ndarray:
+        """The mean of the learners' shares: float (F,)."""
+        return np.mean([one.shares() for one in self.learners], axis=0)
+
+    def candidates(self, classes: np.ndarray, matrix: np.ndarray):
+        """Candidates (n, M) and their logits, best first. matrix: their rows (n * M, F)."""
+        return sort_by_logit(classes, self.score(matrix).reshape(classes.shape))
+
+    def predict(
+        self, parts: list[tuple[Rows, int]], chunk_videos: int, folder: Path
+    ) -> Predictions:
+        """Predictions of all videos of some (rows, variant); kept in `folder`."""
+        ids = np.concatenate([rows.ids for rows, _ in parts])
+        found, start = to_fill(ids, parts[0][0].classes.shape[1], folder), 0
+        for rows, variant in parts:
+            for chunk in blocks(len(rows.ids), chunk_videos):
+                best = self.candidates(rows.classes[chunk], rows.matrix(chunk, variant))
+                place = slice(start, start := start + len(best[0]))
+                found.classes[place], found.logits[place] = best
+        return found
