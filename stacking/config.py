@@ -39,7 +39,7 @@ class NetworkTraining(Training):
 
     epochs: int = Field(8, ge=1)
     batch_size: int = Field(64, ge=1)
-    lr: float = Field(2e-3, gt=0)
+    lr: float = Field(5e-3, gt=0)
     precision: Precision = "float32"
 
 

@@ -9,11 +9,14 @@ import torch
 
 from distill.export.batches import VideoBatch, of_store
 from distill.export.run import Exported
+from distill.export.steps import Steps, Top, size_mb
 from first_level.bundle.manifest import Manifest
 from first_level.bundle.network import Network
+from first_level.bundle.rounding import rounded_state
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_WEIGHTS
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims, Store
+from yt8m.networks.student import num_values
 
 SAMPLE = 256  # videos of the parity check
 # Largest difference of a score, and share of equal top-20 classes, that rounding may cost.
@@ -65,22 +68,59 @@ def graph_about(manifest: Manifest) -> dict[str, str]:
     return {
         "plan": manifest.plan,
         "class_names": json.dumps(manifest.class_names),
+        "threshold": json.dumps(manifest.threshold),
+        "thresholds": json.dumps(manifest.thresholds),
         "inputs": json.dumps([kind.model_dump() for kind in manifest.features]),
     }
 
 
-def check_parity(sample: ParitySample, folder: Path, onnx: bool, dtype: str, threads: int) -> str:
-    """Compares the folder's forms with the trained network; writes the ONNX form.
+def judge_network(steps: Steps, network: Network, dtype: str) -> None:
+    """Scores a trained network, then the same rounded to float16 if that is on the way to `dtype`.
+
+    The network then holds the rounded values.
+    """
+
+    def top(batch: VideoBatch):
+        with torch.inference_mode():
+            return [part.numpy() for part in network.best(*_tensors(batch))[:2]]
+
+    values = num_values(network)
+    steps.judge("float32", top, values * 4 / 1e6)
+    if dtype != "float32":
+        state = network.state_dict()
+        network.load_state_dict({n: v.to(x.dtype) for n, v, x in _values(network, state)})
+        steps.judge("float16", top, values * 2 / 1e6)
+
+
+def _values(network: Network, state: dict[str, torch.Tensor]):
+    """(name, value as float16 stores it, value before), of all values."""
+    stored = rounded_state(network, "float16")
+    return [(name, stored.get(name, value), value) for name, value in state.items()]
+
+
+def check_parity(
+    sample: ParitySample, steps: Steps, folder: Path, onnx: bool, dtype: str, threads: int
+) -> str:
+    """Compares the folder's forms with the trained network, and scores them; writes the ONNX form.
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
     exported = Exported(folder, "torch")
     texts = [sample.compare(exported, EXPORT_WEIGHTS, dtype)]
+    if dtype == "int8":
+        steps.judge(dtype, by_export(exported), size_mb(folder / EXPORT_WEIGHTS))
     if onnx:
         from distill.export.onnx_graph import write_onnx  # its imports take seconds
 
-        about = graph_about(exported.manifest)
-        write_onnx(exported.network, exported.manifest.dims, folder / EXPORT_GRAPH, dtype, about)
+        graph, about = folder / EXPORT_GRAPH, graph_about(exported.manifest)
+        write_onnx(exported.network, exported.manifest.dims, graph, dtype, about)
         del exported
-        texts.append(sample.compare(Exported(folder, "onnx", threads), EXPORT_GRAPH, dtype))
+        by_graph = Exported(folder, "onnx", threads)
+        texts.append(sample.compare(by_graph, EXPORT_GRAPH, dtype))
+        steps.judge(f"graph ({dtype})", by_export(by_graph), size_mb(graph))
     return "; ".join(texts)
+
+
+def by_export(exported: Exported) -> Top:
+    """What an export says of a batch."""
+    return lambda batch: exported.top(batch.features, TOP_K, batch.lengths)

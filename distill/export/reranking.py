@@ -6,6 +6,7 @@ classes and of pairs of classes are of all training videos.
 
 from pathlib import Path
 
+import numpy as np
 import torch
 
 from first_level.bundle.manifest import RerankerAbout
@@ -17,18 +18,19 @@ from stacking.table import column_names
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, require
 from yt8m.base.paths import CONFIG, HEAD, ROWS, ROWS_ABOUT, Artifacts, fold_folder
-from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 REMEDY = "run `make distill`"
 
 
-def add_reranker(network: Network, run: Path, data: Store) -> RerankerAbout:
-    """Gives the network its last layer, with its values; returns what model.json says of it."""
+def add_reranker(network: Network, run: Path, data: Store, training: np.ndarray) -> RerankerAbout:
+    """Gives the network its last layer, with its values; returns what model.json says of it.
+
+    training: the store rows of the training videos, int (N,).
+    """
     files = Artifacts.of_run(run)
     settings = read_snapshot(require(files.stacking / CONFIG, REMEDY), Stacking)
     rows = read_json(require(fold_folder(files.reranker, 0) / ROWS / ROWS_ABOUT, REMEDY))
-    training = Splits.read(files.folds, data.ids).training
     about = RerankerAbout(
         kept=rows["kept"],
         candidates=rows["candidates"],

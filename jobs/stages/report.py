@@ -21,13 +21,21 @@ def export_jobs(context: Context) -> Iterator[Job]:
     yield job(
         "export/write",
         "distill.export.write",
-        [files.distill, files.distill / paths.CONFIG, files.store, out]
+        [
+            files.distill,
+            files.distill / paths.CONFIG,
+            files.store,
+            files.folds,
+            files.soft_labels,
+            out,
+        ]
         + ["--budget-mb", settings.budget_mb, *dtype, "--plan", settings.plan],
-        [files.distill / paths.CONFIG, files.manifest, files.about, *student_weights(context)]
+        [files.distill / paths.CONFIG, files.manifest, files.about, files.folds, files.soft_labels]
+        + student_weights(context)
         + handed
         + last,
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
-        + in_folder(out, paths.EXPORT_README),
+        + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS),
         settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
         alone=True,
     )
@@ -45,7 +53,7 @@ def reranker_files(context: Context) -> list:
     """What the last layer of a re-ranked student is put together from."""
     files = context.files
     about = fold_folder(files.reranker, 0) / paths.ROWS / paths.ROWS_ABOUT
-    return [files.stacking / paths.CONFIG, files.folds, about, files.reranker / paths.HEAD]
+    return [files.stacking / paths.CONFIG, about, files.reranker / paths.HEAD]
 
 
 def report_jobs(context: Context) -> Iterator[Job]:

@@ -19,12 +19,12 @@ import numpy as np
 import pyarrow
 import pyarrow.parquet
 import pytest
+from export_world import run_export
 from make_world import copy_project
 
 from distill.config import DistillConfig, member_of
-from distill.export import write as export
 from first_level.bundle.network import build_network
-from folds import decode
+from folds import assign, decode
 from folds.label_files import read_labels
 from yt8m.base.cli import parser_of
 from yt8m.base.config import write_snapshot
@@ -107,7 +107,8 @@ def _export_inputs(folder: Path) -> None:
     dims = Store(folder / "store").dims
     network = build_network([member_of("resnet", config)], config.inputs, dims)
     save_weights(network.members[0], folder / "parts/resnet/weights.safetensors")
-    export.main(folder / "parts", folder / "distill.json", folder / "store", folder / "export")
+    assign.main(folder / "store", folder / "folds.safetensors")
+    run_export(folder / "parts", folder, folder / "export", config=folder / "distill.json")
     for name, width in (("rgb", 16), ("audio", 8)):
         np.save(folder / f"{name}.npy", np.ones((3, width), np.float32))
 

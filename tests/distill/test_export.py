@@ -14,7 +14,6 @@ from scipy.special import expit
 
 from distill.config import DistillConfig, member_of
 from distill.export import parity
-from distill.export import write as export
 from distill.export.run import Exported
 from first_level.bundle.network import build_network
 from yt8m.base.cli import InputError
@@ -35,7 +34,7 @@ def float_network(root, kinds=("student",)):
 
 def test_the_folder(students, data_set):
     folder, data = students / "out", Store(data_set / "store")
-    names = {"model.json", "model.onnx", "model.safetensors", "README.md"}
+    names = {"model.json", "model.onnx", "model.safetensors", "README.md", "compression.json"}
     assert {p.name for p in folder.iterdir()} == names
     readme = (folder / "README.md").read_text()
     assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme
@@ -80,8 +79,8 @@ def test_a_plan_may_say_how_weights_are_stored(students, data_set, tmp_path):
     settings = read_snapshot(students / "config.json", DistillConfig)
     write_snapshot(tmp_path / "config.json", settings.model_copy(update={"dtype": "int8"}))
     for given, kept in (("", "int8"), ("float16", "float16")):
-        out, store = tmp_path / kept, data_set / "store"
-        export.main(students, tmp_path / "config.json", store, out, dtype=given, onnx=False)
+        out, config = tmp_path / kept, tmp_path / "config.json"
+        run_export(students, data_set, out, config=config, dtype=given, onnx=False)
         assert Exported(out).manifest.dtype == kept
 
 

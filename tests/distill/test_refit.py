@@ -130,7 +130,7 @@ def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, 
         found = []
         for folder, data in ((run, Store(store)), (tmp_path / str(same), changed(store))):
             network = nn.Module()
-            reranking.add_reranker(network, folder, data)
+            reranking.add_reranker(network, folder, data, splits.training)
             found.append(network.reranker.state_dict())
         equal = {name: torch.equal(value, found[1][name]) for name, value in found[0].items()}
         for name in ("counts", "pair_at", "head.layers.0.weight"):
@@ -214,5 +214,6 @@ def test_other_columns_than_those_learnt_from_are_refused(run, data_set, tmp_pat
     path = tmp_path / "run/distill/reranker/fold0/rows/rows.json"
     about = read_json(path)
     write_json(path, about | {"features": about["features"][::-1]})
+    data = Store(data_set / "store")
     with pytest.raises(InputError, match="was trained on other columns than"):
-        reranking.add_reranker(nn.Module(), tmp_path / "run", Store(data_set / "store"))
+        reranking.add_reranker(nn.Module(), tmp_path / "run", data, np.arange(9))

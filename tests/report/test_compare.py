@@ -9,7 +9,7 @@ from report import compare
 from yt8m.base.cli import InputError
 from yt8m.data.predictions import Predictions
 from yt8m.records.labels import Labels
-from yt8m.training import metrics
+from yt8m.training import bootstrap, metrics
 
 
 def _system(rng, labels: Labels, noise: float, k: int = 20) -> Predictions:
@@ -32,7 +32,7 @@ def world():
 def _bootstrap(world, one, two, samples=200):
     labels = world[0]
     hits = [metrics.ranked_hits(system.classes, system.logits, labels) for system in (one, two)]
-    return compare.paired_bootstrap(*hits, labels.counts(), samples, seed=0)
+    return bootstrap.paired_bootstrap(*hits, labels.counts(), samples, seed=0)
 
 
 def test_a_resample_is_scored_as_if_its_videos_were_there_that_often(world):
@@ -41,11 +41,11 @@ def test_a_resample_is_scored_as_if_its_videos_were_there_that_often(world):
     rows = np.repeat(np.arange(len(labels)), times)
     expected = metrics.gap(good.classes[rows], good.logits[rows], labels.take(rows))
     hits = metrics.ranked_hits(good.classes, good.logits, labels)
-    found = compare.weighted_gap(*hits, labels.counts(), times)
+    found = bootstrap.weighted_gap(*hits, labels.counts(), times)
     # Ties between different videos may fall in another order when a video is repeated.
     assert found == pytest.approx(expected, abs=1e-3)
     once = np.ones(len(labels), np.int64)
-    whole = compare.weighted_gap(*hits, labels.counts(), once)
+    whole = bootstrap.weighted_gap(*hits, labels.counts(), once)
     assert whole == pytest.approx(metrics.gap(good.classes, good.logits, labels), abs=1e-12)
 
 
@@ -69,7 +69,7 @@ def test_pairing_narrows_the_interval(world):
     hits = metrics.ranked_hits(good.classes, good.logits, labels)
     for _ in range(200):
         times = np.bincount(rng.integers(0, 300, 300), minlength=300)
-        gaps.append(compare.weighted_gap(*hits, labels.counts(), times))
+        gaps.append(bootstrap.weighted_gap(*hits, labels.counts(), times))
     assert high - low < 1.96 * np.std(gaps) * 2**0.5  # half of it
 
 

@@ -1,8 +1,12 @@
 """What the tests of exports share: students with random weights, their export, video records."""
 
+from distill_world import soft_labels_of
+
 from distill.config import member_of
 from distill.export import write as export
 from first_level.bundle.network import build_network
+from yt8m.data.splits import Splits
+from yt8m.data.store import Store
 from yt8m.records.framing import write_records
 from yt8m.records.messages import example
 
@@ -18,8 +22,13 @@ def random_network(kind, config, dims):
     return network
 
 
-def run_export(root, data_set, out, **flags) -> None:
-    export.main(root, root / "config.json", data_set / "store", out, **flags)
+def run_export(root, data_set, out, config=None, **flags) -> None:
+    """Exports students; the labels stand in for the stack's soft ones."""
+    store, folds, soft = (data_set / x for x in ("store", "folds.safetensors", "soft.safetensors"))
+    if not soft.exists():
+        data = Store(store)
+        soft_labels_of(data, Splits.read(folds, data.ids), soft)
+    export.main(root, config or root / "config.json", store, folds, soft, out, **flags)
 
 
 def write_video_records(path, ids, rgb, audio, labels=None) -> None:

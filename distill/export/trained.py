@@ -1,0 +1,112 @@
+"""The trained student of a run, in float32, and what its export says of itself."""
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from distill.config import DistillConfig, member_of
+from distill.export.reranking import REMEDY, add_reranker
+from distill.export.thresholds import choose_thresholds
+from distill.refittable import check_inputs, check_refittable
+from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, Member
+from first_level.bundle.network import Network, build_network
+from first_level.config import ModelConfig
+from yt8m.base.cli import InputError
+from yt8m.base.config import read_snapshot
+from yt8m.base.files import require
+from yt8m.base.paths import CONFIG, WEIGHTS, Artifacts
+from yt8m.base.receipts import commit
+from yt8m.data.predictions import Predictions
+from yt8m.data.splits import NUM_FOLDS, Splits
+from yt8m.data.store import Store
+from yt8m.networks.student import num_values
+from yt8m.training.weights import load_weights
+
+
+@dataclass(frozen=True)
+class Trained:
+    """What a run has trained. distill: the stage's folder."""
+
+    distill: Path
+    settings: DistillConfig
+    data: Store
+    splits: Splits
+    soft_labels: Path
+
+    def read(self, chosen: str, dtype: str, plan: str) -> tuple[Network, Manifest]:
+        """The chosen students with their trained float32 weights, and their manifest."""
+        data, settings = self.data, self.settings
+        parts = parts_of(self.distill, chosen, settings)
+        members = [member for member, _ in parts]
+        reranked = any(member.kind == "refit" for member in members)
+        dims = data.dims  # the norms of all kinds are columns of a re-ranker
+        if not reranked:
+            kinds = settings.inputs.kinds(dims, "video")
+            dims = replace(dims, features={name: dims.features[name] for name in kinds})
+        network = build_network(members, settings.inputs, dims)
+        by_frame = any(network.by_frame)
+        for model, (_, folder) in zip(network.members, parts, strict=True):
+            load_weights(model, require(folder / WEIGHTS, REMEDY))
+        training = self.splits.training
+        about = add_reranker(network, self.distill.parent, data, training) if reranked else None
+        threshold, thresholds = self.thresholds()
+        manifest = Manifest(
+            format=FORMAT,
+            plan=plan,
+            revision=commit(),
+            features=[
+                ExportedKind(name=name, width=width, frames=by_frame and name not in dims.frameless)
+                for name, width in dims.features.items()
+            ],
+            classes=dims.classes,
+            class_names=list(data.class_names),
+            inputs=settings.inputs,
+            members=members,
+            dtype=dtype,
+            values=num_values(network),
+            frames=settings.inputs.dims(dims, "frame").max_frames if by_frame else 0,
+            threshold=round(threshold, 4),
+            thresholds=[round(float(value), 4) for value in thresholds],
+            reranker=about,
+        )
+        return network, manifest
+
+    def thresholds(self):
+        """For all classes together, and for each: from the soft labels of the training videos."""
+        data, rows = self.data, self.splits.training
+        soft = Predictions.read(require(self.soft_labels, REMEDY)).align(data.ids[rows])
+        return choose_thresholds(soft, data.labels.take(rows), data.dims.classes)
+
+
+def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[Member, Path]]:
+    """What the chosen student(s) are made of, and the folders of their weights."""
+    if chosen not in ("student", "resnet", "both"):
+        raise InputError(f"--name {chosen}: not a student; allowed: student, resnet, both")
+    if chosen == "both" and settings.refit.models:
+        raise InputError("--name both: re-ranked students have no mean; allowed: student, resnet")
+    if chosen == "student" and settings.refit.models:
+        return [
+            (refit_member(distill, name, settings), folder)
+            for name in settings.refit.models
+            for folder in versions(distill, name, settings)
+        ]
+    kinds = ("student", "resnet") if chosen == "both" else (chosen,)
+    return [(member_of(kind, settings), distill / kind) for kind in kinds]
+
+
+def versions(distill: Path, name: str, settings: DistillConfig) -> list[Path]:
+    """The folders of a model's weights: of its copies, or of its fold models."""
+    files = Artifacts.of_run(distill.parent)
+    if name in settings.refit.folds:
+        return [files.model_fold(name, k) for k in range(NUM_FOLDS)]
+    return [files.refit(name, copy) for copy in range(settings.refit.copies)]
+
+
+def refit_member(distill: Path, name: str, settings: DistillConfig) -> Member:
+    """A refitted model, or one of its fold models, as its own snapshot describes it."""
+    where = Artifacts.of_run(distill.parent).model(name) / CONFIG
+    model = read_snapshot(require(where, REMEDY), ModelConfig)
+    if name in settings.refit.folds:
+        check_inputs(model, where)
+    else:
+        check_refittable(model, where)
+    return Member(kind="refit", name=name, refit=model)
