@@ -1,7 +1,7 @@
 """A backbone that learnt soft labels, under a network that may trust it: cross-fitted soft labels.
 
-    python -m bench.experiments.crossfit artifacts/best OUT --teachers "gated_mlp_2048 neighbours" \
-        --student gated_mlp_2048 --epochs 16
+    python -m bench.experiments.crossfit artifacts/best OUT "gated_mlp_2048 neighbours" \
+        gated_mlp_2048 --epochs 16
 
 The rows over a model must be of videos that it knows nothing of. Soft labels break that: those of
 fold g come from models that have learnt fold f, so a student of soft labels has seen f's labels
@@ -87,16 +87,16 @@ class Bench:
 def main(
     run: Path,
     out: Path,
-    *,
     teachers: str,
     student: str,
+    *,
     beside: str = "",
     epochs: int = 16,
     threads: int = 1,
 ) -> None:
     """Prints GAP@20 of the student alone and under its network, by labels and by soft labels.
 
-    --teachers: first-level models of the run; --beside: models that are put under the network too.
+    TEACHERS: first-level models of the run, as is STUDENT; --beside: models that are put under the network too.
     """
     processor.set_threads(threads)
     files = Artifacts.of_run(run)

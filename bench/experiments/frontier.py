@@ -1,6 +1,6 @@
 """What a budget buys: exports of some sets of a run's refitted models, GAP@20 over MB.
 
-    python -m bench.experiments.frontier artifacts/best OUT --sets "a a+b a+b+c" --dtypes int8
+    python -m bench.experiments.frontier artifacts/best OUT "a a+b a+b+c" --dtypes int8
 
 of a run that is complete. Each set gets its own rows, its own network over them and its own export,
 by the stages' own verbs. GAP on fold 0 is of fold models under a network that never saw the fold:
@@ -33,8 +33,8 @@ from yt8m.training.metrics import gap
 FOLD = 0
 
 
-def main(run: Path, out: Path, *, sets: str, dtypes: str = "int8", threads: int = 1) -> None:
-    """Exports each set in each dtype; --sets "a+b a+b+c", --dtypes "float16 int8"."""
+def main(run: Path, out: Path, sets: str, *, dtypes: str = "int8", threads: int = 1) -> None:
+    """Exports each set of SETS in each dtype, such as --dtypes "float16 int8"."""
     files = Artifacts.of_run(run)
     data = Store(files.store)
     splits, points = Splits.read(files.folds, data.ids), []
