@@ -96,7 +96,8 @@ def main(
 ) -> None:
     """Prints GAP@20 of the student alone and under its network, by labels and by soft labels.
 
-    TEACHERS: first-level models of the run, as is STUDENT; --beside: models that are put under the network too.
+    TEACHERS: first-level models of the run, as is STUDENT; --beside: models that lie under the
+    network too.
     """
     processor.set_threads(threads)
     files = Artifacts.of_run(run)

@@ -11,15 +11,13 @@ from pathlib import Path
 import numpy as np
 from scipy.special import logit
 
-from distill.export.batches import of_store
-from distill.export.run import Exported
+from distill.export.run import Exported, best_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
-from yt8m.data.predictions import TOP_K, Predictions
+from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
-from yt8m.inputs.batch import batch_rows
 from yt8m.training import metrics
 
 
@@ -42,23 +40,6 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
     write_json(out, figures)
     texts = (f"{name} {'-' if v is None else f'{v:.5g}'}" for name, v in figures.items())
     log(f"[score] {export} on {len(rows):,} videos of the holdout: {', '.join(texts)}")
-
-
-def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """The best classes of store rows, best first: classes int64 and scores float64, (n, k) each.
-
-    k is 20, or as many as the export gives.
-    """
-    if not len(rows):
-        keep = min(TOP_K, data.dims.classes)
-        return np.zeros((0, keep), np.int64), np.zeros((0, keep))
-    parts = [
-        exported.top(batch.features, TOP_K, batch.lengths)
-        for chunk in batch_rows(rows, 512)
-        for batch in of_store(data, chunk, exported.manifest.dims)
-    ]
-    classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
-    return classes, scores
 
 
 def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:

@@ -11,13 +11,17 @@ from typing import TYPE_CHECKING, Literal
 
 import numpy as np
 
+from distill.export.batches import of_store
 from distill.export.graph import BEST, LOGITS, session_of
 from first_level.bundle.manifest import read_manifest
 from yt8m.base import processor
+from yt8m.base.arrays import blocks
 from yt8m.base.cli import InputError
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
-from yt8m.data.store import Features
+from yt8m.data.store import Features, Videos
+
+TOGETHER = 512  # videos of a batch
 
 if TYPE_CHECKING:
     from first_level.bundle.network import Network
@@ -101,6 +105,23 @@ class Exported:
                 f"{lengths.max(initial=0)}"
             )
         return lengths.astype(np.int64)
+
+
+def best_of(exported: Exported, data: Videos, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The best classes of store rows, best first: classes int64 and scores float64, (n, k) each.
+
+    k is 20, or as many as the export gives.
+    """
+    if not len(rows):
+        keep = min(TOP_K, data.dims.classes)
+        return np.zeros((0, keep), np.int64), np.zeros((0, keep))
+    parts = [
+        exported.top(batch.features, TOP_K, batch.lengths)
+        for part in blocks(len(rows), TOGETHER)
+        for batch in of_store(data, rows[part], exported.manifest.dims)
+    ]
+    classes, scores = (np.concatenate(column) for column in zip(*parts, strict=True))
+    return classes, scores
 
 
 class Torch:
