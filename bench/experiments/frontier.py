@@ -92,7 +92,7 @@ def export(files: Artifacts, folder: Path, dtype: str, threads: int) -> dict:
         write.main(*inputs, out, dtype=dtype, plan="frontier", threads=threads)
         evaluate.main(out, files.store, files.folds, result, threads=threads)
     megabytes = (out / EXPORT_GRAPH).stat().st_size / 1e6
-    return {"megabytes": round(megabytes, 1), "holdout": read_json(result)}
+    return {"megabytes": round(megabytes, 3), "holdout": read_json(result)}
 
 
 def _figures(point: dict) -> list[str]:
