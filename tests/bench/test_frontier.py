@@ -1,4 +1,4 @@
-"""Exports of sets of a run's models, their fidelity, and cross-fitted soft labels, on a small run."""
+"""Exports of sets of models, their fidelity, and cross-fitted soft labels, on a small run."""
 
 import re
 
