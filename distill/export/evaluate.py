@@ -16,7 +16,7 @@ from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import write_json
-from yt8m.data.predictions import TOP_K, Predictions
+from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import batch_rows
@@ -64,12 +64,11 @@ def best_of(exported: Exported, data: Store, rows: np.ndarray) -> tuple[np.ndarr
 
 
 def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:
-    """metrics.evaluate of the 20 best classes of store rows; None each without rows."""
+    """metrics.evaluate of store rows; None each without rows."""
     if not len(rows):
         names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
         return dict.fromkeys(names)
-    best = classes[:, :TOP_K], scores[:, :TOP_K]
-    return metrics.evaluate(*best, data.labels.take(rows), data.dims.classes)
+    return metrics.evaluate(classes, scores, data.labels.take(rows), data.dims.classes)
 
 
 if __name__ == "__main__":
