@@ -61,19 +61,23 @@ def main(
     aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)
     hits = [ranked_hits(file.classes, file.logits, truth) for file in aligned]
     found = paired_bootstrap(*hits, truth.counts(), samples, seed)
-    figures = [evaluate(file.classes, file.logits, truth, CLASSES) for file in aligned]
-    found |= {"videos": len(rows), "left_out": left_out, "figures": figures}
+    found |= {"videos": len(rows), "left_out": left_out}
     log(f"{len(rows):,} videos in both; in only one, and left out: {left_out}; {MAP_COUNTS}")
-    lines = [
-        [str(path), *figure_cells(one)] for path, one in zip((first, second), figures, strict=True)
-    ]
-    log("\n".join(table(["file", *FIGURES.values()], lines)))
+    found["figures"] = print_figures((first, second), aligned, truth)
     low, high = found["interval"]
     log(
         f"GAP@20, second - first: {found['difference']:+.5f}, "
         f"95 % interval {low:+.5f} to {high:+.5f}"
     )
     log(json.dumps(found))
+
+
+def print_figures(paths, systems: list[Predictions], truth: Labels) -> list[dict]:
+    """Prints a table with a line for each system; returns their figures."""
+    found = [evaluate(system.classes, system.logits, truth, CLASSES) for system in systems]
+    lines = [[str(path), *figure_cells(one)] for path, one in zip(paths, found, strict=True)]
+    log("\n".join(table(["file", *FIGURES.values()], lines)))
+    return found
 
 
 def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:

@@ -17,6 +17,7 @@ from first_level.job import keep_trained
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
+from yt8m.training.metrics import evaluate
 
 
 @pytest.fixture
@@ -42,6 +43,13 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     assert sorted(found.ids.tolist()) == sorted(store.ids[wanted].tolist())
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
+    parts = (("fold", "out_of_fold", splits.rows(1)), ("holdout", "holdout", splits.holdout))
+    for name, key, rows in parts:
+        own = found.align(store.ids[rows])
+        labels = store.labels.take(rows)
+        expected = evaluate(own.classes, own.logits, labels, store.dims.classes)
+        assert report[key] == pytest.approx(expected)
+        assert report[f"gap_{name}"] == report[key]["gap20"]
     assert len(report["epochs"]) == 3
     assert {path.name for path in out.iterdir()} == WRITTEN
     before = (out / "predictions.safetensors").read_bytes()
