@@ -16,7 +16,15 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import MANIFEST
-from yt8m.base.tables import FIGURES, figure_cells, figures_of, format_cell, mean_figures, table
+from yt8m.base.tables import (
+    FIGURES,
+    MAP_COUNTS,
+    figure_cells,
+    figures_of,
+    format_cell,
+    mean_figures,
+    table,
+)
 from yt8m.data.store import Dims, Store
 
 TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup"]
@@ -31,7 +39,8 @@ def main(plan: Path, trained: Path, store: Path) -> None:
     models = [describe(path, trained / path.stem, dims) for path in paths]
     cli.log("\n".join(table([*TITLES, *FIGURES.values()], models)))
     frame = sum(cells[2] == "frame" for cells in models)
-    cli.log(f"{len(models)} models: {len(models) - frame} video-level, {frame} frame-level")
+    levels = f"{len(models) - frame} video-level, {frame} frame-level"
+    cli.log(f"{len(models)} models: {levels}; {MAP_COUNTS}")
 
 
 def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
