@@ -122,7 +122,7 @@ report: ## one HTML file: systems, figures, errors, predictions of VIDEOS videos
 evaluate: ## the export's six figures on the holdout
 	@cat $(A)/evaluation.json
 submission: ## predictions of RECORDS by EXPORT, into OUT
-models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, GAP@20
+models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, figures
 	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)/first_level $(or $(STORE),$(A)/store)
 
 ##@ A run

@@ -3,7 +3,8 @@
     python -m distill.evaluate OUT.csv RECORDS [RECORDS ...]
 
 The last line printed is one JSON object: gap20, map, classes (that counted in map), hit1, hit5,
-perr, videos. The file must name every labelled video once. Ties keep the order of its lines.
+perr, videos. A video's 20 best count. The file must name every labelled video once. Ties keep the
+order of its lines.
 """
 
 import json

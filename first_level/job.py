@@ -122,8 +122,8 @@ class FoldJob:
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
         found = self.predict_rows(model, rows)
-        gap_fold, gap_holdout = (
-            self._gap(found, rows, part)
+        own, rest = (
+            self._figures(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))
         )
         parameters, megabytes = size_of(model)
@@ -132,8 +132,10 @@ class FoldJob:
             "arch": self.settings.arch,
             "level": model.level,
             "fold": self.fold,
-            "gap_fold": gap_fold,
-            "gap_holdout": gap_holdout,
+            "gap_fold": own["gap20"],
+            "gap_holdout": rest["gap20"],
+            "out_of_fold": own,
+            "holdout": rest,
             "parameters": parameters,
             "megabytes": megabytes,
             "peak_memory_mb": cli.peak_memory_mb(),
@@ -142,7 +144,7 @@ class FoldJob:
         }
         write_json(self.out / REPORT, report)
         found.write(self.out / PREDICTIONS)
-        figures = {"fold": gap_fold, "holdout": gap_holdout}
+        figures = {"fold": own["gap20"], "holdout": rest["gap20"]}
         text = ", ".join(f"{name} {gap:.4f}" for name, gap in figures.items() if gap is not None)
         cli.log(f"[{self.name}] done in {report['seconds']:.0f} s: GAP@20 {text}")
 
@@ -160,8 +162,8 @@ class FoldJob:
             folder=self.out,
         )
 
-    def _gap(self, found, rows: np.ndarray, part: slice) -> float | None:
-        """GAP@20 of a part of the predicted rows; None when it has no labels."""
+    def _figures(self, found, rows: np.ndarray, part: slice) -> dict:
+        """metrics.evaluate of a part of the predicted rows; None each when it has no labels."""
         labels = self.store.labels.take(rows[part], self.out)
-        value = metrics.gap(found.classes[part], found.logits[part], labels)
-        return None if np.isnan(value) else value
+        best = found.classes[part], found.logits[part]
+        return metrics.evaluate(*best, labels, self.store.dims.classes)

@@ -3,12 +3,12 @@
     python -m first_level.table first_level/configs/paper artifacts/p/first_level artifacts/p/store
 
 Parameters are counted on the meta device, for the data set of the store or, before there is one,
-for YouTube-8M. GAP@20 is the mean over the folds that are trained, each on the fold it never saw.
+for YouTube-8M. GAP@20, mAP (of classes that have a positive), Hit@1 and PERR are the means over the
+folds that are trained, each on the fold it never saw.
 """
 
 from pathlib import Path
 
-import numpy as np
 import torch
 
 from first_level.config import YOUTUBE_8M, ModelConfig, build, check_arguments, read
@@ -16,10 +16,18 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import MANIFEST
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import (
+    FIGURES,
+    MAP_COUNTS,
+    figure_cells,
+    figures_of,
+    format_cell,
+    mean_figures,
+    table,
+)
 from yt8m.data.store import Dims, Store
 
-TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup", "GAP@20"]
+TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup"]
 
 
 def main(plan: Path, trained: Path, store: Path) -> None:
@@ -29,9 +37,10 @@ def main(plan: Path, trained: Path, store: Path) -> None:
         raise InputError(f"{plan}: no models (*.toml) there")
     dims = Store(store).dims if (store / MANIFEST).is_file() else YOUTUBE_8M
     models = [describe(path, trained / path.stem, dims) for path in paths]
-    cli.log("\n".join(table(TITLES, models)))
+    cli.log("\n".join(table([*TITLES, *FIGURES.values()], models)))
     frame = sum(cells[2] == "frame" for cells in models)
-    cli.log(f"{len(models)} models: {len(models) - frame} video-level, {frame} frame-level")
+    levels = f"{len(models) - frame} video-level, {frame} frame-level"
+    cli.log(f"{len(models)} models: {levels}; {MAP_COUNTS}")
 
 
 def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
@@ -41,7 +50,8 @@ def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
     with torch.device("meta"):
         model = build(config, dims, path)
     reports = [read_json(report) for report in sorted(trained.glob("fold*/report.json"))]
-    gaps = [report["gap_fold"] for report in reports if report["gap_fold"] is not None]
+    found = [figures_of(report, "out_of_fold", "gap_fold") for report in reports]
+    found = [figures for figures in found if figures["gap20"] is not None]
     return [
         path.stem,
         config.arch,
@@ -50,7 +60,7 @@ def describe(path: Path, trained: Path, dims: Dims) -> list[str]:
         f"{sum(p.numel() for p in model.parameters()) / 1e6:.2f} M",
         config.training.loss,
         format_cell(config.training.mixup or None, "{:g}"),
-        format_cell(np.mean(gaps) if gaps else None, "{:.4f}"),
+        *figure_cells(mean_figures(found or [dict.fromkeys(FIGURES)])),
     ]
 
 

@@ -1,4 +1,4 @@
-"""Whether one system is better than another: GAP@20 of two files on the same videos.
+"""Whether one system is better than another: figures of two files on the same videos.
 
     python -m report.compare A.csv B.csv RECORDS|STORE [--folds FOLDS --part holdout]
 
@@ -18,12 +18,15 @@ from distill.challenge import read_labels, read_predictions
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.paths import MANIFEST
+from yt8m.base.tables import FIGURES, MAP_COUNTS, figure_cells, table
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 from yt8m.training.bootstrap import paired_bootstrap
-from yt8m.training.metrics import ranked_hits
+from yt8m.training.metrics import evaluate, ranked_hits
+
+CLASSES = 1 << 16  # more than any system has
 
 
 def main(
@@ -36,7 +39,7 @@ def main(
     samples: int = 1000,
     seed: int = 0,
 ) -> None:
-    """Prints GAP@20 of FIRST and SECOND, and the 95 % interval of their difference.
+    """Prints figures of FIRST and SECOND, and the 95 % interval of their difference in GAP@20.
 
     --folds: of folds.assign (LABELS is its store); --part: only holdout, or fold0 to fold4, counts.
     """
@@ -60,12 +63,22 @@ def main(
     hits = [ranked_hits(file.classes, file.logits, truth) for file in aligned]
     found = paired_bootstrap(*hits, truth.counts(), samples, seed)
     found |= {"videos": len(rows), "left_out": left_out}
-    log(f"{len(rows):,} videos in both; in only one, and left out: {left_out}")
-    for path, gap in ((first, found["first"]), (second, found["second"])):
-        log(f"  {gap:.5f}  {path}")
+    log(f"{len(rows):,} videos in both; in only one, and left out: {left_out}; {MAP_COUNTS}")
+    found["figures"] = print_figures((first, second), aligned, truth)
     low, high = found["interval"]
-    log(f"  {found['difference']:+.5f}  second - first, 95 % interval {low:+.5f} to {high:+.5f}")
+    log(
+        f"GAP@20, second - first: {found['difference']:+.5f}, "
+        f"95 % interval {low:+.5f} to {high:+.5f}"
+    )
     log(json.dumps(found))
+
+
+def print_figures(paths, systems: list[Predictions], truth: Labels) -> list[dict]:
+    """Prints a table with a line for each system; returns their figures."""
+    found = [evaluate(system.classes, system.logits, truth, CLASSES) for system in systems]
+    lines = [[str(path), *figure_cells(one)] for path, one in zip(paths, found, strict=True)]
+    log("\n".join(table(["file", *FIGURES.values()], lines)))
+    return found
 
 
 def labels_of(paths: list[Path]) -> tuple[np.ndarray, Labels]:

@@ -11,6 +11,7 @@ from report.run import Run
 from yt8m.base import processor
 from yt8m.base.files import read_json
 from yt8m.base.paths import ABOUT, CONFIG, EXPORT_MANIFEST, EXPORT_WEIGHTS
+from yt8m.base.tables import figures_of
 
 PACKAGES = ("torch", "lightgbm", "numpy", "scipy", "scikit-learn", "onnx", "onnxruntime")
 
@@ -68,7 +69,7 @@ def _stage(name: str, number, what: str, details: list[str], seconds=None) -> di
 
 
 def systems(run: Run) -> list[dict]:
-    """The table: the summary's lines with mean and standard error over folds, BCE, membership."""
+    """The table: the summary's lines with the standard error over folds, BCE, membership."""
     stack = run.stack
     known = stack["members"] | {
         "mean of models": stack["mean"],
@@ -79,21 +80,20 @@ def systems(run: Run) -> list[dict]:
     for line in run.summary["systems"]:
         figures = known.get(line["system"], {})
         folds = [gap for gap in figures.get("gap_folds", []) if gap is not None]
-        mean, error = mean_and_error(folds)
         kind, member = "ensemble" if line["level"] == "ensemble" else "student", None
         if line["system"] in stack["members"]:
             kind, member = "model", "yes" if figures["gain"] > 0 else "unused"
-        found = {"gap": mean, "error": error, "bce": figures.get("bce_oof"), "member": member}
-        lines.append(line | found | {"kind": kind})
+        found = {
+            place: figures_of(line, place, f"gap_{place}") for place in ("oof", "single", "five")
+        }
+        found |= {"error": standard_error(folds), "bce": figures.get("bce_oof")}
+        lines.append(line | found | {"member": member, "kind": kind})
     return lines
 
 
-def mean_and_error(values: list[float]) -> tuple[float | None, float | None]:
-    """Mean and its standard error; None where too few values are given."""
-    if not values:
-        return None, None
-    error = float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
-    return float(np.mean(values)), error
+def standard_error(values: list[float]) -> float | None:
+    """Of the mean; None of fewer than two values."""
+    return float(np.std(values, ddof=1) / np.sqrt(len(values))) if len(values) > 1 else None
 
 
 def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
@@ -105,7 +105,7 @@ def ladder(lines: list[dict], reranker_seconds: float = 0) -> list[dict]:
     models = [line for line in lines if line["kind"] == "model"]
     if not models:
         return []
-    best = max(models, key=lambda line: line["gap_oof"] or line["gap"] or 0)
+    best = max(models, key=lambda line: line["gap_oof"] or 0)
     all_megabytes, all_seconds = (
         sum(line[key] or 0 for line in models) for key in ("megabytes", "seconds")
     )

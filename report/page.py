@@ -19,6 +19,7 @@ from report.run import FOLD, Run, source_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import working_in, writing
+from yt8m.base.tables import FIGURES
 from yt8m.inputs.settings import Inputs
 
 TEMPLATES = Path(__file__).parent / "templates"
@@ -48,6 +49,7 @@ def render(run: Run, videos: int) -> str:
     predictions = browser.data(run, videos)
     values |= {
         "systems": lines,
+        "figure_titles": FIGURES,
         "flow": overview.flow(run),
         "clean_figures": [clean.figure(group) for group in compared],
         "clean_lines": [line for group in compared for line in clean.lines(group)],

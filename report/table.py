@@ -1,4 +1,4 @@
-"""Prints the table that ends `make all`.
+"""Prints the tables that end `make all`: one for each group of videos that was predicted.
 
 python -m report.table artifacts/small/summary.json
 """
@@ -7,34 +7,40 @@ from pathlib import Path
 
 from yt8m.base import cli
 from yt8m.base.files import read_json
-from yt8m.base.tables import format_cell, table
+from yt8m.base.tables import FIGURES, MAP_COUNTS, figure_cells, figures_of, format_cell, table
 
-COLUMNS = {
-    "system": ("system", "{}"),
-    "level": ("level", "{}"),
-    "gap_oof": ("out of fold", "{:.4f}"),
-    "gap_single": ("holdout", "{:.4f}"),
-    "gap_five": ("holdout, 5 averaged", "{:.4f}"),
-    "megabytes": ("MB", "{:.1f}"),
-    "seconds": ("seconds", "{:.0f}"),
-}
+PLACES = {"oof": "out of fold", "single": "holdout", "five": "holdout, 5 averaged"}
 
 
 def main(summary: Path) -> None:
-    """Prints a summary as a Markdown table, so that it can be pasted as it is."""
+    """Prints a summary as Markdown tables, so that they can be pasted as they are."""
     found = read_json(summary)
     cli.log(
-        f"\n{found['run']}: GAP@20, {found['videos']:,} training videos, "
-        f"{found['holdout_videos']:,} in the holdout, code {found['commits'] or 'unknown'}"
+        f"\n{found['run']}: {found['videos']:,} training videos, {found['holdout_videos']:,} in "
+        f"the holdout, code {found['commits'] or 'unknown'}; {MAP_COUNTS}"
     )
     cli.log("\n".join(lines(found["systems"])))
 
 
 def lines(systems: list[dict]) -> list[str]:
-    """The table's lines; a figure that does not exist is a dash."""
-    columns = COLUMNS.items()
-    rows = [[format_cell(system[key], form) for key, (_, form) in columns] for system in systems]
-    return table([title for title, _ in COLUMNS.values()], rows)
+    """The tables' lines. A system that was judged is only in the tables of those videos; one that
+    was not is in that of the holdout. A figure that does not exist is a dash."""
+    titles, found = ["system", "level", *FIGURES.values(), "MB", "seconds"], []
+    for place, text in PLACES.items():
+        rows = [_row(system, place) for system in systems if place in _places(system)]
+        if rows:
+            found += ["", f"{text}:", "", *table(titles, rows)]
+    return found
+
+
+def _places(system: dict) -> list[str]:
+    return [place for place in PLACES if system[f"gap_{place}"] is not None] or ["single"]
+
+
+def _row(system: dict, place: str) -> list[str]:
+    figures = figure_cells(figures_of(system, place, f"gap_{place}"))
+    cost = map(format_cell, (system["megabytes"], system["seconds"]), ("{:.1f}", "{:.0f}"))
+    return [system["system"], system["level"], *figures, *cost]
 
 
 if __name__ == "__main__":

@@ -2,13 +2,14 @@
 
     python -m stacking.report CONFIG.json MODELS.txt RUN_FOLDER STORE FOLDS OUT.json
 
-Every system is scored alike, by GAP@20 of float16 logits:
+Every system is scored alike, by the 20 best float16 logits of each video (`metrics.evaluate`):
 
-    gap_oof              all training videos, each predicted without its fold
-    gap_folds            the same, fold by fold
-    gap_holdout          the average of the five versions' probabilities; null without a holdout
-    gap_holdout_single   the mean GAP of the five versions
-    bce_oof              binary cross-entropy of the kept logits (a lower bound)
+    out_of_fold      all training videos, each predicted without its fold
+    holdout          the average of the five versions' probabilities; null without a holdout
+    holdout_single   the mean figures of the five versions
+    gap_oof, gap_holdout, gap_holdout_single   GAP@20 of these three
+    gap_folds        GAP@20 out of fold, fold by fold
+    bce_oof          binary cross-entropy of the kept logits (a lower bound)
 
 holdout/<system>.safetensors has the averaged predictions of the stack and of each member.
 """
@@ -44,11 +45,12 @@ from yt8m.base.paths import (
     fold_folder,
 )
 from yt8m.base.receipts import commit
+from yt8m.base.tables import mean_figures
 from yt8m.data.predictions import TOP_K, Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
-from yt8m.training.metrics import cross_entropy, gap
+from yt8m.training.metrics import cross_entropy, evaluate, gap
 
 FOLDS = range(NUM_FOLDS)
 
@@ -108,19 +110,27 @@ class Truth:
             for k, part in enumerate(own)
             if len(part.ids)
         ]
-        singles, holdout = [_gap(part, self.labels[-1]) for part in rest], None
+        pooled = self._evaluate(concatenate(own, self.folder), self.pooled)
+        single = mean_figures([self._evaluate(part, self.labels[-1]) for part in rest])
+        holdout = None
         if len(self.ids[-1]):
             mean = average(rest, self.classes, TOP_K, self.folder)
-            holdout = _gap(mean, self.labels[-1])
+            holdout = self._evaluate(mean, self.labels[-1])
             if out is not None:
                 mean.write(out)
         return {
-            "gap_oof": _gap(concatenate(own, self.folder), self.pooled),
+            "gap_oof": pooled["gap20"],
             "bce_oof": sum(losses) / len(self.pooled) if losses else None,
             "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
-            "gap_holdout": holdout,
-            "gap_holdout_single": None if None in singles else sum(singles) / len(singles),
+            "gap_holdout": holdout and holdout["gap20"],
+            "gap_holdout_single": single["gap20"],
+            "out_of_fold": pooled,
+            "holdout": holdout,
+            "holdout_single": single,
         }
+
+    def _evaluate(self, found: Predictions, labels: Labels) -> dict:
+        return evaluate(found.classes, found.logits, labels, self.classes)
 
 
 def concatenate(parts: list[Predictions], folder: Path) -> Predictions:

@@ -4,9 +4,9 @@
         artifacts/small/store artifacts/small/folds.safetensors OUT
 
 Every TOML of a folder is a model as in first_level/configs. Each is trained without fold 0, on one
-thread, once for every seed; its GAP@20 on fold 0 is what a choice may be made by, the one on the
-holdout is what may be quoted. Finished runs in OUT are kept. The table is printed, and written as
-OUT/table.md.
+thread, once for every seed; its figures on fold 0 are what a choice may be made by, those on the
+holdout are what may be quoted. mAP counts only classes that have a positive. Finished runs in OUT
+are kept. The table is printed, and written as OUT/table.md.
 """
 
 from functools import partial
@@ -19,9 +19,19 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import REPORT
-from yt8m.base.tables import format_cell, publish, table
+from yt8m.base.tables import (
+    FIGURES,
+    figure_cells,
+    figures_of,
+    format_cell,
+    mean_figures,
+    publish,
+    table,
+)
 
-TITLES = ["model", "fold 0", "+-", "holdout", "+-", "s an epoch", "epochs", "parameters"]
+_, *OTHERS = FIGURES.values()
+TITLES = ["model", "fold 0: GAP@20", "+-", *OTHERS, "holdout: GAP@20", "+-", *OTHERS]
+TITLES += ["s an epoch", "epochs", "parameters"]
 
 
 def main(
@@ -42,7 +52,7 @@ def main(
 
 
 def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:
-    """One row a model, best on fold 0 first; +- is half the range over the seeds."""
+    """One row a model, best GAP on fold 0 first; +- is half the range over the seeds."""
     found = []
     for name in names:
         reports = [read_json(out / name / f"seed{n}" / REPORT) for n in range(seeds)]
@@ -52,10 +62,11 @@ def rows(out: Path, names: list[str], seeds: int) -> list[list[str]]:
 
 def _row(name: str, reports: list[dict]) -> list[str]:
     cells = [name]
-    for key in ("gap_fold", "gap_holdout"):
-        gaps = [report[key] for report in reports if report[key] is not None]
-        cells.append(format_cell(np.mean(gaps) if gaps else None, "{:.4f}"))
-        cells.append(format_cell(np.ptp(gaps) / 2 if gaps else None, "{:.4f}"))
+    for keys in (("out_of_fold", "gap_fold"), ("holdout", "gap_holdout")):
+        figures = [figures_of(report, *keys) for report in reports]
+        gaps = [one["gap20"] for one in figures if one["gap20"] is not None]
+        mean, *others = figure_cells(mean_figures(figures))
+        cells += [mean, format_cell(np.ptp(gaps) / 2 if gaps else None, "{:.4f}"), *others]
     # The fastest epoch is the one that other work on the machine disturbed least.
     epochs = [epoch["seconds"] for report in reports for epoch in report["epochs"]]
     cells.append(format_cell(min(epochs), "{:.1f}"))

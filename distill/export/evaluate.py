@@ -43,7 +43,7 @@ def main(export: Path, store: Path, folds: Path, out: Path, *, threads: int = 1)
 
 
 def figures_of(classes: np.ndarray, scores: np.ndarray, data: Store, rows: np.ndarray) -> dict:
-    """metrics.evaluate of the 20 best classes of store rows; None each without rows."""
+    """metrics.evaluate of store rows; None each without rows."""
     if not len(rows):
         names = ("gap20", "map", "classes", "hit1", "hit5", "perr", "videos")
         return dict.fromkeys(names)

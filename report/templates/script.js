@@ -36,7 +36,7 @@ const turn = (heading, numeric) => {
   return order === "ascending" ? 1 : -1;
 };
 all("table.sortable").forEach((table) => {
-  all("thead th", table).forEach((heading, column) => {
+  all("thead tr:last-child th", table).forEach((heading, column) => {
     one("button", heading).addEventListener("click", () => {
       const sign = turn(heading, heading.classList.contains("n"));
       const rows = all("tbody tr", table);

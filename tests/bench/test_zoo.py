@@ -36,10 +36,16 @@ def test_the_table_has_the_mean_and_half_the_range_of_the_seeds_best_first(measu
     lines = (measured / "table.md").read_text().splitlines()
     names = [line.split("|")[1].strip() for line in lines[2:]]
     assert names == ["more", "few"]
-    gaps = [read_json(measured / "more" / f"seed{n}" / "report.json")["gap_fold"] for n in (0, 1)]
-    cells = [cell.strip() for cell in lines[2].split("|")[1:-1]]
-    assert gaps[0] != gaps[1]
-    assert cells[1:3] == [f"{sum(gaps) / 2:.4f}", f"{abs(gaps[0] - gaps[1]) / 2:.4f}"]
+    reports = [read_json(measured / "more" / f"seed{n}" / "report.json") for n in (0, 1)]
+    titles, cells = ([cell.strip() for cell in lines[n].split("|")[1:-1]] for n in (0, 2))
+    others = {"mAP": "map", "Hit@1": "hit1", "PERR": "perr"}
+    for start, title, videos in ((1, "fold 0", "out_of_fold"), (6, "holdout", "holdout")):
+        gaps = [report[videos]["gap20"] for report in reports]
+        assert gaps[0] != gaps[1]
+        assert titles[start : start + 5] == [f"{title}: GAP@20", "+-", *others]
+        means = [sum(report[videos][key] for report in reports) / 2 for key in others.values()]
+        expected = [sum(gaps) / 2, abs(gaps[0] - gaps[1]) / 2, *means]
+        assert cells[start : start + 5] == [f"{value:.4f}" for value in expected]
 
 
 def test_a_second_call_runs_only_what_is_missing_or_stale(configs, data_set, measured, capsys):

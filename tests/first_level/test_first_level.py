@@ -12,11 +12,14 @@ from snapshots import WRITTEN, write_snapshots
 from torch.nn import Linear
 
 import first_level.job
+from first_level import table
 from first_level import train as job
+from first_level.config import YOUTUBE_8M
 from first_level.job import keep_trained
-from yt8m.base.files import read_json
+from yt8m.base.files import read_json, write_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import Splits
+from yt8m.training.metrics import evaluate
 
 
 @pytest.fixture
@@ -42,6 +45,13 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     assert sorted(found.ids.tolist()) == sorted(store.ids[wanted].tolist())
     report = read_json(out / "report.json")
     assert report["gap_holdout"] > 0.1
+    parts = (("fold", "out_of_fold", splits.rows(1)), ("holdout", "holdout", splits.holdout))
+    for name, key, rows in parts:
+        own = found.align(store.ids[rows])
+        labels = store.labels.take(rows)
+        expected = evaluate(own.classes, own.logits, labels, store.dims.classes)
+        assert report[key] == pytest.approx(expected)
+        assert report[f"gap_{name}"] == report[key]["gap20"]
     assert len(report["epochs"]) == 3
     assert {path.name for path in out.iterdir()} == WRITTEN
     before = (out / "predictions.safetensors").read_bytes()
@@ -50,6 +60,17 @@ def test_a_job_predicts_its_fold_and_the_holdout(data_set, store, splits, plan):
     _job(data_set, plan)
     assert (out / "predictions.safetensors").read_bytes() == before
     assert (out / "weights.safetensors").stat().st_mtime_ns == weights, "it trained again"
+
+
+def test_the_list_of_models_has_the_mean_figures_of_the_folds_that_are_trained(plan, tmp_path):
+    for fold in (0, 1):
+        own = {"gap20": 0.1 + 0.2 * fold, "map": 0.3, "hit1": 0.4 + 0.2 * fold, "perr": 0.6}
+        report = {"out_of_fold": own, "holdout": dict.fromkeys(own, 0.9)}
+        write_json(plan / f"fold{fold}" / "report.json", report)
+    cells = table.describe(tmp_path / "plan" / "tiny.toml", plan, YOUTUBE_8M)
+    assert cells[-4:] == ["0.2000", "0.3000", "0.5000", "0.6000"]
+    nothing = table.describe(tmp_path / "plan" / "tiny.toml", tmp_path, YOUTUBE_8M)
+    assert nothing[-4:] == ["-"] * 4
 
 
 def test_no_label_of_the_fold_or_the_holdout_reaches_the_weights(

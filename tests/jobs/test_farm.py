@@ -189,21 +189,22 @@ def test_tables_of_stages(tmp_path):
         _took(tmp_path, "a", fold, 2.0, gap=gap)
         _took(tmp_path, "b", fold, 1.0, gap=0.3)
     stage.main("first_level", tmp_path, tmp_path / "table.txt")
-    lines = (tmp_path / "table.txt").read_text().splitlines()[2:]
+    lines = (tmp_path / "table.txt").read_text().splitlines()[3:]
     cells = [[cell.strip() for cell in line.split("|")[1:-1]] for line in lines]
-    assert cells[0] == ["model", "level", "out of fold", "holdout", "MB", "seconds"]
-    assert cells[2] == ["b", "video", "0.3000", "0.3000", "1.0", "2"]
-    assert cells[3] == ["a", "video", "0.5000", "0.5000", "1.0", "4"]
+    older = ["-"] * 3  # reports that have nothing but GAP
+    assert cells[2] == ["model", "level", "GAP@20", "mAP", "Hit@1", "PERR", "MB", "seconds"]
+    assert cells[4] == ["b", "video", "0.3000", *older, "1.0", "2"]
+    assert cells[5] == ["a", "video", "0.5000", *older, "1.0", "4"]
     figures = {"gap_oof": 0.5, "gap_holdout_single": None, "gap_holdout": None}
     members = {"a": figures | {"gap_oof": 0.4}}
     report = {"best_member": "a", "members": members, "mean": figures, "weighted_mean": figures}
     write_json(tmp_path / "stacking/report.json", report | {"stack": figures | {"gap_oof": 0.6}})
     lines = stage.stacking(Artifacts.of_run(tmp_path))
-    assert "| best model" in lines[2]
-    assert "| stack" in lines[-1]
+    assert "| best model" in lines[5]
+    assert "| stack" in lines[8]
     assert "| -" in lines[-1]
     record = {"seconds": 3.0, "gap_holdout": 0.7, "megabytes": 2.0, "training_videos": 90}
     write_json(tmp_path / "distill/student/report.json", record)
-    assert "0.7000" in stage.distill(Artifacts.of_run(tmp_path))[2]
+    assert "0.7000" in stage.distill(Artifacts.of_run(tmp_path))[-1]
     with pytest.raises(InputError, match="folds: has no table; stages: first_level, stacking, "):
         stage.main("folds", tmp_path, tmp_path / "table.txt")

@@ -92,13 +92,27 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     (tmp_path / "two.csv").write_text("\n".join(lines) + "\n")
     files = (tmp_path / "one.safetensors", tmp_path / "two.csv", [store.folder])
     compare.main(*files, samples=20)
-    found = json.loads(capsys.readouterr().out.splitlines()[-1])
+    printed = capsys.readouterr().out.splitlines()
+    found = json.loads(printed[-1])
     common = np.isin(rows, order)
     assert found["videos"] == common.sum()
     assert found["left_out"] == [int((~common).sum()), len(order) - int(common.sum())]
     labels = store.labels.take(rows[common])
     expected = metrics.gap(one.classes[common], one.logits[common], labels)
     assert found["first"] == pytest.approx(expected, abs=1e-3)  # float16 ties, in another order
+    first, second = found["figures"]
+    assert first == pytest.approx(
+        metrics.evaluate(one.classes[common], one.logits[common], labels, 40), abs=1e-3
+    )
+    other = two.align(store.ids[rows[common]])
+    assert second == pytest.approx(
+        metrics.evaluate(other.classes, other.logits, labels, 40), abs=2e-3
+    )
+    lines = [[cell.strip() for cell in line.split("|")[1:-1]] for line in printed if "|" in line]
+    assert lines[0] == ["file", "GAP@20", "mAP", "Hit@1", "PERR"]
+    names = ("gap20", "map", "hit1", "perr")
+    assert lines[2] == [str(files[0]), *(f"{first[name]:.4f}" for name in names)]
+    assert lines[3] == [str(files[1]), *(f"{second[name]:.4f}" for name in names)]
     folds = store.folder.parent / "folds.safetensors"
     compare.main(*files, folds=str(folds), samples=20)
     alone = json.loads(capsys.readouterr().out.splitlines()[-1])

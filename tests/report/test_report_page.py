@@ -8,12 +8,13 @@ import chromium
 import numpy as np
 import pytest
 import report_world
+from report_world import systems_of, words_of
 
 from report import page, summary
 from report.figures import ensemble
 from report.run import Run
 from yt8m.base.cli import InputError
-from yt8m.base.files import write_json
+from yt8m.base.files import read_json, write_json
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -48,10 +49,6 @@ def _data(text: str, name: str):
     return json.loads(re.search(rf'id="{name}">(.*?)</script>', text, re.S)[1])
 
 
-def _words(text: str) -> str:
-    return " ".join(re.sub(r"<[^>]+>", " ", text).split())
-
-
 def test_the_file_holds_all_and_refers_to_nothing_outside(made):
     text = _text(made)
     assert not re.search(r"https?://|\bsrc=|@import|url\(", text)
@@ -61,7 +58,27 @@ def test_the_file_holds_all_and_refers_to_nothing_outside(made):
         assert f'<th scope="row">{system}</th>' in text
     assert "Not drawn" not in text
     assert text.count("<figure") == 4 + 2 + 1 + 2 + (3 + 8) + 3
-    assert "nan" not in _words(text.split("<script")[0]).lower().split()
+    assert "nan" not in words_of(text.split("<script")[0]).lower().split()
+
+
+def test_each_figure_stands_in_its_column_of_the_systems(made):
+    lines, stack = systems_of(_text(made)), read_json(made / "stacking" / "report.json")
+    own = {"LightGBM stack": stack["stack"], "mean of models": stack["mean"]} | stack["members"]
+    differing = set()
+    names = ("gap20", "map", "hit1", "perr")
+    for system, figures in own.items():
+        places = [figures[key] for key in ("out_of_fold", "holdout_single", "holdout")]
+        shown = [f"{place[name]:.4f}" for place in places for name in names]
+        differing |= {system} if len(set(shown)) == 12 else set()
+        cells = lines[system]
+        assert cells[1].startswith(f"{shown[0]} ± ")
+        assert [*cells[2:5], *cells[6:14]] == shown[1:]
+    assert "mean of models" in differing, "an exchange is seen"
+    none = ["–"] * 4
+    assert lines["export"][1:14] == [*none, "–", "0.8000", "0.7000", "0.9000", "0.6000", *none]
+    older = lines["student: ResNetLike"]  # its report has no figure but GAP
+    assert older[1:14] == [*none, "–", "0.8000", "–", "–", "–", *none]
+    assert _text(made).count("mAP counts only classes") == 1
 
 
 def test_every_figure_says_what_it_is_of(made):
@@ -76,7 +93,7 @@ def test_predictions_are_bounded_and_no_one_predicts_what_it_learnt_from(made, s
     held, fold = splits.holdout, splits.rows(0)
     assert [group["shown"] for group in found["groups"]] == [15, 15]
     assert [group["total"] for group in found["groups"]] == [len(held), len(fold)]
-    assert f"{len(held) - 15} are left out" in _words(_text(made))
+    assert f"{len(held) - 15} are left out" in words_of(_text(made))
     ids = [set(store.ids[rows].tolist()) for rows in (held, fold)]
     for video in found["videos"]:
         assert video["id"].encode() in ids[video["group"]]
@@ -113,8 +130,15 @@ def test_a_model_that_knows_something_is_missed_and_noise_is_not(made, data_set)
 
 
 def test_without_a_holdout_it_says_so_and_shows_no_student(bare, data_set):
-    text = page.render(Run(bare, data_set / "store"), 20)
-    words = _words(text)
+    older = Run(bare, data_set / "store")
+    for line in older.summary["systems"]:
+        del line["oof"], line["single"], line["five"]  # as older runs have it
+    text = page.render(older, 20)
+    assert systems_of(text)["sharp"][2:5] == ["–"] * 3
+    assert systems_of(text)["sharp"][1].startswith(
+        f"{older.stack['members']['sharp']['gap_oof']:.4f}"
+    )
+    words = words_of(text)
     assert "there is no holdout" in words
     assert "the stack, out of fold" in words
     assert 'id="clean"' not in text
@@ -128,8 +152,11 @@ def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_s
     shutil.copytree(made, run)
     distill = run / "distill"
     write_json(distill / "config.json", {"refit": {"models": ["sharp"], "copies": 2}})
+    names = ("gap20", "map", "hit1", "perr")
     for copy in (0, 1):
-        shutil.copytree(distill / "resnet", distill / "refit" / "sharp" / f"copy{copy}")
+        report = distill / "refit" / "sharp" / f"copy{copy}" / "report.json"
+        figures = {name: 0.1 * i + 0.02 * copy for i, name in enumerate(names, 1)}
+        write_json(report, read_json(distill / "resnet" / "report.json") | {"holdout": figures})
     write_json(distill / "reranker" / "train.json", {"seconds": 5.0})
     for fold in range(5):
         write_json(distill / "reranker" / f"fold{fold}" / "rows" / "rows.json", {"seconds": 1.0})
@@ -137,8 +164,9 @@ def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_s
     found = Run(run, data_set / "store")
     assert list(found.students) == ["refit/sharp/copy0", "refit/sharp/copy1", "resnet"]
     assert found.reranker_seconds == 10
-    words = _words(page.render(found, 5))
-    assert "refitted sharp" in words
+    text = page.render(found, 5)
+    words = words_of(text)
+    assert systems_of(text)["refitted sharp"][6:10] == ["0.1100", "0.2100", "0.3100", "0.4100"]
     assert "and a booster over them" in words
     assert "student: six extractors" not in words
 
@@ -204,8 +232,8 @@ def test_it_loads_without_errors_and_fits(made, browser, scheme, size):
 
 def test_tables_sort_by_a_click(made, browser):
     tab, wrong = browser(made / "report.html")
-    column = "#systems-table tbody td:nth-child(3)"
-    tab.locator("#systems-table thead button", has_text="GAP@20").click()
+    column = "#systems-table tbody td:nth-child(4)"
+    tab.locator("#systems-table thead button", has_text="mAP").first.click()
 
     def shown():
         texts = [text.split()[0] for text in tab.locator(column).all_inner_texts()]
@@ -215,7 +243,7 @@ def test_tables_sort_by_a_click(made, browser):
     assert len(values) == 6
     assert values == sorted(values, reverse=True)
     assert texts[-1] == "–"  # what has no figure stays last
-    tab.locator("#systems-table thead button", has_text="GAP@20").click()
+    tab.locator("#systems-table thead button", has_text="mAP").first.click()
     values, texts = shown()
     assert values == sorted(values)
     assert texts[-1] == "–"

@@ -17,7 +17,7 @@ from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNLABELLED, Splits
 from yt8m.records.labels import Labels
-from yt8m.training.metrics import gap
+from yt8m.training.metrics import evaluate, gap
 
 
 @pytest.fixture
@@ -51,21 +51,28 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
     for name, own in (("stack", stack), *members.items()):
         kept = Predictions.read(world.stacking / "holdout" / f"{name}.safetensors")
         kept = kept.align(world.ids[world.splits.holdout])
-        assert gap(kept.classes, kept.logits, holdout) == pytest.approx(
-            own["gap_holdout"], abs=2e-3
-        )
+        figures = evaluate(kept.classes, kept.logits, holdout, CLASSES)
+        assert own["holdout"] == pytest.approx(figures, abs=2e-3)
+        assert own["gap_holdout"] == own["holdout"]["gap20"]
 
     soft = Predictions.read(world.stacking / "soft_labels.safetensors")
     assert (soft.ids == world.ids[world.splits.training]).all()
     assert (np.diff(soft.logits.astype(np.float32), axis=1) <= 0).all()
     labels = world.store.labels.take(world.splits.training)
-    pooled = gap(soft.classes, soft.logits, labels)
-    assert pooled == pytest.approx(stack["gap_oof"], abs=1e-4)  # float16 ties in another order
+    pooled = evaluate(soft.classes, soft.logits, labels, CLASSES)
+    # Float16 ties are in another order.
+    assert stack["out_of_fold"] == pytest.approx(pooled, abs=1e-3)
+    assert stack["gap_oof"] == stack["out_of_fold"]["gap20"]
+    singles = []
     for k in range(NUM_FOLDS):
         own = Predictions.read(world.stacking / f"fold{k}" / "predictions.safetensors")
         ids = world.ids[world.splits.rows(k)]
         assert (soft.align(ids).logits == own.align(ids).logits).all()
+        alone = own.align(world.ids[world.splits.holdout])
+        singles.append(evaluate(alone.classes, alone.logits, holdout, CLASSES))
         assert len(own.ids) == len(ids) + len(world.splits.holdout)
+    means = {name: np.mean([figures[name] for figures in singles]) for name in singles[0]}
+    assert stack["holdout_single"] == pytest.approx(means)
 
 
 def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):

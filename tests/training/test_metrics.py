@@ -107,7 +107,31 @@ def test_evaluate_is_json_and_null_without_videos():
     assert figures["videos"] == 0
     classes, scores, lists = _case(1)
     figures = metrics.evaluate(classes, scores, Labels.from_lists(lists), 12)
-    assert set(figures) == {"gap20", "map", "classes", "hit1", "hit5", "perr", "videos"}
+    labels = Labels.from_lists(lists)
+    mean, counted = metrics.mean_average_precision(classes, scores, labels, 12)
+    assert figures == {
+        "gap20": metrics.gap(classes, scores, labels),
+        "map": mean,
+        "classes": counted,
+        "hit1": metrics.hit_at(classes, scores, labels, 1),
+        "hit5": metrics.hit_at(classes, scores, labels, 5),
+        "perr": metrics.perr(classes, scores, labels),
+        "videos": 40,
+    }
+    assert len(set(figures.values())) == 7
+
+
+@pytest.mark.parametrize("kind", ["e", "d"])
+def test_evaluate_counts_the_20_best_of_longer_lists(kind):
+    classes, scores, lists = _case(2, classes=40, k=30)
+    scores, labels = scores.astype(kind), Labels.from_lists([[*row, 39, 38] for row in lists])
+    order = np.argsort(-scores, axis=1, kind="stable")[:, :20]
+    best = np.take_along_axis(classes, order, 1), np.take_along_axis(scores, order, 1)
+    with _small_blocks():
+        assert metrics.evaluate(classes, scores, labels, 40) == metrics.evaluate(*best, labels, 40)
+    mean = metrics.mean_average_precision(classes, scores, labels, 40)
+    assert metrics.evaluate(classes, scores, labels, 40)["map"] < mean[0]
+    assert mean == metrics.mean_average_precision(classes, scores.astype(float), labels, 40)
 
 
 @pytest.mark.parametrize("kept", [3, 12])

@@ -96,7 +96,9 @@ def _groups(classes: np.ndarray, num_classes: int) -> Iterator[np.ndarray]:
 
 def _precisions_by_class(classes, scores, rated, num_classes: int, k: int) -> np.ndarray:
     """The sum of the precisions at each class's hits, as `map_at_k` needs them: float64 (C,)."""
-    order = np.lexsort((-scores, classes))  # by class, then best first; stable
+    # Integers of 16 bits sort fastest. By class, then best first; stable.
+    falling = PLACES[scores.view(np.uint16)] if scores.dtype == np.float16 else -scores
+    order = np.lexsort((falling, classes))
     classes, rated = classes[order].astype(np.int64), rated[order]
     starts = np.searchsorted(classes, np.arange(num_classes))
     place = np.arange(len(classes)) - starts[classes]
@@ -162,7 +164,14 @@ def perr(classes: np.ndarray, scores: np.ndarray, labels: Labels) -> float:
 def evaluate(
     classes: np.ndarray, scores: np.ndarray, labels: Labels, num_classes: int
 ) -> dict[str, float | int | None]:
-    """All figures of a run: gap20, map, classes (counted in map), hit1, hit5, perr, videos."""
+    """gap20, map, classes (counted in map), hit1, hit5, perr, videos; None where there are none.
+
+    Of the 20 best predictions of each video: longer lists are cut, to judge all systems alike.
+    """
+    if classes.shape[1] > TOP_K:
+        blocks = [slice(i, i + BLOCK) for i in range(0, max(len(classes), 1), BLOCK)]
+        parts = [_best(classes[block], scores[block], TOP_K) for block in blocks]
+        classes, scores = map(np.concatenate, zip(*parts, strict=True))
     mean_ap, counted = mean_average_precision(classes, scores, labels, num_classes)
     figures = {
         "gap20": gap(classes, scores, labels),
