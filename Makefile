@@ -7,12 +7,12 @@
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
-DATA        :=## a folder of records (or one shard); remembered, as are the next three
+DATA        :=## a folder of records (or one shard); remembered, as are the next four
 UNLABELLED  :=## more records, whose labels are not read: students learn from them
 HOLDOUT     :=## share of the videos that no stage trains on (0.1)
 DESCRIPTION :=## a TOML that names the features of other people's records
-ARTIFACTS   := artifacts## where results go, in a folder for each plan
 STORE       :=## where the decoded records go (ARTIFACTS/PLAN/store)
+ARTIFACTS   := artifacts## where results go, in a folder for each plan
 JOBS        := $(shell nproc 2>/dev/null || getconf _NPROCESSORS_ONLN)## jobs at once
 THREADS     := 1## threads of a job; JOBS x THREADS should not exceed the cores
 MEMORY_MB   := 128## what a job keeps in memory of the data's files
@@ -41,10 +41,6 @@ $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown v
 # A value is text: nothing in it is expanded, neither here nor where it is passed on.
 $(foreach v,$(SETTINGS),$(eval override $v := $$(value $v))$(eval export YT8M_$v := $$(value $v))$(eval unexport $v))
 export YT8M_GIVEN := $(GIVEN)
-ifneq ($(filter demo,$(MAKECMDGOALS)),)
-override PLAN := demo
-export YT8M_PLAN := demo
-endif
 
 A       := $(ARTIFACTS)/$(PLAN)
 PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
@@ -54,9 +50,10 @@ override TRAINER := $(or $(TRAINER),$(PYTHON))
 open    := (
 UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
-$(foreach v,ARTIFACTS $(if $(STORE),STORE),$(if $(call unfit,$($v)),\
-  $(error $v $($v): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT))))
+$(if $(call unfit,$(ARTIFACTS)),\
+  $(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
 $(if $(call unfit,$(PLAN))$(if $(filter $(PLAN),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+$(if $(filter demo,$(MAKECMDGOALS)),$(if $(filter demo,$(PLAN)),,$(error demo is of plan demo; for plan $(PLAN) say: make all PLAN=$(PLAN))))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
 $(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
 
@@ -123,7 +120,7 @@ evaluate: ## the export's six figures on the holdout
 	@cat $(A)/evaluation.json
 submission: ## predictions of RECORDS by EXPORT, into OUT
 models: | $(VENV) ## PLAN's models: architecture, inputs, parameters, loss, mixup, figures
-	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)/first_level $(or $(STORE),$(A)/store)
+	@$(PYTHON) -m first_level.table first_level/configs/$(PLAN) $(A)
 
 ##@ A run
 status: ## per stage what is done, stale, missing; what `make all` would run, and how long

@@ -24,7 +24,7 @@ from distill.export import batches
 from distill.export.run import Exported
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import writing
+from yt8m.base.files import check_output, writing
 from yt8m.data.store import Dims, Features
 from yt8m.records.description import describe, find_shards
 from yt8m.records.reader import dims_of, stream
@@ -46,8 +46,8 @@ def main(
     """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
     if batch < 1:
         raise InputError(f"--batch {batch}: must be 1 or more")
-    exported = Exported(export, threads=threads)
     _check_output(out)
+    exported = Exported(export, threads=threads)
     started, count = time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)
     dims = exported.manifest.dims
@@ -144,10 +144,7 @@ def _check_widths(found: Features, exported: Exported, where: str) -> None:
 
 def _check_output(out: Path) -> None:
     """Replaces nothing but an older result: without OUT.csv the last argument names a shard."""
-    if out.is_dir():
-        raise InputError(
-            f"{out}: is a folder; the last argument must be the file to write, OUT.csv"
-        )
+    check_output(out)
     if out.is_file() and out.stat().st_size:
         with open(out, "rb") as file:
             if file.readline(64).rstrip() not in (HEADER.encode(), NAMED.encode()):

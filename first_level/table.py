@@ -1,6 +1,6 @@
 """Lists the models of a plan: what `make models` prints.
 
-    python -m first_level.table first_level/configs/paper artifacts/p/first_level artifacts/p/store
+    python -m first_level.table first_level/configs/paper artifacts/paper
 
 Parameters are counted on the meta device, for the data set of the store or, before there is one,
 for YouTube-8M. GAP@20, mAP (of classes that have a positive), Hit@1 and PERR are the means over the
@@ -15,7 +15,7 @@ from first_level.config import YOUTUBE_8M, ModelConfig, build, check_arguments, 
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
-from yt8m.base.paths import MANIFEST
+from yt8m.base.paths import Artifacts
 from yt8m.base.tables import (
     FIGURES,
     MAP_COUNTS,
@@ -30,13 +30,14 @@ from yt8m.data.store import Dims, Store
 TITLES = ["model", "architecture", "level", "inputs", "parameters", "loss", "mixup"]
 
 
-def main(plan: Path, trained: Path, store: Path) -> None:
-    """Prints the models of the plan PLAN; TRAINED and STORE are looked into if they are there."""
+def main(plan: Path, run: Path) -> None:
+    """Prints the models of the plan PLAN. RUN, if it is there, says how they did, on which data."""
     paths = sorted(plan.glob("*.toml"))
     if not paths:
         raise InputError(f"{plan}: no models (*.toml) there")
-    dims = Store(store).dims if (store / MANIFEST).is_file() else YOUTUBE_8M
-    models = [describe(path, trained / path.stem, dims) for path in paths]
+    files = Artifacts.of_run(run)
+    dims = Store(files.store).dims if files.manifest.is_file() else YOUTUBE_8M
+    models = [describe(path, files.model(path.stem), dims) for path in paths]
     cli.log("\n".join(table([*TITLES, *FIGURES.values()], models)))
     frame = sum(cells[2] == "frame" for cells in models)
     levels = f"{len(models) - frame} video-level, {frame} frame-level"

@@ -22,7 +22,7 @@ from yt8m.base.config import write_if_changed
 from yt8m.base.files import read_json, remove
 from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.store import DERIVED, VERSION, Store
-from yt8m.records.content import by_folder, description_digest
+from yt8m.records.content import by_folder, description_digests
 from yt8m.records.description import LEVELS, Description
 from yt8m.records.reader import dims_of
 from yt8m.records.vocabulary import Vocabulary
@@ -100,11 +100,11 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     joined = about is None
     if joined:
         about = write_rows(parts, store, rows, recipe.without)
-    content = description_digest(recipe.description, recipe.vocabulary)
+    described = description_digests(recipe.description, recipe.vocabulary)
     names = {  # apart, so that other names of classes make no result stale that knows none
         "description": recipe.description.model_dump(mode="json"),
         "class_names": recipe.vocabulary.names,
-        "content": {"shards": digests, "description": content},
+        "content": {"shards": digests} | described,
         "shard_bytes": sum(part.size for members in parts.values() for part in members),
     }
     manifest = {

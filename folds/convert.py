@@ -18,10 +18,9 @@ import numpy as np
 from folds.label_files import LabelFile, labels_for, write_vocabulary
 from folds.sources import FeatureSource, Table, from_files
 from yt8m.base.cli import InputError, log
-from yt8m.base.config import validate
-from yt8m.base.files import working_in, writing
+from yt8m.base.files import require, working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
-from yt8m.records.description import PATTERNS, Description
+from yt8m.records.description import PATTERNS, Description, check_kind
 from yt8m.records.framing import write_records
 from yt8m.records.messages import example, sequence
 from yt8m.records.video import QUANTUM, quantise
@@ -71,10 +70,13 @@ def main(
     if bool(table) == bool(files or (named and not table)):
         options = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
         raise InputError(f"give features: {options}")
+    files |= {} if table else {kind: Path(path) for kind, path in named.items()}
+    for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
+        require(path, "give one that exists")
     if table:
         source = Table(table, id_column, named, PUBLISHED)
     else:
-        source = from_files(files | {k: Path(v) for k, v in named.items()}, ids, lengths)
+        source = from_files(files, ids, lengths)
     names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
     known, rows = labels_for(source.ids, labels, names)
     _write(out, Converter(source, known, rows, scale), shard_videos)
@@ -101,8 +103,10 @@ def kinds_of(features: list[str]) -> dict[str, str]:
         kind, _, value = text.partition("=")
         if not value or kind in found:
             raise InputError(f"--feature {text}: one NAME=FILE (or COLUMN) a name is needed")
-        validate({"features": {kind: {}}}, Description, f"--feature {text}")
-        found[kind] = value
+        try:
+            found[check_kind(kind)] = value
+        except ValueError as error:
+            raise InputError(f"--feature {text}: {error}") from error
     return found
 
 

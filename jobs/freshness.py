@@ -5,7 +5,7 @@ and when all files that it wrote are there with the seals of then. What needs a 
 fresh is not fresh either. Times decide nothing; code is no input.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -34,26 +34,30 @@ def look(
     files: Artifacts,
     snapshots: Mapping[Path, str],
     digests: Digests,
-    same_records: Callable[[Job], bool],
+    made_otherwise: Callable[[Job], Collection[Path]],
 ) -> Freshness:
     """Compares all jobs with their receipts.
 
-    snapshots: what files of settings will hold when make runs; same_records: whether a job's
-    records are those that it read.
+    snapshots: what files of settings will hold when make runs; made_otherwise: which outputs of a
+    job differ for the records of now: where only classes are called otherwise, one does.
     """
     expected = {path: digest_of_text(text) for path, text in snapshots.items()}
     reasons: dict[str, tuple[str, ...]] = {}
     receipts: dict[str, dict] = {}
+    differ: set[Path] = set()  # outputs of jobs that are to be run
     for job in graph.jobs:  # each after those that it needs
         receipt = receipt_of(files, job)
         if receipt is not None:
             receipts[job.name] = receipt
-        found = [f"made again: {name}" for name in graph.needs[job.name] if name in reasons]
+        again = dict.fromkeys(graph.makers[path].name for path in job.inputs if path in differ)
+        found = [f"made again: {name}" for name in again]
         found += reasons_of(job, receipt, files, expected, digests)
-        if not found and job.records is not None and not same_records(job):
+        outputs = job.outputs
+        if not found and job.records is not None and (outputs := made_otherwise(job)):
             found = [f"changed: {job.records}"]
         if found:
             reasons[job.name] = tuple(found)
+            differ.update(outputs)
     return Freshness(reasons, receipts)
 
 

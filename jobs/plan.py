@@ -37,13 +37,13 @@ def main() -> None:
 
 
 def announce(planned: Planned) -> None:
-    """Says what another DATA, HOLDOUT or description makes again, and how to keep both."""
+    """Says what another DATA, HOLDOUT, STORE or description makes again, and how to keep both."""
     changes = planned.settings.changes()
     again = [job for job in planned.state.to_run(planned.graph.jobs) if job.target.exists()]
     if changes and again:
         sys.stderr.write(
             f"make: {'; '.join(changes)}: {len(again)} jobs of {planned.settings.run} are made "
-            "again; to keep both, say ARTIFACTS=<another folder>\n"
+            "again where their inputs differ; to keep both, say ARTIFACTS=<another folder>\n"
         )
 
 

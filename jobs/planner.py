@@ -36,20 +36,25 @@ def plan(settings: Settings) -> Planned:
     read.check_models(files.run / "checked.json")
     graph, snapshots = graph_of(read, settings), read.snapshots(files)
     digests = Digests(files.looked)
-    state = look(graph, files, snapshots, digests, lambda job: same_records(job, settings, digests))
+    state = look(
+        graph, files, snapshots, digests, lambda job: made_otherwise(job, settings, digests)
+    )
     digests.save()
     return Planned(settings, graph, snapshots, state)
 
 
-def same_records(job: Job, settings: Settings, digests: Digests) -> bool:
-    """Whether the records of a job are those that its store was decoded from.
+def made_otherwise(job: Job, settings: Settings, digests: Digests) -> tuple[Path, ...]:
+    """Which outputs of a job would differ, made of its records as they are now.
 
     Records that are no longer there (on a disk that is not mounted) count as the same.
     """
     if not job.records.exists():
-        return True
-    decoded = read_json(job.target.with_name(ABOUT)).get("content")
-    unlabelled = job.records == settings.unlabelled
-    described = None if unlabelled else settings.description
-    found = content_of(job.records, digests.shards, described)
-    return found["shards"] == decoded["shards"] if unlabelled else found == decoded
+        return ()
+    about = job.target.with_name(ABOUT)
+    before, unlabelled = read_json(about)["content"], job.records == settings.unlabelled
+    now = content_of(job.records, digests.shards, None if unlabelled else settings.description)
+    if now["shards"] != before["shards"]:
+        return job.outputs
+    if unlabelled or now["description"] == before["description"]:
+        return ()
+    return (about,) if now["arrays"] == before.get("arrays") else job.outputs

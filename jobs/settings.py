@@ -1,21 +1,25 @@
 """What a person gives to make: read once, checked, and remembered from run to run as data.
 
 The Makefile passes its settings on in the environment (YT8M_DATA, ...), never through a shell, and
-names those that were given on the command line in YT8M_GIVEN. What records a run has (REMEMBERED)
-is kept in artifacts/<plan>/given.json, so that a single stage can be run again without naming it.
+names those that were given on the command line in YT8M_GIVEN. What records a run has, and where its
+store lies (REMEMBERED), is kept in artifacts/<plan>/given.json, so that a single stage can be run
+again without naming it.
 """
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.cli import InputError
-from yt8m.base.files import read_json
+from yt8m.base.files import check_output, read_json
 from yt8m.base.paths import Artifacts
+from yt8m.records.description import check_exists
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT")
+REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "STORE")
+PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
 
@@ -57,7 +61,9 @@ class Settings:
 
     @property
     def store(self) -> Path:
-        return Path(self.given["STORE"]) if self.given.get("STORE") else self.run / "store"
+        """Where the decoded records go; given as nothing, into the run's folder again."""
+        text = self.given.get("STORE", self._before("STORE"))
+        return Path(text) if text else self.run / "store"
 
     @property
     def generated(self) -> bool:
@@ -136,7 +142,9 @@ class Settings:
 
     @property
     def out(self) -> Path:
-        return Path(self.given["OUT"]) if self.given.get("OUT") else self.artifacts.submission
+        if not self.given.get("OUT"):
+            return self.artifacts.submission
+        return check_output(Path(self.given["OUT"]), "OUT ")
 
     def to_remember(self) -> dict[str, str]:
         """What given.json is to hold."""
@@ -145,6 +153,7 @@ class Settings:
             "DESCRIPTION": str(self.description or ""),
             "UNLABELLED": str(self.unlabelled or ""),
             "HOLDOUT": self.holdout,
+            "STORE": "" if self.store == self.run / "store" else str(self.store),
         }
 
     def changes(self) -> list[str]:
@@ -158,13 +167,19 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in ("holdout", "budget_mb", "dtype", "videos", "jobs", "threads"):
+        for name in ("holdout", "budget_mb", "dtype", "videos", "jobs", "threads", "out"):
             getattr(self, name)
-        for name, path in (("DATA", self.data), ("UNLABELLED", self.unlabelled)):
-            if path is not None and name in self.given and not path.exists():
-                raise InputError(f"{name} {path}: no such file or folder")
+        for name in ("DATA", "UNLABELLED", "RECORDS"):
+            if self.given.get(name):
+                check_exists(Path(self.given[name]), f"{name} ")
         if self.description is not None and not self.description.is_file():
-            raise InputError(f"DESCRIPTION {self.description}: no such file")
+            what = "not a" if self.description.exists() else "no such"
+            raise InputError(f"DESCRIPTION {self.description}: {what} file")
+        if self.store != self.run / "store" and not PLAIN.fullmatch(str(self.store)):
+            raise InputError(
+                f"STORE {self.store}: make cannot name files there; choose a folder of letters, "
+                "digits and . / _ + @ -, without - at its beginning"
+            )
 
     def _before(self, name: str) -> str:
         return self.before.get(name, "")

@@ -27,7 +27,7 @@ def test_the_student_beats_every_first_level_model_on_the_holdout():
 
 def test_the_stack_beats_every_member_out_of_fold():
     systems = _systems()
-    stack = systems["LightGBM stack"]["gap_oof"]
+    stack = systems["stack"]["gap_oof"]
     assert stack > max(
         s["gap_oof"] for s in systems.values() if s["level"] in ("video", "frame") and s["gap_oof"]
     )

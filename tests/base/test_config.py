@@ -146,5 +146,23 @@ def test_a_users_mistake_is_one_line_and_status_2(capsys):
     with pytest.raises(SystemExit, match="2"):
         cli.run(main, ["a.txt", "--times", "3"])
     assert capsys.readouterr().err == "error: a.txt: read 3 times\n"
-    with pytest.raises(SystemExit, match="2"):
-        cli.run(main, ["a.txt", "--time", "3"])
+    for words, what in (
+        (["a.txt", "--time", "3"], "unrecognized arguments: --time 3"),
+        (["a.txt", "--times", "abc"], "--times: abc: a whole number is needed"),
+        ([], "the following arguments are required: PATH"),
+    ):
+        with pytest.raises(SystemExit, match="2"):
+            cli.run(main, words)
+        assert capsys.readouterr().err == f"error: {what}; see python -m test_config --help\n"
+
+
+def test_a_path_that_cannot_be_used_is_named_first(tmp_path, capsys):
+    def main(path: Path) -> None:
+        """Reads PATH."""
+        path.read_text()
+
+    for path, what in (("no", "no such file or directory"), (".", "is a directory")):
+        with pytest.raises(SystemExit, match="2"):
+            cli.run(main, [str(tmp_path / path)])
+        expected = f"error: {tmp_path / path}: {what}; choose another path\n"
+        assert capsys.readouterr().err == expected

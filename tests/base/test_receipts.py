@@ -7,7 +7,7 @@ from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import Artifacts
 from yt8m.base.receipts import FAILED, RUNNING, Recorder, commits_of, note_derived
 
-COMMAND = ["stage.verb", "in.json", "out"]
+COMMAND = ["stage.verb", "in.json", "out", "--jobs", "2", "--fold", "3", "--threads", "1"]
 
 
 @pytest.fixture
@@ -86,6 +86,16 @@ def test_derived_files_are_outputs_of_who_reads_them(planned, monkeypatch):
     assert "@store/derived/a.npy" in read_json(files.receipt("stage/job"))["outputs"]
     (files.store / "derived" / "a.npy").unlink()
     assert not recorder().is_done()
+
+
+def test_a_job_that_another_make_planned_with_other_cores_is_the_same(planned):
+    def recorder_of(text):
+        return Recorder.of_command("stage.verb", text.split())
+
+    files, recorder = planned
+    assert recorder_of("in.json out --jobs 8 --fold 3 --threads 4") == recorder()
+    assert recorder_of("in.json out --jobs 2 --fold 4 --threads 1") is None, "another job"
+    assert recorder_of("in.json out --fold 3") == recorder()
 
 
 def test_of_processes_that_train_together_the_first_writes(planned, monkeypatch):

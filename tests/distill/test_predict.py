@@ -122,7 +122,7 @@ def test_nothing_but_an_older_result_is_replaced(students, data_set, tmp_path):
     shutil.copy(find_shards(data_set / "records")["video"][0], shard)
     with pytest.raises(InputError, match="s.tfrecord: already exists and is not an older result"):
         predict.main(students / "out", [shard], shard)
-    with pytest.raises(InputError, match="is a folder; the last argument"):
+    with pytest.raises(InputError, match="is a folder; name the file to write"):
         predict.main(students / "out", [shard], tmp_path)
 
 

@@ -96,7 +96,7 @@ def test_a_kind_without_any_value_is_left_out(forms, tmp_path, capsys):
     [
         ({**BOTH, "feature": ["title"]}, "--feature title: one NAME=FILE"),
         ({**BOTH, "feature": ["a=x.npy", "a=y.npy"]}, "--feature a=y.npy: one NAME=FILE"),
-        ({**BOTH, "feature": ["Title=x.npy"]}, "--feature Title=x.npy: features.Title"),
+        ({**BOTH, "feature": ["T=x.npy"]}, "--feature T=x.npy: a kind of features cannot be cal"),
         ({**BOTH, "feature": ["ids=x.npy"]}, "cannot be called ids; choose another name"),
         ({"table": "means.parquet", "feature": ["title=titel"]}, "columns id, and titel, are"),
     ],

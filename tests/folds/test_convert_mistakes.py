@@ -1,5 +1,6 @@
 """What a conversion refuses, and what it says."""
 
+import os
 import sys
 
 import numpy as np
@@ -17,6 +18,10 @@ from yt8m.base.cli import InputError
         ({"rgb": "rgb.npy"}, "rgb.npy: give --ids too: a .npy, or a text file"),
         ({"rgb": "rgb.npy", "audio": "audio.npz"}, "all .npy or all .npz is allowed"),
         ({"rgb": "labels.csv"}, "all .npy or all .npz is allowed"),
+        ({**VIDEO[0], "labels": "no.csv"}, "no.csv: no such file; give one that exists"),
+        ({"rgb": "rgb.npy", "ids": "pipe"}, "pipe: not a file; give one that exists"),
+        ({"feature": ["x=no.npy"]}, "no.npy: no such file; give one that exists"),
+        ({"table": "foreign"}, "foreign: not a file; give one that exists"),
         ({"rgb": "rgb.npz", "ids": "ids.txt"}, "ids.txt: a .npz has ids and lengths of its own"),
         ({"rgb": "rgb_frames.npy", "ids": "ids.txt"}, "15 rows for 5 ids"),
         ({"rgb": "rgb.npy", "ids": "ids.txt", "lengths": "lengths.npy"}, "5 rows for 15 frames by"),
@@ -53,6 +58,7 @@ from yt8m.base.cli import InputError
             "'Tree house' is not a name in",
         ),
         ({**VIDEO[0], "labels": "labels.csv", "vocabulary": "words.csv"}, "label 7; 0 to 0 are"),
+        ({**VIDEO[0], "vocabulary": "rgb.npy"}, "rgb.npy: not a CSV in UTF-8"),
         ({**VIDEO[0], "scale": 0.0}, "--scale 0.0: above 0 is allowed"),
         ({**VIDEO[0], "out": "foreign"}, "x.tfrecord: was not written by a conversion"),
     ],
@@ -86,6 +92,7 @@ def _make_mistakes(folder):
     (folder / "header.csv").write_text("id,labels\n")
     (folder / "named.csv").write_text(NAMED)
     (folder / "words.csv").write_text("Index,Name\n0,Ball\n")
+    os.mkfifo(folder / "pipe")
     (folder / "foreign/video").mkdir(parents=True)
     (folder / "foreign/video/x.tfrecord").write_text("")
 

@@ -92,7 +92,8 @@ def test_what_another_holdout_makes_again_is_said_with_the_way_to_keep_both(tree
     [line] = done.stderr.splitlines()
     assert line.startswith("make: HOLDOUT is 0.4 and was 0.1: ")
     assert line.endswith(
-        f"jobs of {RUN} are made again; to keep both, say ARTIFACTS=<another folder>"
+        f"jobs of {RUN} are made again where their inputs differ; to keep both, "
+        "say ARTIFACTS=<another folder>"
     )
     assert read_json(tree / RUN / "given.json")["HOLDOUT"] == "0.1", "a dry run changes nothing"
     assert make(tree, data=None) == []

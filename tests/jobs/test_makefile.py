@@ -129,6 +129,7 @@ def test_a_failure_leaves_no_output_and_the_rest_goes_on_next_time(tree):
         (["all", "PLNA=small"], "unknown variable 'PLNA'; allowed: PLAN DATA "),
         (["all", "PLAN=nosuch", "PYTHON=./python"], "no plan 'nosuch'; plans: "),
         (["all", "PLAN=small", "PYTHON=./python"], "DATA is not given; say DATA=<folder"),
+        (["all", "demo", "PLAN=tiny"], "demo is of plan demo; for plan tiny say: make all PLAN=ti"),
         (["segments", "PLAN=tiny", "PYTHON=./python"], "no model of plan tiny has a table [segme"),
     ],
 )

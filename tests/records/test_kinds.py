@@ -39,7 +39,7 @@ def test_kinds_of_a_description(tmp_path):
 @pytest.mark.parametrize(
     ("text", "error"),
     [
-        ("[features.Title]", r"features.Title.*should match pattern"),
+        ("[features.Title]", "d.toml: a kind of features cannot be called Title; take small "),
         ("[features.ids]", "a kind of features cannot be called ids; choose another name"),
         ("[features.rgb_frames]", "a kind of features cannot be called rgb_frames"),
         ("[features.segment_x]", "a kind of features cannot be called segment_x"),

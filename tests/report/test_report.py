@@ -92,7 +92,7 @@ def test_stages_take_each_figure_from_its_key(tmp_path):
     for title, first in firsts.items():
         assert found[title][1:] == [
             [*name, *(f"{first + 0.01 * (i + j):.4f}" for j in range(4))]
-            for i, name in enumerate((*names, ["LightGBM stack", "all"]))
+            for i, name in enumerate((*names, ["stack", "all"]))
         ]
     write_json(files.distill / "resnet" / "report.json", cost | {"holdout": _figures(0.4)})
     assert _cells(stage.distill(files))["holdout:"][1:] == [

@@ -63,7 +63,7 @@ def test_the_file_holds_all_and_refers_to_nothing_outside(made):
 
 def test_each_figure_stands_in_its_column_of_the_systems(made):
     lines, stack = systems_of(_text(made)), read_json(made / "stacking" / "report.json")
-    own = {"LightGBM stack": stack["stack"], "mean of models": stack["mean"]} | stack["members"]
+    own = {"stack": stack["stack"], "mean of models": stack["mean"]} | stack["members"]
     differing = set()
     names = ("gap20", "map", "hit1", "perr")
     for system, figures in own.items():

@@ -15,6 +15,14 @@ import sys
 import threading
 import typing
 
+# A user named a path that cannot be used.
+PATHS = (
+    FileNotFoundError,
+    FileExistsError,
+    PermissionError,
+    IsADirectoryError,
+    NotADirectoryError,
+)
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -37,10 +45,28 @@ def peak_memory_mb() -> float:
     return kib * 1024 / 1e6 if sys.platform != "darwin" else kib / 1e6
 
 
+class _Parser(argparse.ArgumentParser):
+    def error(self, message):
+        """One line, as all errors are."""
+        self.exit(2, f"error: {message.removeprefix('argument ')}; see {self.prog} --help\n")
+
+
+def _number(kind: type):
+    """int or float of a text, for argparse, which puts the option before what is wrong."""
+
+    def read(text: str):
+        with contextlib.suppress(ValueError):
+            return kind(text)
+        what = "whole number" if kind is int else "number"
+        raise argparse.ArgumentTypeError(f"{text}: a {what} is needed")
+
+    return read
+
+
 def parser_of(main) -> argparse.ArgumentParser:
     """Builds the parser from `main`'s signature, annotations and docstring."""
     doc = inspect.getdoc(main) or inspect.getdoc(inspect.getmodule(main)) or ""
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog=f"python -m {_module_name(main)}",
         description=doc,
         allow_abbrev=False,
@@ -49,7 +75,7 @@ def parser_of(main) -> argparse.ArgumentParser:
     hints = typing.get_type_hints(main)
     for name, parameter in inspect.signature(main).parameters.items():
         kind, many = _element_type(hints.get(name, str))
-        options = {"type": kind, "metavar": name.upper()}
+        options = {"type": _number(kind) if kind in (int, float) else kind, "metavar": name.upper()}
         if many:
             options["nargs"] = "+"
         if parameter.default is inspect.Parameter.empty:
@@ -80,8 +106,8 @@ def run(main, argv: list[str] | None = None) -> None:
                 main(**arguments)
         sys.stdout.flush()
         sys.stderr.flush()
-    except (InputError, FileNotFoundError, FileExistsError, PermissionError) as error:
-        sys.stderr.write(f"error: {' '.join(str(error).split())}\n")
+    except (InputError, *PATHS) as error:
+        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n")
         sys.stderr.flush()
         sys.exit(2)
     except KeyboardInterrupt:
@@ -97,6 +123,12 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.exit(2)
     if argv is None and threading.active_count() == 1:
         os._exit(0)
+
+
+def _text_of(error: Exception) -> str:
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror.lower()}; choose another path"
+    return str(error)
 
 
 @contextlib.contextmanager

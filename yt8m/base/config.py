@@ -78,7 +78,8 @@ def _explain(problem: dict, cls: type[Config]) -> str:
         return f"unknown key {key!r}; allowed: {', '.join(_keys_at(cls, problem['loc'][:-1]))}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
-    return f"{key} = {problem['input']!r}: {problem['msg'].removeprefix('Value error, ')}"
+    text = problem["msg"].removeprefix("Value error, ")
+    return text if problem["loc"][-1:] == ("[key]",) else f"{key} = {problem['input']!r}: {text}"
 
 
 def _keys_at(cls, parents) -> list[str]:

@@ -49,7 +49,16 @@ def writing(path: Path):
 def require(path: Path, hint: str) -> Path:
     """The path. InputError, with a hint of what to do, when there is no such file."""
     if not path.is_file():
-        raise InputError(f"{path}: no such file; {hint}")
+        raise InputError(f"{path}: {'not a' if path.exists() else 'no such'} file; {hint}")
+    return path
+
+
+def check_output(path: Path, name: str = "") -> Path:
+    """The path. InputError when no file can be written there; name: what the text begins with."""
+    if path.is_dir():
+        raise InputError(f"{name}{path}: is a folder; name the file to write")
+    if not path.parent.is_dir():
+        raise InputError(f"{name}{path}: no folder {path.parent}; create it, or choose another")
     return path
 
 

@@ -7,6 +7,8 @@ what they are; verbs that are given a folder use the names below.
 from dataclasses import dataclass
 from pathlib import Path
 
+from yt8m.base.files import read_json
+
 # Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
 WEIGHTS = "weights.safetensors"
@@ -55,8 +57,10 @@ class Artifacts:
 
     @classmethod
     def of_run(cls, run: Path) -> "Artifacts":
-        """The files of a run whose store lies in its folder."""
-        return cls(run, run / "store")
+        """The files of a run whose store lies where make was told, or in its folder."""
+        given = cls(run, run).given
+        store = read_json(given).get("STORE") if given.is_file() else ""
+        return cls(run, Path(store) if store else run / "store")
 
     # What jobs are planned from and what they leave: jobs/.
     @property

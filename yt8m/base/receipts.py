@@ -29,6 +29,7 @@ from yt8m.base.paths import Artifacts
 
 JOBS = "YT8M_PLANNED"  # in the environment: the jobs.json of the run
 COMMIT = "YT8M_COMMIT"
+SPEED = ("--jobs", "--threads")  # options that decide nothing of what is written
 RUNNING, FAILED = ".running", ".failed"  # ends of the names of markers
 _derived: set[Path] = set()  # what this process has read that is computed once for a data set
 
@@ -76,9 +77,9 @@ class Recorder:
         path = os.environ.get(JOBS)
         if not path or not os.path.isfile(path):
             return None
-        planned, command = read_json(Path(path)), [verb, *arguments]
+        planned, command = read_json(Path(path)), _deciding([verb, *arguments])
         for job in planned["jobs"]:
-            if job["command"] == command:
+            if _deciding(job["command"]) == command:
                 return cls(Artifacts(Path(planned["run"]), Path(planned["store"])), job)
         return None
 
@@ -145,6 +146,12 @@ class Recorder:
                 yield from (path for path in folder.rglob("*") if path.is_file())
         for folder in _derived:
             yield from folder.iterdir()
+
+
+def _deciding(command: list[str]) -> list[str]:
+    """A command without how fast it is to be: another make may have planned it with other JOBS."""
+    fast = {at + more for at, word in enumerate(command) if word in SPEED for more in (0, 1)}
+    return [word for at, word in enumerate(command) if at not in fast]
 
 
 def _folders(pattern: Path) -> list[Path]:

@@ -43,17 +43,28 @@ def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str
 
 def content_of(data: Path, cache: Cache, description: Path | None = None) -> dict:
     """What a store of `data` is made of, and what its about.json keeps as "content":
-    {"shards": as `by_folder`, "description": a hash of the description and the vocabulary that
-    apply}. description: an explicit TOML file, as for folds.decode.
+    {"shards": as `by_folder`, and what `description_digests` says of the description and the
+    vocabulary that apply}. description: an explicit TOML file, as for folds.decode.
 
     InputError as `find_shards`, `describe` and `content_digest`.
     """
     shards = find_shards(data)
     described = describe(data, shards, description)
-    return {"shards": by_folder(shards, cache), "description": description_digest(*described)}
+    return {"shards": by_folder(shards, cache)} | description_digests(*described)
 
 
-def description_digest(description: Description, vocabulary: Vocabulary) -> str:
-    """A hash of the names of features and classes, and of the sizes that a description allows."""
-    text = json.dumps([description.model_dump(mode="json"), asdict(vocabulary)], sort_keys=True)
+def description_digests(description: Description, vocabulary: Vocabulary) -> dict[str, str]:
+    """Hashes of the names of features and classes, and of the sizes that a description allows:
+    {"description": of all, "arrays": of what decides a store's arrays and manifest, which do not
+    know what the data set and its classes are called}."""
+    every = description.model_dump(mode="json")
+    deciding = {key: value for key, value in every.items() if key not in ("name", "vocabulary")}
+    return {
+        "description": _digest([every, asdict(vocabulary)]),
+        "arrays": _digest([deciding, vocabulary.verticals]),
+    }
+
+
+def _digest(value) -> str:
+    text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()

@@ -6,12 +6,13 @@ data; the number of classes from the description, else from the vocabulary file 
 else from the built-in description.
 """
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
 
-from pydantic import Field, field_validator
+from pydantic import AfterValidator, Field
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, read_toml
@@ -26,9 +27,18 @@ LEVELS = ("video", "frame")  # of records; their folders
 MAX_CLASSES = 65536  # classes are stored as uint16
 RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
-KindName = Annotated[str, Field(pattern="^[a-z][a-z0-9_]*$")]
 # A kind's arrays are <name>.npy and <name>_frames.npy, beside a store's own arrays.
 RESERVED = ("ids", "labels", "labelled", "indptr", "indices", "lengths", "segments", "num_frames")
+
+
+def check_kind(name: str) -> str:
+    """The name of a kind of features. ValueError when it cannot be one."""
+    remedy = "choose another name"
+    if not re.fullmatch("[a-z][a-z0-9_]*", name):
+        remedy = "take small letters, digits and _, a letter first"
+    elif name not in RESERVED and not name.startswith("segment_") and not name.endswith("_frames"):
+        return name
+    raise ValueError(f"a kind of features cannot be called {name}; {remedy}")
 
 
 @dataclass(slots=True)  # not frozen: made for every record, in a third of the time
@@ -67,7 +77,7 @@ class Description(Config):
     audio: Names = ("mean_audio",)
     rgb_frames: Names = ("rgb",)
     audio_frames: Names = ("audio",)
-    features: dict[KindName, FeatureTable] = {}
+    features: dict[Annotated[str, AfterValidator(check_kind)], FeatureTable] = {}
     segment_start_times: Names = ("segment_start_times",)
     segment_end_times: Names = ("segment_end_times",)
     segment_labels: Names = ("segment_labels",)
@@ -75,14 +85,6 @@ class Description(Config):
     classes: int | None = Field(None, ge=1, le=MAX_CLASSES)
     vocabulary: str | None = None  # file name, looked for beside the records and one folder up
     max_frames: int = Field(360, ge=1)
-
-    @field_validator("features")
-    @classmethod
-    def _check_kinds(cls, features: dict) -> dict:
-        for name in features:
-            if name in RESERVED or name.startswith("segment_") or name.endswith("_frames"):
-                raise ValueError(f"a kind of features cannot be called {name}; choose another name")
-        return features
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:
@@ -142,8 +144,7 @@ def find_shards(data: Path) -> dict[str, list[Path]]:
     data = Path(data)
     if data.is_file():
         return {kind_of(data): [data]}
-    if not data.is_dir():
-        raise InputError(f"{data}: no such file or folder")
+    check_exists(data)
     inside = {kind: _shards_in(data / kind) for kind in LEVELS}
     inside["frame"] += _shards_in(data / RATED)
     found = {kind: shards for kind, shards in inside.items() if shards}
@@ -156,6 +157,14 @@ def find_shards(data: Path) -> dict[str, list[Path]]:
             "give the folder that holds the shards"
         )
     return {kind_of(shards[0]): shards}
+
+
+def check_exists(data: Path, name: str = "") -> None:
+    """InputError unless `data` is a folder or a file; name: what the text begins with."""
+    if not data.exists():
+        raise InputError(f"{name}{data}: no such file or folder")
+    if not (data.is_file() or data.is_dir()):
+        raise InputError(f"{name}{data}: neither a folder nor a file of records; give one of them")
 
 
 def _shards_in(folder: Path) -> list[Path]:

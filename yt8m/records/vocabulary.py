@@ -39,19 +39,22 @@ class Vocabulary:
 
 def read_vocabulary(path: Path) -> Vocabulary:
     """Reads a vocabulary CSV. InputError on missing columns, a doubled or a wrong index."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = reader.fieldnames or []
-        index, name = _column(path, columns, INDEX), _column(path, columns, NAME)
-        vertical = next((known for known in VERTICAL if known in columns), None)
-        rows = {}
-        for row in reader:
-            key = row[index].strip()
-            if not key.isdecimal() or int(key) > 65535:
-                raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
-            if int(key) in rows:
-                raise InputError(f"{path}: {index} {key} appears twice; delete one row")
-            rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
+    try:
+        with open(path, newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            columns, read = reader.fieldnames or [], list(reader)
+    except (csv.Error, UnicodeError) as error:
+        raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
+    index, name = _column(path, columns, INDEX), _column(path, columns, NAME)
+    vertical = next((known for known in VERTICAL if known in columns), None)
+    rows = {}
+    for row in read:
+        key = row[index].strip()
+        if not key.isdecimal() or int(key) > 65535:
+            raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
+        if int(key) in rows:
+            raise InputError(f"{path}: {index} {key} appears twice; delete one row")
+        rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
     if not rows:
         raise InputError(f"{path}: holds no classes")
     known = [rows.get(key, ("", "")) for key in range(max(rows) + 1)]

@@ -1,0 +1,139 @@
+"""What is planned after a change, without make: a run whose jobs only write their names."""
+
+import os
+import shutil
+from pathlib import Path
+
+import pytest
+from make_world import add_shard
+
+from jobs import plans
+from jobs.planner import plan
+from jobs.rules import jobs_text
+from jobs.settings import Settings, read_given
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import ABOUT, MANIFEST, Artifacts
+from yt8m.base.receipts import Recorder
+from yt8m.records.content import content_of
+
+RUN = Path("artifacts/p")
+KNOW_NAMES = {"folds/decode", "export/write", "export/score", "report/summary", "report/page"}
+
+
+@pytest.fixture(autouse=True)
+def _records_and_a_plan(tmp_path, monkeypatch):
+    """In a folder of their own: records, and the plan p of one model."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(plans, "ROOT", tmp_path)
+    for name, text in (("first_level/configs/p/one", "arch = 'linear'\n"),
+                       ("stacking/configs/p", ""), ("distill/configs/p", "")):  # fmt: skip
+        Path(f"{name}.toml").parent.mkdir(parents=True)
+        Path(f"{name}.toml").write_text(text)
+    Path("records").mkdir()
+    add_shard(Path("records/a.tfrecord"))
+
+
+def planned(**given):
+    return plan(Settings("p", RUN, given, read_given(RUN)))
+
+
+def finish(found) -> set[str]:
+    """Runs the jobs that are to be run, as make would; their names."""
+    files = found.settings.artifacts
+    for path, text in found.snapshots.items():
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    write_json(files.given, found.settings.to_remember())
+    files.jobs.write_text(jobs_text(found.graph, found.settings))
+    for job in read_json(files.jobs)["jobs"]:
+        if job["name"] in found.state.reasons:
+            with Recorder(files, job).recording():
+                for path in map(Path, job["outputs"]):
+                    content = content_of(found.settings.data, {}) if path.name == ABOUT else {}
+                    write_json(path, {"content": content} if content else job["name"])
+    return set(found.state.reasons)
+
+
+def test_a_corrected_name_plans_only_what_knows_names():
+    assert len(finish(planned(DATA="records"))) > 30
+    assert finish(planned()) == set()
+    for name, old, new in (
+        ("vocabulary.csv", "Topic", "Corrected"),
+        ("dataset.toml", 'name = "', 'name = "x'),
+    ):
+        path = Path("records") / name
+        path.write_text(path.read_text().replace(old, new, 1))
+        assert finish(planned()) == KNOW_NAMES
+        assert finish(planned()) == set()
+
+
+@pytest.mark.parametrize("change", ["description", "verticals", "records", "manifest", "older"])
+def test_what_may_change_arrays_plans_all(change):
+    every = finish(planned(DATA="records"))
+    description, vocabulary = Path("records/dataset.toml"), Path("records/vocabulary.csv")
+    if change == "description":
+        description.write_text("max_frames = 9\n" + description.read_text())
+    elif change == "verticals":
+        head, *lines = vocabulary.read_text().splitlines()
+        assert head.endswith(",Vertical1")
+        lines = [line.rsplit(",", 1)[0] + ",Food" for line in lines]
+        vocabulary.write_text("\n".join([head, *lines]))
+    elif change == "records":
+        add_shard(Path("records/a.tfrecord"), seed=1)
+    else:
+        vocabulary.write_text(vocabulary.read_text().replace("Topic", "Corrected", 1))
+    if change == "manifest":
+        (RUN / "store" / MANIFEST).unlink()
+    elif change == "older":  # a store that does not say what decided its arrays
+        about = read_json(RUN / "store" / ABOUT)
+        del about["content"]["arrays"]
+        write_json(RUN / "store" / ABOUT, about)
+        [job] = [job for job in read_json(RUN / "jobs.json")["jobs"] if job["records"]]
+        with Recorder(Artifacts.of_run(RUN), job).recording():
+            pass
+    assert set(planned().state.reasons) == every
+
+
+def test_another_store_is_remembered_until_it_is_given_up():
+    every = finish(planned(DATA="records"))
+    assert set(planned(STORE="other").state.reasons) == every
+    shutil.copytree(RUN / "store", "other")
+    assert finish(planned(STORE="other")) == set(), "the same bytes"
+    shutil.rmtree(RUN / "store")
+    assert planned().settings.store == Artifacts.of_run(RUN).store == Path("other")
+    assert planned().state.reasons == {}
+    changes = planned(STORE="").settings.changes()
+    assert changes == ["STORE is nothing and was other"]
+    assert finish(planned(STORE="")) == every
+    assert Artifacts.of_run(RUN).store == RUN / "store"
+
+
+def test_a_remembered_store_is_no_code():
+    finish(planned(DATA="records"))
+    for text in ("$(shell touch pwned)", "a b", "-a", "a:b", "a;b", "a%"):
+        write_json(RUN / "given.json", read_json(RUN / "given.json") | {"STORE": text})
+        with pytest.raises(InputError, match="^STORE .*: make cannot name files there; choose a"):
+            planned()
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ({"DATA": "no"}, "DATA no: no such file or folder"),
+        ({"DATA": "/dev/null"}, "DATA /dev/null: neither a folder nor a file of records; give one"),
+        ({"DATA": "pipe"}, "DATA pipe: neither a folder nor a file of records"),
+        ({"UNLABELLED": "pipe"}, "UNLABELLED pipe: neither a folder nor a file of records"),
+        ({"RECORDS": "pipe"}, "RECORDS pipe: neither a folder nor a file of records"),
+        ({"DESCRIPTION": "pipe"}, "DESCRIPTION pipe: not a file"),
+        ({"OUT": "no/x.csv"}, "OUT no/x.csv: no folder no; create it, or choose another"),
+        ({"OUT": "records"}, "OUT records: is a folder; name the file to write"),
+    ],
+)
+def test_what_is_neither_file_nor_folder_is_refused_before_anything_is_written(given, message):
+    os.mkfifo("pipe")
+    with pytest.raises(InputError) as error:
+        planned(**{"DATA": "records"} | given)
+    assert str(error.value).startswith(message)
+    assert not Path("artifacts").exists()
+    assert not Path("no").exists()
