@@ -1,10 +1,10 @@
 """Deep Bag of Frames (benchmark paper, 4.1.2), gated or not, and BoF_4096 (LSTM-MoE paper, 4.1).
 
 Each frame to P units with ReLU and BatchNorm, the maximum over time, hidden layers with BatchNorm,
-C. projection = 0 takes the maximum of the frames themselves, with BatchNorm and dropout: hidden =
-[4096, 4096], dropout = 0.3 is BoF_4096 (Hit@1 0.78, GAP 0.66 there). gating: context gating behind
-the hidden layers; experts: mixture of experts as the classifier (Miech et al. 2017, 1706.06905,
-gated DBoF: both). (B, T, D) -> (B, C).
+C. projection = 0 takes the maximum of the frames themselves, with BatchNorm; dropout is then of the
+frames and of all hidden layers but the last: hidden = [4096, 4096], dropout = 0.3 is BoF_4096
+(Hit@1 0.78, GAP 0.66 there). gating: context gating behind the hidden layers; experts: mixture of
+experts as the classifier (Miech et al. 2017, 1706.06905, gated DBoF: both). (B, T, D) -> (B, C).
 """
 
 from torch import Tensor, nn
@@ -35,8 +35,9 @@ class Model(nn.Module):
             else nn.Sequential(nn.BatchNorm1d(size), nn.Dropout(dropout))
         )
         sizes = [projection or size, *hidden]
+        layers = dense(sizes, dropout, batch_norm=True)
         self.head = nn.Sequential(
-            *dense(sizes, dropout, batch_norm=True),
+            *(layers if projection else layers[:-1]),
             ContextGating(sizes[-1]) if gating else nn.Identity(),
             classifier(sizes[-1], dims.classes, experts),
         )

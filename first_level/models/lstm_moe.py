@@ -17,8 +17,8 @@ from yt8m.networks.blocks import MaskedBatchNorm, Recurrent, pad, ramp, real_row
 
 
 class SparseExperts(nn.Module):
-    """(N, W) -> (N, expert width), and in training the squared coefficients of variation of the
-    experts' importance (sum of shares) and load (expected number of rows)."""
+    """(N, W) -> (N, expert width), and in training (2,): the squared coefficients of variation of
+    the experts' importance (sum of shares) and load (expected number of rows)."""
 
     def __init__(self, inputs: int, experts: int, active: int, width: int):
         super().__init__()
@@ -44,10 +44,10 @@ class SparseExperts(nn.Module):
         shares = best.softmax(1)
         mixed = torch.einsum("nk,nkw->nw", shares, self.experts_of(x, chosen).float())
         if not self.training:
-            return mixed, x.new_zeros(())
+            return mixed, clean.new_zeros(2)
         importance = torch.zeros_like(clean).scatter(1, chosen, shares).sum(0)
         load = chances(clean, spread, noisy, self.active).sum(0)
-        return mixed, variation(importance) + variation(load)
+        return mixed, torch.stack([variation(importance), variation(load)])
 
     def experts_of(self, x: Tensor, chosen: Tensor) -> Tensor:
         """(N, W), expert numbers (N, k) -> (N, k, expert width); no other expert is computed."""
@@ -87,11 +87,12 @@ class Model(nn.Module):
         experts: Size = 64,
         active: Size = 4,
         expert_width: Size = 1024,
-        balance: float = 0.1,  # weight of the two losses
+        importance: float = 0.1,  # weight of its loss (w_importance, equation 4)
+        load: float = 0.1,  # the same (w_load, equation 6)
         dropout: float = 0.4,
     ):
         super().__init__()
-        self.balance = balance
+        self.importance, self.load = importance, load
         self.norm = MaskedBatchNorm(dims.width)
         self.first = Recurrent("lstm", dims.width, width)
         self.experts = SparseExperts(width, experts, active, expert_width)
@@ -103,6 +104,6 @@ class Model(nn.Module):
         x, mask = batch.joined, batch.mask
         x = self.dropout(self.first(self.norm(x, mask), mask)[0])
         rows, unbalance = self.experts(real_rows(x, mask))
-        self.penalty = self.balance * unbalance
+        self.penalty = self.importance * unbalance[0] + self.load * unbalance[1]
         x = self.dropout(self.second(pad(rows, mask), mask)[0])
         return self.classifier(ramp(x, mask))

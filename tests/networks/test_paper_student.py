@@ -1,9 +1,21 @@
 """The paper's student and its extractors."""
 
+import numpy as np
 import pytest
 import torch
 from distill_world import FULL, SCALE
 from kinds import FOUR, random_features
+from plain import (
+    DROPOUT,
+    Weights,
+    assert_equals,
+    joined,
+    leaky,
+    mark_dropout,
+    randomised,
+    relu,
+    sigmoid,
+)
 from torch import nn
 
 from first_level.bundle.network import Member, build_member
@@ -12,7 +24,7 @@ from yt8m.base.paths import LETTERS
 from yt8m.data.store import Dims
 from yt8m.inputs.batch import Batch, prepare
 from yt8m.inputs.settings import Inputs
-from yt8m.networks.extractors import LAYOUTS, Extractor
+from yt8m.networks.extractors import LAYOUTS, Extractor, WithHead
 from yt8m.networks.student import Student, num_values
 from yt8m.networks.towers import Towers
 
@@ -59,9 +71,50 @@ def test_extractor_is_as_published(letter, shapes, activation):
     assert len(modules) == 3 * len(linears)
 
 
-def test_leaky_slope():
-    modules = Extractor("c", TOY, 1).modules()
-    assert [m.negative_slope for m in modules if isinstance(m, nn.LeakyReLU)] == [0.2] * 3
+def swish(x):
+    return x * sigmoid(x)
+
+
+def leaky_02(x):
+    return leaky(x, 0.2)
+
+
+# Its activation, layers of each tower, layers of all kinds together.
+PUBLISHED = {"a": (swish, 0, 3), "b": (relu, 0, 2), "c": (leaky_02, 1, 1), "d": (swish, 2, 1),
+             "e": (relu, 0, 5), "f": (relu, 0, 6)}  # fmt: skip
+
+
+def extract(w: Weights, video: dict, letter: str) -> np.ndarray:
+    activation, of_tower, of_all = PUBLISHED[letter]
+
+    def layers(at, x, count):
+        for number in range(0, 3 * count, 3):
+            x = activation(w.norm(f"{at}.{number + 1}", w.linear(f"{at}.{number}", x)))
+        return x
+
+    sides = {name: layers(f"towers.of_{name}", x, of_tower) for name, x in video.items()}
+    return layers("joint", joined(sides), of_all)
+
+
+@pytest.mark.parametrize("letter", LETTERS)
+def test_an_extractor_under_its_classifier_equals_its_definition(letter, monkeypatch):
+    mark_dropout(monkeypatch)
+    model = randomised(WithHead(Extractor(letter, TOY, SCALE), 30, DROPOUT))
+    assert_equals(model, batch_of(TOY), lambda w, video: w.linear(
+        "head", extract(w.under("extractor"), video, letter) * (1 + DROPOUT)))  # fmt: skip
+
+
+def test_the_student_equals_its_definition(monkeypatch):
+    mark_dropout(monkeypatch)
+
+    def define(w, video):
+        parts = [extract(w.under(f"extractors.{x}"), video, x) for x in LETTERS]
+        x = np.concatenate([*parts, joined(video)]) * (1 + DROPOUT)
+        x = relu(w.linear("last.1", x)) * (1 + DROPOUT)
+        x = relu(w.norm("last.5", w.linear("last.4", x))) * (1 + DROPOUT)
+        return w.linear("last.8", x)
+
+    assert_equals(randomised(Student(TOY, SCALE, DROPOUT)), batch_of(TOY), define)
 
 
 @pytest.mark.parametrize("features", [{"audio": 8}, {"rgb": 24}, TOY.features, FOUR])

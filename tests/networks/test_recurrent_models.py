@@ -214,8 +214,8 @@ def test_the_balance_losses_are_the_squared_coefficients_of_variation():
         best = row.argsort(descending=True)[:3]
         importance[best.numpy()] += row[best].softmax(0).detach().numpy()
     load = chances(clean, spread, noisy, 3).sum(0).detach().numpy()
-    expected = sum((part.std() / part.mean()) ** 2 for part in (importance, load))
-    assert found.item() == pytest.approx(expected, rel=1e-4)
+    expected = [(part.std() / part.mean()) ** 2 for part in (importance, load)]
+    assert found.tolist() == pytest.approx(expected, rel=1e-4)
     assert variation(torch.full((5,), 3.0)) == 0
 
 
@@ -227,21 +227,25 @@ def test_the_penalty_spreads_frames_over_the_experts():
     penalties = []
     for _ in range(60):
         _, penalty = experts(x)
-        penalties.append(penalty.item())
+        penalties.append(penalty.sum().item())
         optimizer.zero_grad()
-        penalty.backward()
+        penalty.sum().backward()
         optimizer.step()
     assert penalties[0] > 3
     assert max(penalties[-10:]) < 1
 
 
 def test_lstm_moe_leaves_its_penalty_in_training():
-    model = model_of("lstm_moe", width=6, experts=5, active=2, expert_width=4, balance=0.5).train()
-    torch.manual_seed(0)
-    model(padded_batch())
-    once = model.penalty.item()
-    model.balance = 1.0
-    torch.manual_seed(0)
-    model(padded_batch())
-    assert model.penalty.item() == pytest.approx(2 * once)
-    assert once > 0
+    found = []
+    for weights in ({"importance": 0.5, "load": 0.0}, {"importance": 0.0, "load": 2.0}):
+        sizes = {"width": 6, "experts": 5, "active": 2, "expert_width": 4}
+        model, seen = model_of("lstm_moe", **sizes, **weights).train(), []
+        model.experts.register_forward_hook(lambda _, __, out: seen.append(out[1]))  # noqa: B023
+        torch.manual_seed(0)
+        model(padded_batch())
+        found.append((model.penalty.item(), seen[0].tolist()))
+    (of_importance, parts), (of_load, same) = found
+    assert parts == same
+    assert of_importance == pytest.approx(0.5 * parts[0])
+    assert of_load == pytest.approx(2 * parts[1])
+    assert min(parts) > 0

@@ -9,6 +9,8 @@ import torch
 from torch import nn
 
 from yt8m.training.adam import Adam
+from yt8m.training.checkpoint import _optimizer
+from yt8m.training.settings import Training
 
 
 def _groups(model: nn.Module) -> list[dict]:
@@ -65,3 +67,13 @@ def test_it_does_not_import_what_takes_a_second():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "False"
+
+
+@pytest.mark.parametrize(("name", "squares"), [("rmsprop", 0.1 * 4.0), ("adagrad", 0.1 + 4.0)])
+def test_rmsprop_and_adagrad_begin_as_tensorflows(name, squares):
+    """Their published rates are for a decay of 0.9, and for a sum of squares that begins at 0.1."""
+    weight = nn.Parameter(torch.zeros(1, 1))
+    optimizer = _optimizer([weight], Training(optimizer=name, lr=0.5, weight_decay=0.0))
+    weight.grad = torch.full((1, 1), 2.0)
+    optimizer.step()
+    assert weight.item() == pytest.approx(-0.5 * 2.0 / squares**0.5)

@@ -42,6 +42,7 @@ VARIANTS: dict[str, list[dict]] = {
         {"projection": 0, "hidden": [8, 8]},
     ],
     "frame_convolutions": [{"rgb_channels": [8, 8], "audio_channels": [4, 4], "channels": [8, 9]}],
+    "frame_logistic": [{}, {"each_frame": True}],
     "lstm": [
         {"hidden": [8], "layers": 1, "bidirectional": True},
         {"hidden": [], "readout": "ramp", "residual": True, "batch_norm": True},

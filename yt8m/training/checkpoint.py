@@ -158,5 +158,6 @@ def _optimizer(parameters: list[nn.Parameter], settings) -> Adam | torch.optim.O
     if settings.optimizer == "rmsprop":
         return torch.optim.RMSprop(groups, lr=settings.lr, alpha=0.9)
     if settings.optimizer == "adagrad":
-        return torch.optim.Adagrad(groups, lr=settings.lr)
+        # TensorFlow's start, for which rates were published. From 0 the first step would be lr.
+        return torch.optim.Adagrad(groups, lr=settings.lr, initial_accumulator_value=0.1)
     return Adam(groups, settings.lr, decoupled=settings.optimizer == "adamw")
