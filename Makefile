@@ -45,10 +45,14 @@ ifneq ($(filter demo,$(MAKECMDGOALS)),)
 override PLAN := demo
 export YT8M_PLAN := demo
 endif
+ifneq ($(filter rehearse,$(MAKECMDGOALS)),)
+override PLAN := $(PLAN:%_rehearsal=%)_rehearsal
+export YT8M_PLAN := $(PLAN)
+endif
 
 A       := $(ARTIFACTS)/$(PLAN)
 PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
-PLANNED := all demo folds first_level segments stacking distill export evaluate submission table report
+PLANNED := all demo rehearse folds first_level segments stacking distill export evaluate submission table report
 VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
 override TRAINER := $(or $(TRAINER),$(PYTHON))
 open    := (
@@ -56,7 +60,7 @@ UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
 $(foreach v,ARTIFACTS $(if $(STORE),STORE),$(if $(call unfit,$($v)),\
   $(error $v $($v): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT))))
-$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN:%_rehearsal=%),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
 $(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
 
@@ -101,6 +105,9 @@ all: ## everything, ending with the table and the report
 demo: ## the whole pipeline on generated records, in a few minutes
 	@$(PYTHON) -m report.table $(A)/summary.json
 	@$(PYTHON) -m report.denoising $(A)
+	@$(REPORTED)
+rehearse: ## all of PLAN made small, on generated records, in about an hour
+	@$(PYTHON) -m report.table $(A)/summary.json
 	@$(REPORTED)
 REPORTED = printf '\nthe report, for a browser: %s\n' $(A)/report.html
 folds: ## records -> store, holdout and five folds
