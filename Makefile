@@ -41,10 +41,14 @@ $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown v
 # A value is text: nothing in it is expanded, neither here nor where it is passed on.
 $(foreach v,$(SETTINGS),$(eval override $v := $$(value $v))$(eval export YT8M_$v := $$(value $v))$(eval unexport $v))
 export YT8M_GIVEN := $(GIVEN)
+ifneq ($(filter rehearse,$(MAKECMDGOALS)),)
+override PLAN := $(PLAN:%_rehearsal=%)_rehearsal
+export YT8M_PLAN := $(PLAN)
+endif
 
 A       := $(ARTIFACTS)/$(PLAN)
 PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
-PLANNED := all demo folds first_level segments stacking distill export evaluate submission table report
+PLANNED := all demo rehearse folds first_level segments stacking distill export evaluate submission table report
 VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
 override TRAINER := $(or $(TRAINER),$(PYTHON))
 open    := (
@@ -52,7 +56,7 @@ UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
 $(if $(call unfit,$(ARTIFACTS)),\
   $(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
-$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN:%_rehearsal=%),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
 $(if $(filter demo,$(MAKECMDGOALS)),$(if $(filter demo,$(PLAN)),,$(error demo is of plan demo; for plan $(PLAN) say: make all PLAN=$(PLAN))))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
 $(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
@@ -98,6 +102,9 @@ all: ## everything, ending with the table and the report
 demo: ## the whole pipeline on generated records, in a few minutes
 	@$(PYTHON) -m report.table $(A)/summary.json
 	@$(PYTHON) -m report.denoising $(A)
+	@$(REPORTED)
+rehearse: ## all of PLAN made small, on generated records, in about an hour
+	@$(PYTHON) -m report.table $(A)/summary.json
 	@$(REPORTED)
 REPORTED = printf '\nthe report, for a browser: %s\n' $(A)/report.html
 folds: ## records -> store, holdout and five folds

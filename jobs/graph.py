@@ -38,6 +38,7 @@ def graph_of(plan: Plan, settings: Settings) -> Graph:
         "report": ("report/page",),
         "all": everything,
         "demo": everything,
+        "rehearse": everything,
         "segments": tuple(submissions),
         "submission": () if settings.given.get("EXPORT") else ("export/write",),
     }

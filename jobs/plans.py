@@ -10,12 +10,13 @@ from typing import get_args
 
 from distill.config import DistillConfig, Part
 from first_level.config import PlannedModel, check_arguments, check_teachers, read
+from jobs.rehearsal import shrink_model, shrink_stack, shrink_students
 from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
 from yt8m.base.digests import read_cache
 from yt8m.base.files import fingerprint, write_json
-from yt8m.base.paths import CONFIG, MEMBERS, MODELS, SEGMENTS, Artifacts
+from yt8m.base.paths import CONFIG, MEMBERS, MODELS, REHEARSAL, SEGMENTS, Artifacts
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LEVEL = Path("first_level/configs")
@@ -33,19 +34,25 @@ class Plan:
     @classmethod
     def read(cls, name: str) -> "Plan":
         """InputError names the file and key that cannot be used."""
-        models = read_models(FIRST_LEVEL / name)
+        whole = name.removesuffix(REHEARSAL)
+        models = read_models(FIRST_LEVEL / whole)
         stack, distill = (
-            Path(stage) / "configs" / f"{name}.toml" for stage in ("stacking", "distill")
+            Path(stage) / "configs" / f"{whole}.toml" for stage in ("stacking", "distill")
         )
         plan = cls(
-            name,
+            whole,
             models,
             read_toml(ROOT / stack, Stacking),
             read_toml(ROOT / distill, DistillConfig),
         )
         check_booster(plan.stack, stack)
         plan.check_refit(distill)
-        return plan
+        return plan if name == whole else plan.shrink(name)
+
+    def shrink(self, name: str) -> "Plan":
+        """Its rehearsal, under another name."""
+        models = {own: shrink_model(model) for own, model in self.models.items()}
+        return Plan(name, models, shrink_stack(self.stack), shrink_students(self.distill))
 
     def check_refit(self, where: Path) -> None:
         """InputError when [refit] names a model that the plan lacks."""

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_output, read_json
-from yt8m.base.paths import Artifacts
+from yt8m.base.paths import REHEARSAL, Artifacts
 from yt8m.records.description import check_exists
 
 PREFIX = "YT8M_"
@@ -68,8 +68,14 @@ class Settings:
     @property
     def generated(self) -> bool:
         """Whether the records are generated ones, of the run's own folder."""
-        remembered = "demo" not in self.goals and self.before.get("DATA")
-        return self.plan == "demo" and "DATA" not in self.given and not remembered
+        remembered = not {"demo", "rehearse"} & set(self.goals) and self.before.get("DATA")
+        generates = self.plan == "demo" or self.rehearses
+        return generates and "DATA" not in self.given and not remembered
+
+    @property
+    def rehearses(self) -> bool:
+        """Whether the plan is another one made small."""
+        return self.plan.endswith(REHEARSAL)
 
     @property
     def needs_no_plan(self) -> bool:

@@ -8,6 +8,7 @@ from jobs.stages.context import Context, job
 from yt8m.base import paths
 
 DEMO = ["--frames", "--videos", "4000", "--classes", "80", "--rgb", "128", "--audio", "32"]
+REHEARSAL = ["--frames", "--videos", "4000", "--classes", "200", "--max-frames", "10"]
 STORE_FOLDERS = ("video", "frame", "rows-*")
 
 
@@ -18,7 +19,7 @@ def folds_jobs(context: Context) -> Iterator[Job]:
         yield job(
             "folds/records",
             "yt8m.records.synthetic",
-            [files.records, *DEMO],
+            [files.records, *(REHEARSAL if settings.rehearses else DEMO)],
             [],
             [files.records_description],
             folders=(files.records,),

@@ -4,7 +4,7 @@ import os
 import subprocess
 
 import pytest
-from make_world import DISTILL_ON, RUN, SCORE_ON, STACK_ON, make, modules
+from make_world import DISTILL_ON, RUN, SCORE_ON, STACK_ON, make, modules, run_make
 
 
 def test_a_second_make_does_nothing(tree):
@@ -103,6 +103,14 @@ def test_all_ends_by_naming_the_report(tree):
     command = ["make", "all", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
     done = subprocess.run(command, cwd=tree, capture_output=True, text=True, check=True)
     assert done.stdout.splitlines()[-1] == f"the report, for a browser: {RUN}/report.html"
+
+
+def test_a_rehearsal_runs_the_plan_made_small_in_a_folder_of_its_own(tree):
+    done = run_make(tree, "-n", "rehearse")
+    lines = done.stdout.splitlines()
+    assert "-m yt8m.records.synthetic artifacts/tiny_rehearsal/records" in lines[0], done.stderr
+    assert sum("-m first_level.train artifacts/tiny_rehearsal" in line for line in lines) == 10
+    assert lines[-1].endswith("artifacts/tiny_rehearsal/report.html")
 
 
 def test_a_removed_model_restacks_and_retrains_none(tree):

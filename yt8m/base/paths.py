@@ -28,6 +28,7 @@ ABOUT = "about.json"
 # Of records.
 DESCRIPTION_FILE = "dataset.toml"
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
+REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its run
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
