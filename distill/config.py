@@ -84,7 +84,9 @@ class DistillConfig(Config):
     inputs: Inputs = Inputs()
     targets: SoftLabels = SoftLabels()
     # "all": every training video trains both; "split": folds 0-2 the extractors, 3-4 the rest.
-    extractor_videos: Literal["all", "split"] = "all"
+    # "folds": the paper's out-of-fold features for the last layers, by five copies of every
+    # extractor; "leave_one": extractors leave out a fold each, a and f the same.
+    extractor_videos: Literal["all", "split", "folds", "leave_one"] = "all"
     extractors: Training = Training()
     extractor_dropout: float = Field(0.3, ge=0, lt=1)  # before the classifier left behind
     last_layers: Training = Training()

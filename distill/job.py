@@ -9,11 +9,19 @@ import torch
 from torch import nn
 
 from distill.config import DistillConfig, SoftLabels, member_of
+from distill.out_of_fold import (
+    LastLayers,
+    OutOfFold,
+    extractor_files,
+    fold_without,
+    new_folds,
+    read_copies,
+)
 from distill.targets import SoftTargets
 from first_level.bundle.network import build_member, level_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import remove, require, write_json
+from yt8m.base.files import remove, write_json
 from yt8m.base.paths import CHECKPOINT, FINE_TUNE, MANIFEST, REPORT, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
@@ -55,10 +63,12 @@ class Lessons:
         wanted: SoftLabels,
         files: tuple[Path, Path, Path],
         unlabelled: Path | None,
+        fold: int | None = None,
     ) -> "Lessons":
         """The lessons of a part, with targets as `wanted` says.
 
-        files: (store, folds, soft labels); unlabelled: soft labels of UNLABELLED, if it is used.
+        files: (store, folds, soft labels); unlabelled: soft labels of UNLABELLED, if it is used;
+        fold: of `new_folds`, which a copy of an extractor leaves out.
         """
         store, folds, soft_labels = files
         data = Store(store)
@@ -68,6 +78,9 @@ class Lessons:
             data, splits = open_both(data, splits)
             decisive += [store / FOLDER / MANIFEST, unlabelled]
         rows, classes = rows_of(part, settings, splits), data.dims.classes
+        left_out = fold_without(part, settings, fold)
+        if left_out is not None:
+            rows = rows[new_folds(data.ids[rows], settings.seed) != left_out]
         targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
         return cls(data, rows, targets, splits.holdout, decisive)
 
@@ -123,17 +136,28 @@ class StudentJob:
         return model
 
     def _train_last(self, model: Student) -> list[dict]:
-        for letter, path in zip(LAYOUTS, extractor_files(self.out), strict=True):
+        files, source = extractor_files(self.out, self.settings), None
+        for letter, path in zip(LAYOUTS, files, strict=False):  # the copies follow
             load_weights(model.extractors[letter], path)
-        history = self.fit(model, self.settings.last_layers, self.out)
+        if len(files) > len(LAYOUTS):
+            store, copies = self.lessons.store, read_copies(model.extractors, files[len(LAYOUTS) :])
+            folds = new_folds(store.ids, self.settings.seed)
+            source = OutOfFold(store, "video", self.inputs, folds=folds, copies=copies)
+        trained = LastLayers(model.last) if source else model
+        history = self.fit(trained, self.settings.last_layers, self.out, source)
         if self.settings.fine_tune.epochs:
             model.freeze(False)
             history += self.fit(model, self.settings.fine_tune, self.out / FINE_TUNE)
             model.freeze(True)
         return history
 
-    def fit(self, model: nn.Module, training: Training, folder: Path) -> list[dict]:
-        """Trains the model; with patience, early stopping looks at an inner split."""
+    def fit(
+        self, model: nn.Module, training: Training, folder: Path, source: Source | None = None
+    ) -> list[dict]:
+        """Trains the model; with patience, early stopping looks at an inner split.
+
+        source: of its inputs; None: the store.
+        """
         store, rows, watched = self.lessons.store, self.lessons.rows, None
         seed = seed_of(self.settings.seed, self.name, training.seed)
         training = training.model_copy(update={"seed": seed})
@@ -142,8 +166,8 @@ class StudentJob:
             inner = uniform(store.ids[rows], "distill inner") < training.inner
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
-        source, targets = Source(store, level_of(model), self.inputs), self.lessons.targets
-        examples = Examples(source, rows, targets, watched)
+        source = source or Source(store, level_of(model), self.inputs)
+        examples = Examples(source, rows, self.lessons.targets, watched)
         return fit(model, examples, training, folder, self.name, self.made_from)
 
     def finish(self, model: nn.Module, history: list[dict], started: float) -> None:
@@ -182,9 +206,3 @@ class StudentJob:
         found = predict(model, source, rows, TOP_K, folder=self.out)
         labels = store.labels.take(rows, self.out)
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)
-
-
-def extractor_files(out: Path) -> list[Path]:
-    """The weights that part "last" builds on; InputError when one is missing."""
-    paths = [out.parent / f"extractor_{letter}" / WEIGHTS for letter in LAYOUTS]
-    return [require(path, "run `make distill` to train the extractors") for path in paths]

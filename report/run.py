@@ -67,7 +67,7 @@ class Run:
     def students(self) -> dict[str, dict]:
         """The reports of the students' parts that the settings name, by folder."""
         folder = self.files.distill
-        parts = part_folders(read_json(folder / CONFIG)["refit"])
+        parts = part_folders(read_json(folder / CONFIG))
         return {part: read_json(folder / part / REPORT) for part in parts}
 
     @cached_property

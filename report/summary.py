@@ -11,7 +11,7 @@ student is one model, trained on all folds' soft labels: it has no out-of-fold f
 
 from pathlib import Path
 
-from report.students import EXTRACTORS, refitted_models
+from report.students import extractor_folders, refitted_models
 from yt8m.base import cli
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import (
@@ -85,11 +85,12 @@ def _students(files: Artifacts) -> list[dict]:
 
     A re-ranked student is the export itself, so its refitted models are listed; of copies the mean.
     """
-    refit = read_json(files.distill / CONFIG)["refit"]
-    copies = refitted_models(refit).items()
+    settings = read_json(files.distill / CONFIG)
+    copies = refitted_models(settings["refit"]).items()
     lines = [_student(files, folders, f"refitted {name}") for name, folders in copies]
-    if not refit["models"]:
-        lines.append(_student(files, ["student"], "student: six extractors", EXTRACTORS))
+    if not settings["refit"]["models"]:
+        parts = extractor_folders(settings)
+        lines.append(_student(files, ["student"], "student: six extractors", parts))
     return [*lines, _student(files, ["resnet"], "student: ResNetLike")]
 
 

@@ -21,14 +21,14 @@ import numpy as np
 
 from bench.experiments.jobs import run_all, run_verb
 from distill.config import DistillConfig
-from distill.job import extractor_files
+from distill.out_of_fold import extractor_files
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml, write_snapshot
 from yt8m.base.files import fingerprint, read_json, write_json
-from yt8m.base.paths import CONFIG, MANIFEST, REPORT, Artifacts
+from yt8m.base.paths import CONFIG, MANIFEST, REPORT, Artifacts, fold_folder
 from yt8m.base.tables import publish, table
-from yt8m.data.splits import HOLDOUT, UNUSED, Splits, uniform
+from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.networks.extractors import LAYOUTS
 
@@ -104,6 +104,7 @@ class PartJob:
     part: str
     folder: Path
     title: str
+    fold: int | None = None  # that a copy of an extractor leaves out
 
     def run(self, sources: Sources) -> None:
         """Trains the part, unless it was trained from just these inputs."""
@@ -117,12 +118,13 @@ class PartJob:
             return
         arguments = [config, sources.store, *learnt, self.folder, "--part", self.part]
         arguments += ["--unlabelled", *also] if also else []
+        arguments += [] if self.fold is None else ["--fold", self.fold]
         run_verb("distill.train", arguments, self.folder, self.title)
         write_json(done, made_from)
 
     def below(self) -> list[Path]:
         """The weights that this part builds on: last layers on those of the extractors."""
-        return extractor_files(self.folder) if self.part == "last" else []
+        return extractor_files(self.folder, self.plan) if self.part == "last" else []
 
     def figures(self) -> tuple[float, float]:
         """(GAP@20 on the holdout of `unquoted`, seconds of all that was trained for it)."""
@@ -146,11 +148,16 @@ def jobs_of(plans: dict[str, DistillConfig], part: str, out: Path) -> tuple[dict
 
 
 def extractors_of(plan: DistillConfig, out: Path) -> list[PartJob]:
-    """The jobs of a plan's six extractors, in a folder named by what decides them."""
+    """The jobs of a plan's six extractors and of their copies, in a folder named by settings."""
     plan = DistillConfig(**{name: value for name, value in plan if name not in OF_OTHERS})
-    folder = out / f"extractors_{fingerprint(canonical(plan))}"
-    names = {letter: f"extractor_{letter}" for letter in LAYOUTS}
-    return [PartJob(plan, letter, folder / name, name) for letter, name in names.items()]
+    folder, jobs = out / f"extractors_{fingerprint(canonical(plan))}", []
+    for fold in (None, *(range(NUM_FOLDS) if plan.extractor_videos == "folds" else ())):
+        for letter in LAYOUTS:
+            name, where = f"extractor_{letter}", folder / f"extractor_{letter}"
+            if fold is not None:
+                name, where = f"{name} fold{fold}", fold_folder(where, fold)
+            jobs.append(PartJob(plan, letter, where, name, fold))
+    return jobs
 
 
 def lines_of(jobs: dict[str, PartJob]) -> list[str]:

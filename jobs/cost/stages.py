@@ -156,11 +156,13 @@ def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:
     dims, scale = settings.inputs.dims(YOUTUBE_8M, "video"), settings.scale
     classes = dims.classes
     hours = forward = frozen = 0.0
+    # Copies learn from four of five folds each.
+    learnt = videos * FOLDS if settings.extractor_videos == "folds" else videos
     for letter in LAYOUTS:
         extractor = partial(Extractor, letter, dims, scale)
         alone = Counted(*gflop_forward(extractor, dims, 1))
         headed = Counted(*gflop_forward(lambda x=extractor: WithHead(x(), classes, 0.0), dims, 1))
-        hours += device.training(settings.extractors, headed, videos)
+        hours += device.training(settings.extractors, headed, learnt)
         forward, frozen = forward + alone.gflop, frozen + alone.values
     whole = Counted(*gflop_forward(partial(Student, dims, scale), dims, 1))
     last = Counted(whole.gflop - forward, whole.level, whole.values - frozen)

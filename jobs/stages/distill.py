@@ -20,25 +20,34 @@ def distill_jobs(context: Context) -> Iterator[Job]:
         yield from refit_jobs(context)
         yield from reranker_jobs(context)
         return
-    for letter in LETTERS:
-        yield part_job(context, letter, "student", files.extractor(letter))
+    for letter, fold in extractors_of(context):
+        yield part_job(context, letter, "student", files.extractor(letter, fold), fold)
     yield part_job(context, "last", "student", files.distill / "student")
 
 
-def part_job(context: Context, part: str, settings: str, out: Path) -> Job:
-    """A part of the students. The last layers run alone, over the extractors."""
+def extractors_of(context: Context) -> list[tuple[str, int | None]]:
+    """Letter of each extractor and of its copies; the fold that a copy leaves out."""
+    copies = FOLDS if context.plan.distill.extractor_videos == "folds" else ()
+    return [(letter, fold) for letter in LETTERS for fold in (None, *copies)]
+
+
+def part_job(context: Context, part: str, settings: str, out: Path, fold: int | None = None) -> Job:
+    """A part of the students. The last layers run alone, over the extractors and their copies."""
     files, alone = context.files, part == "last"
-    extractors = [files.extractor(x) / paths.WEIGHTS for x in LETTERS] if alone else []
+    below = extractors_of(context) if alone else []
+    extractors = [files.extractor(*one) / paths.WEIGHTS for one in below]
+    of_fold = [] if fold is None else ["--fold", fold]
     fine_tuned = alone and context.plan.distill.fine_tune.epochs
     return job(
-        f"distill/{out.name}",
+        str(out.relative_to(files.run)),
         "distill.train",
         [files.distill / paths.CONFIG, files.store, files.folds, files.soft_labels, out]
-        + ["--part", part, *(context.all_threads if alone else context.threads), *context.also],
+        + ["--part", part, *(context.all_threads if alone else context.threads), *context.also]
+        + of_fold,
         [files.part_settings(settings), files.folds, files.soft_labels, *extractors]
         + context.also[1:],
         in_folder(out, *STUDENT) + ([out / paths.FINE_TUNE / paths.RUN_LOG] if fine_tuned else []),
-        kin=("distill/extractor",) if part in LETTERS else (),
+        kin=(f"distill/extractor_{part}", "distill/extractor") if part in LETTERS else (),
         alone=alone,
         trains=True,
     )

@@ -196,8 +196,10 @@ class Artifacts:
         """What decides a part of the students: student, resnet or refit."""
         return self.distill / f"{part}.json"
 
-    def extractor(self, letter: str) -> Path:
-        return self.distill / f"extractor_{letter}"
+    def extractor(self, letter: str, fold: int | None = None) -> Path:
+        """The folder of an extractor, or of its copy that left out a fold."""
+        folder = self.distill / f"extractor_{letter}"
+        return folder if fold is None else fold_folder(folder, fold)
 
     def refit(self, name: str, copy: int) -> Path:
         return self.distill / "refit" / name / f"copy{copy}"
