@@ -66,11 +66,7 @@ def main(
     if shard_videos < 1 or not 0 < scale < 1e9:
         raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
     named = kinds_of(feature)
-    files = {kind: path for kind, path in {"rgb": rgb, "audio": audio}.items() if path}
-    if bool(table) == bool(files or (named and not table)):
-        options = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
-        raise InputError(f"give features: {options}")
-    files |= {} if table else {kind: Path(path) for kind, path in named.items()}
+    files = files_of({"rgb": rgb, "audio": audio}, named, table)
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     if table:
@@ -80,6 +76,15 @@ def main(
     names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
     known, rows = labels_for(source.ids, labels, names)
     _write(out, Converter(source, known, rows, scale), shard_videos)
+
+
+def files_of(given: dict[str, Path | None], named: dict[str, str], table: Path | None):
+    """The files of features by kind; none with a table. InputError unless there is one source."""
+    files = {kind: path for kind, path in given.items() if path}
+    if bool(table) == bool(files or (named and not table)):
+        options = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
+        raise InputError(f"give features: {options}")
+    return files | ({} if table else {kind: Path(path) for kind, path in named.items()})
 
 
 def _write(out: Path, converter: "Converter", shard_videos: int) -> None:

@@ -31,7 +31,15 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import working_in, write_json
-from yt8m.base.paths import CHECKPOINT, CONFIG, PREDICTIONS, ROWS, Artifacts, fold_folder
+from yt8m.base.paths import (
+    CHECKPOINT,
+    CONFIG,
+    PREDICTIONS,
+    ROWS,
+    ROWS_ABOUT,
+    Artifacts,
+    fold_folder,
+)
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits, seed_of
 from yt8m.data.store import Store
@@ -195,7 +203,7 @@ def measure(bench: Bench, student: str, files: Artifacts, beside: list[str]) -> 
         own = fold_folder(out, fold) / ROWS
         own.mkdir(parents=True, exist_ok=True)
         paths = [where(name).model_fold(name, fold) / PREDICTIONS for name in names]
-        write_json(own / "rows.json", bench.writer.write_fold(own, fold, paths, names))
+        write_json(own / ROWS_ABOUT, bench.writer.write_fold(own, fold, paths, names))
     found = {}
     single = Predictions.read(files.model_fold(student, 0) / PREDICTIONS)
     found["alone, fold 0"] = bench.gap(single, splits.rows(0))

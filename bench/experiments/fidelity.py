@@ -56,8 +56,8 @@ def figures_of(teacher: Predictions, classes: np.ndarray, scores: np.ndarray) ->
     wanted = sigmoid(teacher.logits[:, :TOP_K]).astype(np.float64)
     same = known[:, :, None] == classes[:, None, :]  # (N, K, 20)
     listed = same.any(2)
-    said = np.where(listed, (same * scores[:, None, :]).sum(2), UNLISTED)
-    loss, entropy = cross_entropy(wanted, said), cross_entropy(wanted, wanted)
+    stated = np.where(listed, (same * scores[:, None, :]).sum(2), UNLISTED)
+    loss, entropy = cross_entropy(wanted, stated), cross_entropy(wanted, wanted)
     alone = ~same.any(1)  # the export's classes that the stack lacks
     extra = cross_entropy(np.full(scores.shape, UNLISTED), scores) * alone
     return [listed.mean(), loss.sum(1).mean() + extra.sum(1).mean(), entropy.sum(1).mean()]

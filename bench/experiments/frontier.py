@@ -10,16 +10,13 @@ OUT gets table.md, frontier.svg and points.json.
 
 from pathlib import Path
 
-from bench.experiments.members import read_sets
-from bench.experiments.stack import write_rows
-from bench.speed.scaling import STYLE
+from bench.experiments.jobs import run_verb
+from bench.experiments.stack import read_sets, write_rows
 from distill.config import DistillConfig
-from distill.export import evaluate, write
 from report.figures.svg import Axis, Plot
 from stacking.config import Stacking
 from stacking.learners.learned import Learned
-from stacking.table import FOLD_PREFIX, Rows
-from stacking.train import main as train
+from stacking.table import ALL, FOLD_PREFIX, Rows
 from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.base.config import read_snapshot, write_snapshot
@@ -31,9 +28,13 @@ from yt8m.data.store import Store
 from yt8m.training.metrics import gap
 
 FOLD = 0
+STYLE = (  # of the picture
+    "svg{background:#fff} text{font:12px sans-serif;fill:#333} .axis,.grid{stroke:#ddd} "
+    ".line{fill:none;stroke:#1b6ca8;stroke-width:2} .many{stroke:#333;stroke-linecap:round}"
+)
 
 
-def main(run: Path, out: Path, sets: str, *, dtypes: str = "int8", threads: int = 1) -> None:
+def main(run: Path, out: Path, sets: str, *, dtypes: str = "int8") -> None:
     """Exports each set of SETS in each dtype, such as --dtypes "float16 int8"."""
     files = Artifacts.of_run(run)
     data = Store(files.store)
@@ -41,10 +42,10 @@ def main(run: Path, out: Path, sets: str, *, dtypes: str = "int8", threads: int 
     with working_in(out):
         for title, members in read_sets(run, sets).items():
             folder = out / fingerprint(title)[:16]
-            fold = learn(files, folder, sorted(members), data, splits, threads)
+            fold = learn(files, folder, sorted(members), data, splits)
             for dtype in dtypes.split():
                 points.append({"members": title, "dtype": dtype, "fold": fold})
-                points[-1] |= export(files, folder, dtype, threads)
+                points[-1] |= export(files, folder, dtype)
         write_json(out / "points.json", points)
         lines = [[p["members"], p["dtype"], *_figures(p)] for p in points]
         titles = ["members", "weights", "MB of the graph", f"GAP fold {FOLD}", "GAP holdout"]
@@ -53,9 +54,7 @@ def main(run: Path, out: Path, sets: str, *, dtypes: str = "int8", threads: int 
             temporary.write_text(draw(points))
 
 
-def learn(
-    files: Artifacts, folder: Path, members: list[str], data: Store, splits: Splits, threads: int
-) -> float:
+def learn(files: Artifacts, folder: Path, members: list[str], data: Store, splits: Splits) -> float:
     """Lays out a run of these members below `folder`, with the last layer of a student; returns
     GAP@20 on fold FOLD of a network that never saw it."""
     if (folder / "fold.json").is_file():
@@ -71,11 +70,12 @@ def learn(
     write_rows(own.reranker, files, members, RowWriter(data, splits, settings, frames=False))
     config, refit = files.stacking / CONFIG, {"models": tuple(members)}
     write_snapshot(own.distill / CONFIG, DistillConfig.model_validate({"refit": refit}))
-    train(config, own.reranker, own.reranker / HEAD, fold=-1, learner="network", threads=threads)
     held = fold_folder(own.reranker, FOLD)
-    train(config, own.reranker, held / HEAD, fold=FOLD, learner="network", threads=threads)
+    for fold, out in ((ALL, own.reranker), (FOLD, held)):
+        arguments = [config, own.reranker, out / HEAD, "--fold", fold, "--learner", "network"]
+        run_verb("stacking.train", arguments, folder, f"{'+'.join(members)} fold {fold}")
     network = settings.model_copy(update={"learner": "network"})
-    learned = Learned.read(held, network, read_json(held / ROWS / ROWS_ABOUT), threads)
+    learned = Learned.read(held, network, read_json(held / ROWS / ROWS_ABOUT))
     rows = splits.rows(FOLD)
     found = learned.predict([(Rows.open(held / ROWS, FOLD_PREFIX), FOLD)], 256, folder)
     found = found.align(data.ids[rows])
@@ -84,13 +84,14 @@ def learn(
     return value
 
 
-def export(files: Artifacts, folder: Path, dtype: str, threads: int) -> dict:
+def export(files: Artifacts, folder: Path, dtype: str) -> dict:
     """MB and the figures of the set's export on the holdout."""
     result, out, own = folder / f"{dtype}.json", folder / dtype, Artifacts.of_run(folder)
     if not result.is_file():
-        inputs = own.distill, own.distill / CONFIG, files.store, files.folds, files.soft_labels
-        write.main(*inputs, out, dtype=dtype, plan="frontier", threads=threads)
-        evaluate.main(out, files.store, files.folds, result, threads=threads)
+        inputs = [own.distill, own.distill / CONFIG, files.store, files.folds, files.soft_labels]
+        run_verb("distill.export.write", [*inputs, out, "--dtype", dtype], folder, dtype)
+        arguments = [out, files.store, files.folds, result]
+        run_verb("distill.export.evaluate", arguments, folder, dtype)
     megabytes = (out / EXPORT_GRAPH).stat().st_size / 1e6
     return {"megabytes": round(megabytes, 3), "holdout": read_json(result)}
 

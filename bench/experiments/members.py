@@ -13,12 +13,11 @@ import shutil
 import time
 from pathlib import Path
 
-from bench.experiments.stack import boost, write_rows
+from bench.experiments.stack import boost, read_sets, write_rows
 from first_level.config import ModelConfig
 from stacking.config import Stacking
 from stacking.writer import RowWriter
 from yt8m.base import cli
-from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
 from yt8m.base.paths import CONFIG, REPORT, Artifacts
@@ -63,18 +62,6 @@ def choose_sets(run: Path, each: bool) -> dict[str, list[str]]:
     for name in strong if each else ():
         sets[f"without {name}"] = [other for other in strong if other != name]
     return sets
-
-
-def read_sets(run: Path, sets: str) -> dict[str, list[str]]:
-    """The sets that "a+b c" names. InputError when one is no member of the run."""
-    known = read_json(Artifacts.of_run(run).stacking / REPORT)["members"]
-    found = {text: text.split("+") for text in sets.split()}
-    for name in (name for members in found.values() for name in members):
-        if name not in known:
-            raise InputError(
-                f"--sets: {name!r} is not a member of {run}; members: {', '.join(known)}"
-            )
-    return found
 
 
 def _one_of_each_first(run: Path, names: list[str]) -> list[str]:

@@ -7,8 +7,9 @@ from stacking.learners.booster import Trees, fit, sequences
 from stacking.learners.learned import Learned
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
 from stacking.writer import RowWriter
-from yt8m.base.files import write_json
-from yt8m.base.paths import PREDICTIONS, ROWS, ROWS_ABOUT, Artifacts
+from yt8m.base.cli import InputError
+from yt8m.base.files import read_json, write_json
+from yt8m.base.paths import PREDICTIONS, REPORT, ROWS, ROWS_ABOUT, Artifacts
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS
 
@@ -29,3 +30,15 @@ def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predict
     own = out / f"fold{fold}" / ROWS
     parts = [(Rows.open(own, FOLD_PREFIX), fold), (Rows.open(own, HOLDOUT_PREFIX), 0)]
     return Learned([Trees(booster, threads)]).predict(parts, settings.chunk_videos, out)
+
+
+def read_sets(run: Path, sets: str) -> dict[str, list[str]]:
+    """The sets that "a+b c" names. InputError when one is no member of the run."""
+    known = read_json(Artifacts.of_run(run).stacking / REPORT)["members"]
+    found = {text: text.split("+") for text in sets.split()}
+    for name in (name for members in found.values() for name in members):
+        if name not in known:
+            raise InputError(
+                f"sets: {name!r} is not a member of {run}; members: {', '.join(known)}"
+            )
+    return found

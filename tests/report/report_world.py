@@ -63,9 +63,7 @@ def _stack(run, store) -> None:
     for fold in range(NUM_FOLDS):
         out = folder / f"fold{fold}"
         train.main(config, folder, out / "model.txt", fold=fold)
-        predict.main(
-            config, out / "rows", out / "model.txt", out / "predictions.safetensors", fold=fold
-        )
+        predict.main(config, out / "rows", out, out / "predictions.safetensors", fold=fold)
     soft_labels.main(folder, store, folds, folder / "soft_labels.safetensors")
     report.main(config, names, run, store, folds, folder / "report.json")
 
