@@ -116,7 +116,7 @@ class StudentJob:
     def train(self, part: str) -> tuple[nn.Module, list[dict]]:
         """Returns the trained model and a line for each epoch."""
         settings, dims = self.settings, self.inputs.dims(self.lessons.store.dims, "video")
-        torch.manual_seed(seed_of(settings.seed, "distill", part))
+        torch.manual_seed(seed_of(settings.seed, "distill", part))  # copies begin alike
         if part in LAYOUTS:
             extractor = Extractor(part, dims, settings.scale)
             model = WithHead(extractor, dims.classes, settings.extractor_dropout)

@@ -2,8 +2,10 @@
 
 Main paper, section 3: "split the training set into five folds again and train simple [...] models
 [...] make out-of-fold predictions again, take each model's features on the penultimate layer". The
-folds are new ones. Copies of an extractor differ by the fold that they leave out; they start from
-the same weights. B batch, N store rows, W width of an extractor.
+folds are new ones. Copies of an extractor differ by the fold that they leave out. The student keeps
+a sixth, which has learnt from all folds: the published size has room for one. All six start from
+the same weights, so that a unit means the same in each (docs/distill.md measures it).
+B batch, N store rows, W width of an extractor.
 """
 
 import copy

@@ -100,7 +100,9 @@ def test_the_papers_student_shares_extractors_that_are_the_same(run, capsys):
     assert len(list(out.glob("extractors_*"))) == 2
 
 
-@pytest.mark.parametrize("folder", ["student_options", "paper_student_options"])
+@pytest.mark.parametrize(
+    "folder", ["student_options", "paper_student_options", "extractor_videos_options"]
+)
 def test_every_option_can_be_read_and_changes_something(folder):
     folder = Path(students.__file__).with_name(folder)
     found = {path.stem: read_toml(path, DistillConfig) for path in folder.glob("*.toml")}
