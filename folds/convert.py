@@ -69,10 +69,7 @@ def main(
     files = files_of({"rgb": rgb, "audio": audio}, named, table)
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
-    if table:
-        source = Table(table, id_column, named, PUBLISHED)
-    else:
-        source = from_files(files, ids, lengths)
+    source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
     names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
     known, rows = labels_for(source.ids, labels, names)
     _write(out, Converter(source, known, rows, scale), shard_videos)
