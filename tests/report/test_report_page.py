@@ -139,7 +139,7 @@ def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_s
     assert found.reranker_seconds == 10
     words = _words(page.render(found, 5))
     assert "refitted sharp" in words
-    assert "and a booster over them" in words
+    assert "and a network over them" in words
     assert "student: six extractors" not in words
 
 
