@@ -111,7 +111,7 @@ folds: ## records -> store, holdout and five folds
 first_level stacking distill:
 	@cat $(A)/$@/table.txt
 first_level: ## every model of PLAN on every fold
-stacking: ## LightGBM over the predictions; soft labels
+stacking: ## trees and networks over the predictions; soft labels
 distill: ## the students, on soft labels
 export: ## one folder to hand over, within BUDGET_MB: safetensors, JSON, ONNX
 segments: ## a branch: 5-second segments by PLAN's models with a table [segments]

@@ -47,7 +47,7 @@ class Resnet(Config):
 
 
 class Refit(Config):
-    """The re-ranked student: first-level models trained again, with LightGBM as the last layer.
+    """The re-ranked student: first-level models trained again, under a network that re-ranks.
 
     With any models it replaces the paper's extractors and last layers.
     """

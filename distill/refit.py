@@ -3,9 +3,9 @@
     python -m distill.refit CONFIG.json MODEL_CONFIG.json STORE FOLDS SOFT_LABELS OUT \
         --copy 0 --threads 1 [--unlabelled SOFT_LABELS]
 
-Such models are the extractors of a re-ranked student. Its last layer is LightGBM over their
-predictions (export/reranker.py); it learnt from the fold models' out-of-fold predictions. Copies of
-a model differ by their seed; their logits are averaged. OUT gets report.json, then
+Such models are the extractors of a re-ranked student. Its last layer is a network over
+their predictions (export/reranking.py); it learnt from the fold models' out-of-fold predictions.
+Copies of a model differ by their seed; their logits are averaged. OUT gets report.json, then
 weights.safetensors. The holdout is scored, and decides nothing.
 """
 

@@ -45,7 +45,7 @@ def flow(run: Run) -> list[dict]:
         ], stack["seconds_rows"] + stack["seconds_train"]),
         _stage("distill", len(students), "networks", [
             f"{sum(part['parameters'] for part in students.values()) / 1e6:,.1f} M parameters",
-            "trained on all folds, and a booster over them; a ResNetLike on soft labels"
+            "trained on all folds, and a network over them; a ResNetLike on soft labels"
             if run.reranker_seconds
             else "trained on the stack's soft labels",
         ], sum(part["seconds"] for part in students.values()) + run.reranker_seconds),

@@ -1,4 +1,4 @@
-"""Second level: LightGBM over the first level's predictions, and the soft labels it gives.
+"""Second level: what learns from the first level's predictions, and the soft labels it gives.
 
 A row is one (video, candidate class). Every video has the same number M of candidates, so rows are
 rectangular arrays (N videos, M candidates, F features). Order of the verbs: rows, train and

@@ -3,11 +3,11 @@
 import difflib
 from typing import Literal
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, Precision
-from yt8m.training.settings import Training
+from yt8m.training.settings import Noise, Training
 
 RankBy = Literal["probability", "logit", "rank"]
 # Keys of [booster] that LightGBM does not have under these names.
@@ -41,6 +41,13 @@ class NetworkTraining(Training):
     batch_size: int = Field(64, ge=1)
     lr: float = Field(5e-3, gt=0)
     precision: Precision = "float32"
+
+    @model_validator(mode="after")
+    def _fits_rows(self) -> "NetworkTraining":
+        """Its loss is the cross-entropy of rows. It watches no videos, and mixes none."""
+        if self.needs_inner or self.mixup or self.loss != "bce" or self.noise != Noise():
+            raise ValueError("a network over rows has no mixup, noise, inner split or other loss")
+        return self
 
 
 class RowNetwork(Config):

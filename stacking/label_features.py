@@ -1,7 +1,7 @@
 """Features that come from labels of other videos: priors, and what implies what.
 
-They may not know the labels of the video itself, and a booster may not know those of the fold that
-it predicts. So rows of fold j have one variant for each booster k, from all folds but j and k.
+They may not know the labels of the video itself, and a learner may not know those of the fold that
+it predicts. So rows of fold j have one variant for each learner k, from all folds but j and k.
 
 N videos, M candidates, the k strongest of them (neighbours), C classes, L = 8 columns.
 The table of pairs takes 4 C^2 bytes (60 MB at 3862 classes).

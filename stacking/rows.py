@@ -5,7 +5,7 @@
 All scores come from the first-level models trained without this fold. OUT is a folder of .npy:
 
     [holdout_]ids (N,), classes uint16 (N, M), labels uint8 (N, M), features float32 (N, M, F),
-    label_features float32 (5, N, M, L): one variant for each booster; holdout_... (1, N, M, L)
+    label_features float32 (5, N, M, L): one variant for each learner; holdout_... (1, N, M, L)
     rows.json: names of models and columns, counts, recall of the candidates, seconds
 
 N videos, M candidates, F columns without labels, L columns from labels (label_features.py).
@@ -40,7 +40,7 @@ def main(
 ) -> None:
     """Writes the rows of one fold and of the holdout; every array in chunks of videos.
 
-    --no-frames leaves out the number of frames, for boosters that will not know it.
+    --no-frames leaves out the number of frames, for learners that will not know it.
     """
     started = time.monotonic()
     settings = read_snapshot(config, Stacking)

@@ -1,9 +1,9 @@
-"""Soft labels of every training video, each from the booster that never saw its fold.
+"""Soft labels of every training video, each from the learners that never saw its fold.
 
     python -m stacking.soft_labels STACKING_FOLDER STORE FOLDS OUT [--unlabelled]
 
 OUT holds Predictions in the order of the store's training videos: the M candidates' logits. With
---unlabelled, of the videos of UNLABELLED instead: the five boosters' mean probability, as logits.
+--unlabelled, of the videos of UNLABELLED instead: the five folds' mean probability, as logits.
 """
 
 from pathlib import Path

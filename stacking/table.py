@@ -1,4 +1,4 @@
-"""Rows of one fold on disk, and the predictions that boosters made of them.
+"""Rows of one fold on disk, and the predictions that learners made of them.
 
 A folder of rows has two groups of arrays: those of the fold, and those of the holdout, whose files
 begin with HOLDOUT_PREFIX. rows.json names the columns. stacking.rows writes it.
@@ -43,7 +43,7 @@ class Rows:
     def matrix(self, videos, variant: int) -> np.ndarray:
         """The columns of `videos` (a slice or indices): float32 (n * M, F + L).
 
-        variant: the booster's fold, or 0 for the holdout, which has one variant.
+        variant: the learner's fold, or 0 for the holdout, which has one variant.
         """
         own, known = self.features[videos], self.label_features[variant][videos]
         both = np.concatenate([own, known], axis=2)

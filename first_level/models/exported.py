@@ -29,8 +29,8 @@ class Model(nn.Module):
             )
         if manifest.reranker:
             raise ValueError(
-                f"start.weights = {export!r} is a re-ranked student, whose last layer is no "
-                "network; export --name resnet, or begin with a first-level model's weights"
+                f"start.weights = {export!r} is a re-ranked student, whose last layer knows only "
+                "its own classes; export --name resnet, or begin with a first-level model's weights"
             )
         self.members = nn.ModuleList(build_member(member, theirs) for member in manifest.members)
         for description, member in zip(manifest.members, self.members, strict=True):

@@ -1,4 +1,4 @@
-"""The jobs of the stage stacking: rows, boosters and predictions of each fold; soft labels."""
+"""The jobs of the stage stacking: rows, learners and predictions of each fold; soft labels."""
 
 from collections.abc import Iterable, Iterator
 from pathlib import Path

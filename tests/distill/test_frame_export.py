@@ -9,7 +9,7 @@ import pytest
 import torch
 from architectures import FRAME_CASES, TOY
 from distill_world import check_without_torch, make_run
-from export_world import run_export, write_video_records
+from export_world import check_graph_alone, run_export, write_video_records
 from kinds import FOUR, as_tensors, random_features
 from rounded_inputs import rounded_inputs
 
@@ -106,6 +106,7 @@ def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype)
         expected = by_torch.logits(batch.features, batch.lengths)
     found = by_graph.logits(batch.features, batch.lengths)
     np.testing.assert_allclose(found, expected, atol=1e-4)
+    check_graph_alone(tmp_path / "x", batch.features, batch.lengths)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 import torch
 from distill_world import STACKING, check_without_torch, learn_rows, make_run, refit_one
-from export_world import run_export
+from export_world import check_graph_alone, run_export
 from kinds import as_float, as_tensors
 from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
@@ -15,6 +15,7 @@ from torch import nn
 from distill.config import DistillConfig
 from distill.export import reranking
 from distill.export.run import Exported
+from distill.export.thresholds import choose_thresholds
 from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
@@ -25,6 +26,7 @@ from stacking.learners.network import NetworkOfRows
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, write_json
+from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.inputs.batch import prepare
@@ -105,6 +107,25 @@ def test_the_graphs_rank_as_torch_does(run, store):
     found = [Exported(run / "export", runtime).top(video) for runtime in ("torch", "onnx")]
     assert (found[0][0] == found[1][0]).mean() > 0.99
     np.testing.assert_allclose(found[0][1], found[1][1], atol=1e-3)
+
+
+def test_the_graph_needs_nothing_else(run, store):
+    check_graph_alone(run / "export", as_float(store.video(np.arange(60))))
+
+
+def test_the_export_states_thresholds_and_what_each_form_has(run, data_set, store, splits):
+    soft = Predictions.read(data_set / "soft.safetensors").align(store.ids[splits.training])
+    labels = store.labels.take(splits.training)
+    overall, each = choose_thresholds(soft, labels, store.dims.classes)
+    manifest = Exported(run / "export").manifest
+    assert manifest.threshold == pytest.approx(overall, abs=1e-4)
+    np.testing.assert_allclose(manifest.thresholds, each, atol=1e-4)
+    lines = read_json(run / "export/compression.json")
+    assert [line["step"] for line in lines] == ["float32", "graph (float32)"]
+    for line in lines:
+        assert line["videos"] == len(splits.holdout)
+        assert abs(line["difference"]) < 0.002
+    assert (run / "export/README.md").read_text().count("| graph (float32) |") == 1
 
 
 def test_no_label_of_the_holdout_reaches_the_re_ranker(run, data_set, tmp_path, monkeypatch):

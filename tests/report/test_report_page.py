@@ -167,7 +167,7 @@ def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_s
     text = page.render(found, 5)
     words = words_of(text)
     assert systems_of(text)["refitted sharp"][6:10] == ["0.1100", "0.2100", "0.3100", "0.4100"]
-    assert "and a booster over them" in words
+    assert "and a network over them" in words
     assert "student: six extractors" not in words
 
 

@@ -5,7 +5,7 @@ import sys
 
 import numpy as np
 import pytest
-from stacking_world import CLASSES, MODELS, QUICK, StackingWorld
+from stacking_world import CLASSES, LEARNT, MODELS, QUICK, StackingWorld
 
 from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.config import Stacking, parameters
@@ -75,11 +75,12 @@ def test_the_stack_beats_its_members_and_soft_labels_are_out_of_fold(world):
     assert stack["holdout_single"] == pytest.approx(means)
 
 
-def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
+def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster_or_network(world):
+    world.configure(learner="both")
     world.all_rows()
     world.train(2)
     names = [f"rows/{p}{name}.npy" for p in ("", "holdout_") for name in INPUTS]
-    names += ["model.txt", "predictions.safetensors"]
+    names += [*LEARNT.values(), "predictions.safetensors"]
     before = world.contents(2, names)
     hidden = np.concatenate([world.splits.rows(2), world.splits.holdout])
     for row in hidden:
@@ -95,7 +96,7 @@ def test_no_label_of_a_fold_or_of_the_holdout_reaches_its_booster(world):
     world.train(2)
     after = world.contents(2, names)
     assert after["rows/label_features.npy"] != before["rows/label_features.npy"]
-    assert after["model.txt"] != before["model.txt"]
+    assert all(after[name] != before[name] for name in LEARNT.values())
 
 
 def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
@@ -115,13 +116,18 @@ def test_rerun_chunks_and_order_of_predictions_change_nothing(world):
 
 
 def test_unlabelled_videos_are_labelled_as_the_holdout_is(world, monkeypatch):
-    world.run()
+    world.configure(learner="both")
+    figures = world.run()
+    stack = figures["stack"]["gap_oof"]
+    assert stack > max(member["gap_oof"] for member in figures["members"].values()) + 0.02
+    assert sum(figures["importance"].values()) == pytest.approx(1)
+    assert (figures["learner"], len(figures["rounds"])) == ("both", NUM_FOLDS)
     holdout = world.ids[world.splits.holdout]
     fold = np.where(world.splits.fold == HOLDOUT, UNLABELLED, world.splits.fold)
     monkeypatch.setattr(unlabelled, "Store", lambda _: world.store)
     for module in (unlabelled, soft_labels):
         monkeypatch.setattr(module, "open_both", lambda data, _: (data, Splits(fold)))
-    world.configure(chunk_videos=7)
+    world.configure(learner="both", chunk_videos=7)
     for k in range(NUM_FOLDS):
         for name in MODELS:
             whole = Predictions.read(world.path(name, k)).align(holdout[::-1])

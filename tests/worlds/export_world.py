@@ -1,9 +1,16 @@
-"""What the tests of exports share: students with random weights, their export, video records."""
+"""What the tests of exports share: students with random weights, their export, video records,
+and what a graph is without this project."""
 
+import json
+
+import numpy as np
+import onnx
+import onnxruntime
 from distill_world import soft_labels_of
 
 from distill.config import member_of
 from distill.export import write as export
+from distill.export.run import Exported
 from first_level.bundle.network import build_network
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
@@ -38,3 +45,35 @@ def write_video_records(path, ids, rgb, audio, labels=None) -> None:
         known = {} if labels is None else {"labels": list(labels[row])}
         payloads.append(example(features | known))
     write_records(path, payloads)
+
+
+def check_graph_alone(folder, features, lengths=None) -> None:
+    """model.onnx by onnxruntime, without this project, gives what `Exported.top` gives."""
+    session = onnxruntime.InferenceSession(folder / "model.onnx")
+    outputs = [output.name for output in session.get_outputs()]
+    assert outputs == ["classes", "scores", "best_logits", "logits"]
+    feed = {name: np.asarray(values, np.float32) for name, values in features.items()}
+    feed |= {} if lengths is None else {"lengths": np.asarray(lengths, np.int64)}
+    assert [node.name for node in session.get_inputs()] == list(feed)
+    found = dict(zip(outputs, session.run(None, feed), strict=True))
+    classes, scores = Exported(folder, "onnx").top(features, 20, lengths)
+    np.testing.assert_array_equal(found["classes"], classes)
+    np.testing.assert_allclose(found["scores"], scores, rtol=1e-5)
+    assert (np.diff(found["best_logits"], axis=1) <= 0).all()
+    for row in (0, len(classes) - 1):  # alone as in a batch
+        one = session.run(None, {name: values[row : row + 1] for name, values in feed.items()})
+        np.testing.assert_array_equal(one[0][0], classes[row])
+        np.testing.assert_allclose(one[1][0], scores[row], rtol=1e-3)
+
+    manifest = json.loads((folder / "model.json").read_text())
+    about = session.get_modelmeta().custom_metadata_map
+    for name in ("class_names", "threshold", "thresholds"):
+        assert json.loads(about[name]) == manifest[name]
+    assert about["plan"] == manifest["plan"]
+    assert json.loads(about["inputs"]) == manifest["features"]
+    model = onnx.load(folder / "model.onnx")
+    domains = {part.domain for part in (*model.graph.node, *model.opset_import)}
+    assert (domains, len(model.functions)) == ({""}, 0)
+    last = {w.name: w.data_type for w in model.graph.initializer if "reranker.head" in w.name}
+    assert len(last) >= 6
+    assert set(last.values()) == {onnx.TensorProto.FLOAT}, "its last layer stays exact"

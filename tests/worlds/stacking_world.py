@@ -6,7 +6,7 @@ import numpy as np
 
 from stacking import predict, report, rows, soft_labels, train
 from stacking.config import Stacking
-from yt8m.base.config import write_snapshot
+from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits
@@ -17,7 +17,9 @@ QUICK = {
     "candidates": 8,
     "chunk_videos": 100,
     "booster": {"max_rounds": 40, "learning_rate": 0.15, "num_leaves": 7, "min_data_in_leaf": 20},
+    "network": {"width": 16, "layers": 1, "training": {"epochs": 4}},
 }
+LEARNT = {"trees": "model.txt", "network": "network.safetensors"}
 
 
 class FakeStore:
@@ -93,7 +95,10 @@ class StackingWorld:
 
     def train(self, k):
         folder = self.stacking / f"fold{k}"
-        train.main(self.config, self.stacking, folder / "model.txt", fold=k)
+        settings = read_snapshot(self.config, Stacking)
+        for learner, name in LEARNT.items():
+            if settings.learner in (learner, "both"):
+                train.main(self.config, self.stacking, folder / name, fold=k, learner=learner)
         out = folder / "predictions.safetensors"
         predict.main(self.config, folder / "rows", folder, out, fold=k)
 

@@ -60,12 +60,7 @@ class Reranker(nn.Module):
         votes = torch.stack([one.votes(self.columns.rank_by) for one in lists]).mean(0)
         classes = votes.topk(self.columns.candidates).indices
         logits = torch.stack([one.logits.gather(1, classes) for one in lists])  # (m, B, M)
-        tops = [
-            torch.stack([x >= one.place(n) for x, one in zip(logits, lists, strict=True)])
-            .float()
-            .sum(0)
-            for n in (5, 20)
-        ]
+        tops = [torch.stack([one.in_top(n, classes) for one in lists]).sum(0) for n in (5, 20)]
         mean, probability = logits.mean(0), logits.sigmoid().mean(0)
         columns = [
             *logits,
@@ -119,9 +114,9 @@ class _List:
         self.values, self.classes = logits.topk(keep)  # (B, K)
         self.logits = logits.maximum(self.values[:, -1:])
 
-    def place(self, number: int) -> Tensor:
-        """The logit at a place of the list: (B, 1)."""
-        return self.values[:, min(number, self.values.shape[1]) - 1, None]
+    def in_top(self, number: int, classes: Tensor) -> Tensor:
+        """Whether classes (B, M) are among the first of the list: 0 or 1, float (B, M)."""
+        return (classes[:, :, None] == self.classes[:, None, :number]).float().sum(2)
 
     def votes(self, rank_by: str) -> Tensor:
         """The vote for each class (B, C): stacking.candidates.votes_of."""
