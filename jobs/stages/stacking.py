@@ -21,8 +21,10 @@ def stacking_jobs(context: Context) -> Iterator[Job]:
     rows = [files.stack_fold(fold) / paths.ROWS for fold in FOLDS]
     for fold in FOLDS:
         yield rows_job(context, files.models, context.plan.models, rows[fold], fold)
+    for learner in learners(context):  # not both of a fold at once: a folder has one writer
+        for fold in FOLDS:
+            yield learner_job(context, learner, rows, files.stack_fold(fold), fold)
     for fold in FOLDS:
-        yield from learner_jobs(context, rows, files.stack_fold(fold), fold)
         yield prediction_job(context, fold)
         if context.settings.unlabelled:
             yield unlabelled_job(context, fold)
@@ -49,13 +51,6 @@ def rows_job(
         in_folder(out, paths.ROWS_ABOUT, *arrays),
         kin=(f"{out.relative_to(files.run).parts[0]}/rows",),
     )
-
-
-def learner_jobs(context: Context, rows: list[Path], out: Path, fold: int) -> Iterator[Job]:
-    """What learns from the rows of every fold but one: a booster, a network or both."""
-    for learner in LEARNED:
-        if learner in learners(context):
-            yield learner_job(context, learner, rows, out, fold)
 
 
 def learners(context: Context) -> list[str]:
