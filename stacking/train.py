@@ -7,7 +7,7 @@ Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. 
     trees    OUT is LightGBM's text, beside it train.json (rows, losses, seconds). Early stopping
              looks at the log-loss of an inner split of those folds' videos. Of more than
              booster.most_rows rows it reads those of a sample of the videos.
-    network  OUT is the weights, beside it network.json. It learns from all rows.
+    network  OUT is the weights, beside it report.json. It learns from all rows.
 
 Neither looks at the fold that it then predicts, nor at the holdout.
 """
@@ -24,7 +24,7 @@ from yt8m.base.files import fingerprint, remove, working_in, write_json, writing
 from yt8m.base.paths import (
     BOOSTER_TRAINING,
     CHECKPOINT,
-    HEAD_TRAINING,
+    REPORT,
     ROWS,
     ROWS_ABOUT,
     fold_folder,
@@ -95,7 +95,7 @@ def train_network(stacking: Path, out: Path, fold: int, settings: Stacking, thre
         "seconds": round(time.monotonic() - started, 2),
         "commit": commit(),
     }
-    write_json(out.with_name(HEAD_TRAINING), about)
+    write_json(out.with_name(REPORT), about)
     save_head(head, out, names)
     remove(out.with_name(CHECKPOINT))
     return about, f"loss {about['loss']:.5f}"

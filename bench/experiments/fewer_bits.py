@@ -1,6 +1,6 @@
 """What fewer bits for the weights of an export would cost: GAP@20 on the holdout, over MB.
 
-    python -m bench.experiments.fewer_bits EXPORT artifacts/best/store artifacts/best/folds.safetensors
+    python -m bench.experiments.fewer_bits EXPORT STORE FOLDS
 
 EXPORT: in float16 or float32. The classifiers (matrices with a row for each class) and the memories
 (matrices with a row for each remembered video) are rounded to a few bits in blocks of BLOCK values

@@ -21,7 +21,7 @@ def stacking_jobs(context: Context) -> Iterator[Job]:
     rows = [files.stack_fold(fold) / paths.ROWS for fold in FOLDS]
     for fold in FOLDS:
         yield rows_job(context, files.models, context.plan.models, rows[fold], fold)
-    for learner in learners(context):  # not both of a fold at once: a folder has one writer
+    for learner in learners(context):
         for fold in FOLDS:
             yield learner_job(context, learner, rows, files.stack_fold(fold), fold)
     for fold in FOLDS:

@@ -29,7 +29,7 @@ from yt8m.training.checkpoint import TrainingRun
 from yt8m.training.schedule import batches_of, lr_factor, steps_of
 from yt8m.training.weights import load_weights, save_weights
 
-SAMPLE = 4096  # videos of each fold that the scale of the columns is taken from
+SAMPLE = 1024  # videos of each fold that the scale of the columns is taken from
 CHUNK = 1 << 14  # rows predicted at a time
 
 

@@ -92,7 +92,7 @@ def test_the_export_ranks_as_its_parts_do(run, store, splits):
     probability = own[:, :, len(MODELS) + features.AGREEMENT.index("probability_mean")]
     of_labels = label_features.label_features(known, classes, probability, 10)
     table = np.concatenate([own, of_labels], axis=2)
-    path, settings = run / "distill/reranker/network.safetensors", Stacking(**STACKING)
+    path, settings = run / "distill/reranker/network/weights.safetensors", Stacking(**STACKING)
     learner = NetworkOfRows.read(path, settings, manifest.reranker.columns)
     raw = learner.score(table.reshape(-1, table.shape[2])).reshape(classes.shape)
     order = np.argsort(-raw, axis=1, kind="stable")

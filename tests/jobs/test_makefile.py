@@ -49,7 +49,7 @@ def test_a_re_ranked_student_refits_what_its_plan_names(tree):
     assert all("first_level/two/config.json" in call for call in refits)
     assert sorted(call.split("--copy ")[1][0] for call in refits) == ["0", "1"]
     assert make(tree) == []
-    (tree / RUN / "distill/reranker/network.safetensors").unlink()
+    (tree / RUN / "distill/reranker/network/weights.safetensors").unlink()
     assert modules(make(tree)) == sorted(["stacking.train", "distill.export.write", *SCORE_ON])
     (tree / RUN / "first_level/two/fold3/predictions.safetensors").unlink()
     assert modules(make(tree)).count("distill.refit") == 2

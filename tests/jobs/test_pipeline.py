@@ -247,7 +247,7 @@ LOST = (
     "stacking/holdout/stack.safetensors",
     "stacking/soft_labels.safetensors",
     "distill/refit/lstm/copy0/report.json",
-    "distill/reranker/network.safetensors",
+    "distill/reranker/network/weights.safetensors",
     "export/model.onnx",
     "evaluation_predictions.safetensors",
 )

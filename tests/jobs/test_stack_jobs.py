@@ -15,7 +15,7 @@ from jobs.stages.stacking import stacking_jobs
 RUN = Path("a/demo")
 FILES = {
     "trees": ("model.txt", "train.json"),
-    "network": ("network.safetensors", "network.json"),
+    "network": ("network/weights.safetensors", "network/report.json"),
 }
 
 

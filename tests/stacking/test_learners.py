@@ -36,7 +36,7 @@ def world(tmp_path_factory):
 
 def learn(world, out, stacking=None, fold=2):
     """Trains a network into a folder; returns its file."""
-    path = out / "network.safetensors"
+    path = out / "network/weights.safetensors"
     train.main(world.config, stacking or world.stacking, path, fold=fold, learner="network")
     return path
 
@@ -58,7 +58,7 @@ def test_training_resumes_to_the_same_bytes(world, tmp_path, monkeypatch):
     again = learn(world, tmp_path / "killed")
     assert epochs == [0, 1, 2, 2, 3]
     assert again.read_bytes() == expected
-    assert {path.name for path in again.parent.iterdir()} == {again.name, "network.json"}
+    assert {path.name for path in again.parent.iterdir()} == {again.name, "network/report.json"}
     assert learn(world, tmp_path / "other", fold=1).read_bytes() != expected
 
 

@@ -85,7 +85,7 @@ def learn_rows(run, store, out) -> None:
     for fold in range(NUM_FOLDS):
         to = out / f"fold{fold}" / "rows"
         rows.main(settings, members, run, store, folds, to, fold=fold, frames=False)
-    train.main(settings, out, out / "network.safetensors", fold=-1, learner="network")
+    train.main(settings, out, out / "network/weights.safetensors", fold=-1, learner="network")
 
 
 WITHOUT = """

@@ -19,7 +19,7 @@ QUICK = {
     "booster": {"max_rounds": 40, "learning_rate": 0.15, "num_leaves": 7, "min_data_in_leaf": 20},
     "network": {"width": 16, "layers": 1, "training": {"epochs": 4}},
 }
-LEARNT = {"trees": "model.txt", "network": "network.safetensors"}
+LEARNT = {"trees": "model.txt", "network": "network/weights.safetensors"}
 
 
 class FakeStore:

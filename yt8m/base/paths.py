@@ -33,7 +33,8 @@ REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its ru
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
 ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
-HEAD, HEAD_TRAINING = "network.safetensors", "network.json"
+# The network over rows has a folder of its own, since two jobs never write into one.
+HEAD, HEAD_TRAINING = f"network/{WEIGHTS}", f"network/{REPORT}"
 HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
 RERANKER_FOLDER = "reranker"
 LETTERS = "abcdef"  # of the extractors of the paper's student
