@@ -95,5 +95,5 @@ def table_inputs(context: Context) -> dict[str, list]:
 
 def student_weights(context: Context) -> list:
     """The weights of all students."""
-    written = [path for part in distill_jobs(context) for path in part.outputs]
+    written = [path for part in distill_jobs(context) if part.trains for path in part.outputs]
     return [path for path in written if path.name == paths.WEIGHTS]

@@ -48,8 +48,8 @@ def test_the_jobs_of_a_learner(learner, learners):
             assert sum(path.name == "rows.json" for path in job.inputs) == len(FOLDS)
         for reader in ("predict", "unlabelled"):
             read = {path.name for path in jobs[f"stacking/fold{fold}/{reader}"].inputs}
-            known = {FILES[one][0] for one in FILES}
-            assert read & known == {FILES[one][0] for one in learners}
+            known = {Path(FILES[one][0]).name for one in FILES}
+            assert read & known == {Path(FILES[one][0]).name for one in learners}
     job = jobs["distill/reranker/network"]
     assert job.outputs == tuple(RUN / "distill/reranker" / name for name in FILES["network"])
     assert ("--fold", "-1") == job.arguments[3:5]

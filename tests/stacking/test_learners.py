@@ -58,7 +58,7 @@ def test_training_resumes_to_the_same_bytes(world, tmp_path, monkeypatch):
     again = learn(world, tmp_path / "killed")
     assert epochs == [0, 1, 2, 2, 3]
     assert again.read_bytes() == expected
-    assert {path.name for path in again.parent.iterdir()} == {again.name, "network/report.json"}
+    assert {path.name for path in again.parent.iterdir()} == {again.name, "report.json"}
     assert learn(world, tmp_path / "other", fold=1).read_bytes() != expected
 
 
