@@ -137,14 +137,8 @@ def test_killed_last_layers_go_on_to_the_same_weights(data_set, root, monkeypatc
 def test_last_layers_wait_for_every_copy_in_the_plan(tmp_path):
     def graph(videos):
         plan = Plan("p", {}, Stacking(), toy_config(extractor_videos=videos))
-<<<<<<< HEAD
-        return graph_of(
-            plan, Settings("p", tmp_path, {"DATA": "x", "JOBS": "1", "THREADS": "1"}, {})
-        )
-=======
         given = {"DATA": "x", "JOBS": "1", "THREADS": "1"}
         return graph_of(plan, Settings("p", tmp_path, given, {}))
->>>>>>> paperstep
 
     found = graph("folds")
     assert len([job for job in found.jobs if job.verb == "distill.train"]) == 6 * 6 + 2
