@@ -46,7 +46,7 @@ def test_a_receipt_says_what_went_in_and_came_out(planned):
     assert not files.receipt("stage/job").with_suffix(RUNNING).exists()
 
 
-@pytest.mark.parametrize("change", ["input", "output", "folder", "setting", "receipt"])
+@pytest.mark.parametrize("change", ["input", "output", "folder", "setting", "receipt", "new output"])
 def test_whatever_differs_there_is_work_to_do(planned, change):
     files, recorder = planned
     _work(files, recorder())
@@ -56,6 +56,10 @@ def test_whatever_differs_there_is_work_to_do(planned, change):
         (files.run / "out.txt").write_text("maid")
     elif change == "folder":
         (files.run / "rows-1" / "a.npy").unlink()
+    elif change == "new output":  # of newer code, which names it
+        about = read_json(files.jobs)
+        about["jobs"][0]["outputs"].append(str(files.run / "more.txt"))
+        write_json(files.jobs, about)
     elif change == "setting":
         about = read_json(files.jobs)
         about["jobs"][0]["settings"]["SIZE"] = "2"

@@ -95,6 +95,7 @@ class Recorder:
                 receipt["inputs"] == self.inputs() and receipt["settings"] == self.job["settings"]
             )
             paths = [self.artifacts.find(text) for text in receipt["outputs"]]
+            same &= set(map(Path, self.job["outputs"])) <= set(paths)  # older code had others
             return same and [seal_of(path) for path in paths] == list(receipt["outputs"].values())
         return False
 
