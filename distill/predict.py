@@ -14,6 +14,7 @@ import csv
 import io
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from itertools import islice
 from pathlib import Path
 
@@ -39,11 +40,14 @@ def main(
     out: Path,
     *,
     batch: int = 512,
-    threads: int = 1,
+    threads: int = 0,
     description: str = "",
     names: bool = False,
 ) -> None:
-    """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory."""
+    """Writes the 20 best classes of every video of RECORDS to OUT.csv, in bounded memory.
+
+    --threads: 0 for one a core.
+    """
     if batch < 1:
         raise InputError(f"--batch {batch}: must be 1 or more")
     _check_output(out)
@@ -55,7 +59,7 @@ def main(
         batch = min(batch, batches.VIDEOS)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
         file.write((NAMED if names else HEADER) + "\n")
-        while chunk := list(islice(videos, batch)):
+        for chunk in chunks(videos, batch):
             ids = [name for name, _ in chunk]
             columns = {kind: [found[kind] for _, found in chunk] for kind in dims.features}
             parts = [
@@ -73,6 +77,15 @@ def main(
         f"{out}: {count:,} videos, {count / seconds:,.0f} videos/s, "
         f"peak memory {cli.peak_memory_mb():,.0f} MB"
     )
+
+
+def chunks(videos: Iterator, size: int) -> Iterator[list]:
+    """The videos, `size` at a time; the next ones are read while the last ones are predicted."""
+    with ThreadPoolExecutor(1) as reader:
+        waiting = reader.submit(lambda: list(islice(videos, size)))
+        while chunk := waiting.result():
+            waiting = reader.submit(lambda: list(islice(videos, size)))
+            yield chunk
 
 
 def features(
