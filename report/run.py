@@ -15,8 +15,8 @@ from stacking.features import lookup
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, read_models
 from yt8m.base.files import read_json, require
 from yt8m.base.paths import (
-    BOOSTER_TRAINING,
     CONFIG,
+    HEAD_TRAINING,
     PREDICTIONS,
     REPORT,
     ROWS,
@@ -77,7 +77,7 @@ class Run:
         if not read_json(self.files.distill / CONFIG)["refit"]["models"]:
             return 0.0
         rows = [fold_folder(folder, k) / ROWS / ROWS_ABOUT for k in range(NUM_FOLDS)]
-        return sum(read_json(path)["seconds"] for path in [folder / BOOSTER_TRAINING, *rows])
+        return sum(read_json(path)["seconds"] for path in [folder / HEAD_TRAINING, *rows])
 
     @cached_property
     def exported(self) -> Predictions | None:

@@ -46,7 +46,9 @@ def test_a_receipt_says_what_went_in_and_came_out(planned):
     assert not files.receipt("stage/job").with_suffix(RUNNING).exists()
 
 
-@pytest.mark.parametrize("change", ["input", "output", "folder", "setting", "receipt", "new output"])
+@pytest.mark.parametrize(
+    "change", ["input", "output", "folder", "setting", "receipt", "new output"]
+)
 def test_whatever_differs_there_is_work_to_do(planned, change):
     files, recorder = planned
     _work(files, recorder())

@@ -157,7 +157,7 @@ def test_a_re_ranked_student_is_its_refitted_models_and_its_booster(made, data_s
         report = distill / "refit" / "sharp" / f"copy{copy}" / "report.json"
         figures = {name: 0.1 * i + 0.02 * copy for i, name in enumerate(names, 1)}
         write_json(report, read_json(distill / "resnet" / "report.json") | {"holdout": figures})
-    write_json(distill / "reranker" / "train.json", {"seconds": 5.0})
+    write_json(distill / "reranker" / "network" / "report.json", {"seconds": 5.0})
     for fold in range(5):
         write_json(distill / "reranker" / f"fold{fold}" / "rows" / "rows.json", {"seconds": 1.0})
     summary.main(run, run / "summary.json")
