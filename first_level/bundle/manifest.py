@@ -72,8 +72,8 @@ class Manifest(Config):
     values: int
     frames: int = 0  # the most of a video that it takes; 0: the mean over them
     # The score from which on a class counts as said: for all together, and for each class.
-    threshold: float
-    thresholds: list[float]
+    threshold: float = 0.5
+    thresholds: list[float] = []
     reranker: RerankerAbout | None = None  # of a re-ranked student
 
     @property

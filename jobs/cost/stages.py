@@ -98,7 +98,8 @@ def costs_of(plan: Plan, videos: int, device: Speed, cores: int, speed: dict) ->
     if not settings.refit.models:
         return [*costs, of_student(settings, videos, device), of_resnet(settings, videos, device)]
     again = of_refit(settings, models, videos, device)
-    last = stacking(stack, len(settings.refit.models), 1, videos, cores, speed)
+    network = stack.model_copy(update={"learner": "network"})
+    last = stacking(network, len(settings.refit.models), 1, videos, cores, speed)
     last = [replace(cost, stage=f"re-ranker: {cost.stage}") for cost in last]
     return [*costs, again, *last, of_resnet(settings, videos, device)]
 
@@ -125,30 +126,45 @@ def decoding(videos: int, frames: bool, cores: int, speed: dict) -> Cost:
 
 
 def stacking(
-    stack: Stacking, models: int, boosters: int, videos: int, cores: int, speed: dict
+    stack: Stacking, models: int, learners: int, videos: int, cores: int, speed: dict
 ) -> list[Cost]:
-    """Rows, then boosters. A value of a row is one column of one candidate."""
+    """Rows, then what learns from them. A value of a row is one column of one candidate."""
     rows = videos * stack.candidates
     known = len(label_features.NAMES)
     columns = models + OTHER_COLUMNS
-    rounds = stack.booster.max_rounds
-    learnt = rows * (FOLDS - 1) / FOLDS if boosters > 1 else rows
-    learnt = min(learnt, stack.booster.most_rows)
-    cells = learnt * columns * stack.booster.feature_fraction
-    boosting = boosters * cells * rounds / speed["boosting_cells_per_s"] / cores / 3600
+    learnt = rows * (FOLDS - 1) / FOLDS if learners > 1 else rows
     disk = rows * (4 * (columns - known) + 4 * known * FOLDS + 3) / 1e9
     about = f"{rows:,} rows of {columns} columns"
     seconds = rows * columns / speed["row_values_per_s"] / cores
-    return [
-        Cost("rows", seconds / 3600, disk, 1.0, about),
-        Cost(
-            "boosting",
-            boosting,
-            0.1,
-            learnt * (columns + 40) / 1e9,
-            f"{boosters} x {rounds} rounds",
-        ),
-    ]
+    costs = [Cost("rows", seconds / 3600, disk, 1.0, about)]
+    if stack.trees:
+        costs.append(boosting(stack, learnt, columns, learners, cores, speed))
+    if stack.networks:
+        costs.append(network_of_rows(stack, learnt, columns, learners, cores, speed))
+    return costs
+
+
+def boosting(
+    stack: Stacking, learnt: float, columns: int, boosters: int, cores: int, speed: dict
+) -> Cost:
+    """LightGBM on so many rows each."""
+    learnt, rounds = min(learnt, stack.booster.most_rows), stack.booster.max_rounds
+    cells = boosters * learnt * columns * stack.booster.feature_fraction
+    hours = cells * rounds / speed["boosting_cells_per_s"] / cores / 3600
+    memory = learnt * (columns + 40) / 1e9
+    return Cost("boosting", hours, 0.1, memory, f"{boosters} x {rounds} rounds")
+
+
+def network_of_rows(
+    stack: Stacking, learnt: float, columns: int, networks: int, cores: int, speed: dict
+) -> Cost:
+    """The network over so many rows; 6 operations a weight and row, at the rate of training."""
+    width, layers = stack.network.width, stack.network.layers
+    weights = columns * width + (layers - 1) * width**2 + width
+    epochs = stack.network.training.epochs
+    gflop = 6 * weights * learnt * epochs * networks / 1e9
+    hours = gflop / speed["training_gflop_per_s"] / cores / 3600
+    return Cost("network", hours, 0.001, 1.0, f"{networks} x {epochs} epochs")
 
 
 def of_student(settings: DistillConfig, videos: int, device: Speed) -> Cost:

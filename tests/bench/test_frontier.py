@@ -25,20 +25,19 @@ def run(data_set, tmp_path_factory):
     return run
 
 
-def test_each_set_is_exported_and_scored(run, tmp_path):
-    frontier.main(run, tmp_path, "wide heard+wide", dtypes="float16 int8")
-    points = read_json(tmp_path / "points.json")
-    assert [(p["members"], p["dtype"]) for p in points] == [
-        ("wide", "float16"), ("wide", "int8"), ("heard+wide", "float16"), ("heard+wide", "int8")
-    ]  # fmt: skip
-    assert points[0]["megabytes"] < points[2]["megabytes"]
-    assert points[0]["fold"] == points[1]["fold"] != points[2]["fold"]
-    assert abs(points[0]["holdout"]["gap20"] - points[1]["holdout"]["gap20"]) < 0.05
-    rows = (tmp_path / "table.md").read_text().splitlines()[2:]
-    assert f"{points[2]['holdout']['map']:.4f}" in rows[2]
+def test_a_set_is_exported_and_scored(run, tmp_path):
+    frontier.main(run, tmp_path, "heard+wide", dtypes="int8")
+    (point,) = read_json(tmp_path / "points.json")
+    assert (point["members"], point["dtype"]) == ("heard+wide", "int8")
+    assert 0 < point["fold"] < 1
+    assert point["megabytes"] > 0.05
+    row = (tmp_path / "table.md").read_text().splitlines()[2].split("|")
+    figures = [float(cell) for cell in row[3:-1]]
+    expected = [point["holdout"][name] for name in ("gap20", "map", "hit1", "perr")]
+    np.testing.assert_allclose(figures[1:], [point["fold"], *expected], atol=6e-5)
     assert (tmp_path / "frontier.svg").read_text().count("<polyline") == 1
     before = (tmp_path / "table.md").read_text()
-    frontier.main(run, tmp_path, "wide heard+wide", dtypes="float16 int8")
+    frontier.main(run, tmp_path, "heard+wide", dtypes="int8")
     assert (tmp_path / "table.md").read_text() == before
 
 

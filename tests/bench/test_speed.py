@@ -122,15 +122,16 @@ def test_cost_of_a_plan(capsys):
     text = capsys.readouterr().out
     assert "12 models x 5 folds, 4 of them" in text
     assert "| student " in text
-    assert "94 jobs: 2 of folds, 60 of first_level, 17 of stacking, 8 of distill" in text
+    assert "99 jobs: 2 of folds, 60 of first_level, 22 of stacking, 8 of distill" in text
     assert "calibration: " in text
     assert "NOT MEASURED" not in text
     plan_cost.main("demo", videos=1000, device="h200")
     assert "ESTIMATE, NOT MEASURED" in capsys.readouterr().out
     plan_cost.main("best", videos=1000)
     text = capsys.readouterr().out
-    assert "13 models, 4 of them as their fold models" in text
-    assert "re-ranker: boosting" in text
+    assert "7 models, 0 of them as their fold models" in text
+    assert "re-ranker: network" in text
+    assert text.count("boosting") == 1
     with pytest.raises(InputError, match="nothing: no models .*plans: .*demo"):
         plan_cost.main("nothing")
     with pytest.raises(InputError, match="--device: cpu or h200"):
