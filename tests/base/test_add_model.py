@@ -1,4 +1,4 @@
-"""README, "Add a model": its two files, added to a copy of the project, make one that trains."""
+"""docs/models.md, "Add a model": its two files, in a copy of the project, make one that trains."""
 
 import re
 import subprocess
@@ -29,8 +29,8 @@ for path, text in model_snapshots(read_models(toml), out).items():
 
 @pytest.fixture(scope="module")
 def shown() -> dict[str, str]:
-    """The files that the README shows, by their paths."""
-    section = SECTION.search((ROOT / "README.md").read_text()).group(1)
+    """The files that the page shows, by their paths."""
+    section = SECTION.search((ROOT / "docs/models.md").read_text()).group(1)
     files = {}
     for path, why, body in FILE.findall(section):
         lines = [line.removeprefix("    ") for line in body.rstrip().splitlines()]
