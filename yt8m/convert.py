@@ -1,11 +1,11 @@
-"""The command `python -m yt8m.convert`: `main` of folds/convert.py under its public name."""
+"""The command `python -m yt8m.convert`: `main` of folds.conversion.convert, by its public name."""
 
 import importlib
 import sys
 
 from yt8m.base import cli
 
-main = importlib.import_module("folds.convert").main  # folds stands above yt8m
+main = importlib.import_module("folds.conversion.convert").main  # folds stands above yt8m
 main.__module__ = __name__  # so that the usage says this name
 OLDER = {"--rgb-column": "rgb", "--audio-column": "audio"}  # options that --feature replaces
 

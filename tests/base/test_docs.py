@@ -25,7 +25,7 @@ from make_world import copy_project
 from distill.config import DistillConfig, member_of
 from first_level.bundle.network import build_network
 from folds import assign, decode
-from folds.label_files import read_labels
+from folds.conversion.label_files import read_labels
 from yt8m.base.cli import parser_of
 from yt8m.base.config import write_snapshot
 from yt8m.data.store import Store

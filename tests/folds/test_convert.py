@@ -7,8 +7,8 @@ import pytest
 from convert_world import EXPECTED, FRAME, IDS, LABELS, NAMED, VIDEO, converted
 from record_bytes import decoded
 
-from folds import convert
-from folds.label_files import read_labels
+from folds.conversion import convert
+from folds.conversion.label_files import read_labels
 from yt8m.records.description import describe, find_shards
 from yt8m.records.video import QUANTUM, dequantise
 from yt8m.records.vocabulary import Vocabulary
@@ -84,7 +84,7 @@ def test_names_of_labels_are_numbered_by_themselves_or_by_a_vocabulary(forms, tm
 
 
 def test_many_rows_and_chunks_give_the_labels_of_a_dictionary(tmp_path, monkeypatch):
-    monkeypatch.setattr("folds.label_files.ROWS", 7)
+    monkeypatch.setattr("folds.conversion.label_files.ROWS", 7)
     rng = np.random.default_rng(2)
     pairs = [(f"v{rng.integers(40)}", int(rng.integers(9))) for _ in range(150)]
     (tmp_path / "l.csv").write_text("label,id\n" + "".join(f"{c},{v}\n" for v, c in pairs))

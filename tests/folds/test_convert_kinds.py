@@ -5,7 +5,8 @@ import pytest
 from convert_world import BOTH, FRAMES, IDS, LENGTHS, converted, nested, write_parquet
 from record_bytes import decoded
 
-from folds import convert, unlabelled
+from folds import unlabelled
+from folds.conversion import convert
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.convert import newer

@@ -5,7 +5,7 @@ import pyarrow
 import pyarrow.parquet
 from record_bytes import videos_of
 
-from folds import convert
+from folds.conversion import convert
 
 LENGTHS = np.array([3, 1, 4, 2, 5])
 IDS = ["b1", "a22", "c", "dd", "e"]

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.label_files import as_ids
+from folds.conversion.label_files import as_ids
 from yt8m.base.cli import InputError
 
 Arrays = dict[str, np.ndarray]

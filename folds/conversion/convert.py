@@ -15,8 +15,8 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.label_files import LabelFile, labels_for, write_vocabulary
-from folds.sources import FeatureSource, Table, from_files
+from folds.conversion.label_files import LabelFile, labels_for, write_vocabulary
+from folds.conversion.sources import FeatureSource, Table, from_files
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require, working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
@@ -224,7 +224,7 @@ def _write_description(out: Path, converter: Converter) -> None:
     classes, names = converter.known.classes, converter.known.vocabulary
     if len(names):
         write_vocabulary(out / "vocabulary.csv", names)
-    lines = ["# Written by folds/convert.py; feature names are YouTube-8M's."]
+    lines = ["# Written by folds/conversion/convert.py; feature names are YouTube-8M's."]
     lines.append(f"name = {json.dumps(out.resolve().name)}")
     lines += [f"classes = {classes}"] if classes else []
     lines += ['vocabulary = "vocabulary.csv"'] if len(names) else []
