@@ -39,7 +39,8 @@ from yt8m.training.weights import save_weights
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
 SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
-PROGRAMS = ("make", "python -m", "python example.py", "python alone.py", "cp", "rm", "mkdir", "sed")
+PROGRAMS = ("make", "python -m", "cp", "rm", "mkdir", "sed")
+PROGRAMS += ("python example.py", "python alone.py", "python export/predict.py")
 
 
 @dataclass(frozen=True)
