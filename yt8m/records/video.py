@@ -25,7 +25,8 @@ class Video:
     """One record. None, or not in the dicts, where it has no such field.
 
     labels: uint16, sorted, each once; features: by kind, float32 (W,); frames: by kind, uint8
-    (T, W); segments: start, end int32, label uint16, score float32, each (S,).
+    (T, W); segments: start, end int32, label uint16, score float32, each (S,); group: the source,
+    channel or upload that it is of.
     """
 
     id: bytes
@@ -33,6 +34,7 @@ class Video:
     features: dict[str, np.ndarray] = field(default_factory=dict)
     frames: dict[str, np.ndarray] = field(default_factory=dict)
     segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+    group: bytes | None = None
 
     @property
     def num_frames(self) -> int:
@@ -77,7 +79,8 @@ def read_video(record: Record, description: Description) -> Video:
     if record.lists:
         segments = _segments(record, description)
     identity, labels = _id(record, description), _labels(record, description)
-    video = Video(identity, labels, _present(features), _present(frames), segments)
+    group = _group(record, description)
+    video = Video(identity, labels, _present(features), _present(frames), segments, group)
     arrays = [*video.features.values(), *video.frames.values()]
     if not arrays:
         names = ", ".join(sorted(record.names)) or "none"
@@ -109,6 +112,15 @@ def _id(record: Record, description: Description) -> bytes:
         names = " or ".join(description.ids)
         raise InputError(f"{record.where}: has no id; one string under {names} is needed")
     return identity
+
+
+def _group(record: Record, description: Description) -> bytes | None:
+    """One string or whole number; None without any, or where it is empty."""
+    values = _first(record.strings_or_integers, description.group_names(record.context)) or ()
+    if len(values) > 1:
+        raise InputError(f"{record.where}: has {len(values)} groups; one is allowed")
+    texts = (value if isinstance(value, bytes) else b"%d" % value for value in values)
+    return b"".join(texts).rstrip(b"\0") or None
 
 
 def _labels(record: Record, description: Description) -> np.ndarray | None:
