@@ -47,10 +47,15 @@ class Recipe:
     without: np.ndarray | tuple = ()
     without_key: str = ""
 
+    @property
+    def all_shards(self) -> dict[str, list[Path]]:
+        """By level, those of DATA, then those of the holdout."""
+        return {k: [*paths, *self.held_out.get(k, ())] for k, paths in self.shards.items()}
+
     def levels(self, known: Mapping[str, int] | None = None) -> dict[str, Part]:
         """All shards of each level as one part. known: as for `dims_of`. InputError when the levels
         differ in sizes."""
-        shards = {k: [*paths, *self.held_out.get(k, ())] for k, paths in self.shards.items()}
+        shards = self.all_shards
         dims = {k: dims_of(paths, self.description, known) for k, paths in shards.items()}
         if len(dims) == 2:
             video, frame = dims["video"], dims["frame"]

@@ -13,7 +13,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in
-from yt8m.records.content import find_held_out
+from yt8m.records.content import check_vocabularies, find_held_out
 from yt8m.records.description import describe, find_shards
 
 
@@ -41,6 +41,7 @@ def main(
     shards = find_shards(data)
     held_out = find_held_out(holdout, shards) if holdout else {}
     recipe = Recipe(data, shards, *describe(data, shards, description), held_out)
+    check_vocabularies(recipe.all_shards, recipe.description, recipe.vocabulary)
     levels = recipe.levels()
     with working_in(store):
         build(recipe, levels, store, jobs)

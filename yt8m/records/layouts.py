@@ -16,6 +16,7 @@ import numpy as np
 from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
 from yt8m.records.video import Video
+from yt8m.records.vocabulary import STATEMENT
 from yt8m.records.wire import MESSAGE, VALUE, field
 
 BEGINNING = 12  # bytes: mostly the record's length and the name of its first feature
@@ -28,7 +29,8 @@ class RecordLayout:
     """A record as pieces: what is around the values, and the values, in turn.
 
     fixed: the pieces with an even number; id, labels and group (None without), features by kind:
-    the numbers of the pieces that are read.
+    the numbers of the pieces that are read; statement: as of Video, which stands in the fixed
+    pieces.
     """
 
     pieces: struct.Struct
@@ -37,6 +39,7 @@ class RecordLayout:
     labels: int | None
     group: int | None
     features: dict[str, int]
+    statement: list[int] | None
 
 
 class Layouts:
@@ -65,7 +68,7 @@ class Layouts:
             return None
         features = {kind: np.frombuffer(pieces[at], FLOAT) for kind, at in layout.features.items()}
         group = None if layout.group is None else pieces[layout.group].rstrip(b"\0") or None
-        return Video(identity, labels, features, {}, None, group)
+        return Video(identity, labels, features, {}, None, layout.statement, group)
 
     def learn(self, payload: memoryview, context) -> None:
         """Keeps the layout of a valid video-level record. context: its features, by protobuf."""
@@ -118,8 +121,10 @@ def _layout(data: bytes, context, description: Description) -> RecordLayout | No
     kinds = {kind: number(where.names) for kind, where in description.kinds.items()}
     features = {kind: piece for kind, piece in kinds.items() if piece is not None}
     fixed = pieces.unpack(data)[::2]
+    stated = STATEMENT in context and context[STATEMENT].HasField("int64_list")
+    statement = list(context[STATEMENT].int64_list.value) if stated else None
     known = (number(names) for names in (description.ids, description.labels, groups))
-    return RecordLayout(pieces, fixed, *known, features)
+    return RecordLayout(pieces, fixed, *known, features, statement)
 
 
 def _entry(name: str, feature) -> tuple[bytes, int | None]:
