@@ -34,7 +34,7 @@ from folds.conversion.label_files import LabelFile, LabelOptions, labels_for
 from folds.conversion.sources import Table, from_files
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require, working_in
-from yt8m.records.description import check_kind
+from yt8m.records.description import check_exists, check_kind
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 
@@ -71,6 +71,7 @@ def main(
         converter = Converter(source, known, rows, scale or 1.0)
         write_new(out, converter, shard_videos)
     else:
+        check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
             folder.check_source(source, scale)
