@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from folds.related.id_files import check_groups
 from jobs.freshness import Freshness, look
 from jobs.graph import graph_of
 from jobs.job import Graph, Job
@@ -35,6 +36,8 @@ def plan(settings: Settings) -> Planned:
     ):
         if name in settings.given and path is not None:
             find_shards(path)  # InputError where it holds no records
+    if settings.given.get("GROUPS"):
+        check_groups(settings.groups)
     read = Plan.read(settings.plan)
     files = settings.artifacts
     read.check_models(files.run / "checked.json")

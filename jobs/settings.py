@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from folds.related.id_files import SHARE, group_columns, share_of
+from folds.related.id_files import SHARE, share_of
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_output, read_json
 from yt8m.base.paths import REHEARSAL, Artifacts
@@ -206,8 +206,6 @@ class Settings:
             if path is not None and not path.is_file():
                 what = "not a" if path.exists() else "no such"
                 raise InputError(f"{name} {path}: {what} file")
-        if self.groups is not None:
-            group_columns(self.groups)
         if self.store != self.run / "store" and not PLAIN.fullmatch(str(self.store)):
             raise InputError(
                 f"STORE {self.store}: make cannot name files there; choose a folder of letters, "

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from folds.hashes import hash_ids
-from folds.related.id_files import IdFile, read_groups
+from folds.related.id_files import IdFile, check_groups, read_groups
 from folds.related.near_copies import Alike
 from yt8m.base.arrays import blocks, scratch
 from yt8m.base.files import writing
@@ -28,6 +28,8 @@ def groups_of(data: Store, file: Path | None, folder: Path) -> np.ndarray | None
 
     InputError as `read_groups`, or when the file has none of the ids.
     """
+    if file:
+        check_groups(file)
     known = read_groups(file) if file else None
     of_records = data.groups
     if known is None and of_records is None:

@@ -1,18 +1,18 @@
 """Files of ids that people write: GROUPS (id and group) and HOLDOUT (ids). N rows of one."""
 
-import csv
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from folds.conversion.label_files import IDS
+from folds.conversion.ids import as_ids, read_lines
+from folds.conversion.tables import IDS, find_column, open_table
 from yt8m.base.cli import InputError
 from yt8m.records.description import GROUP
 
 SHARE = "0.1"  # of the videos that are held out where nothing else is said
-DELIMITERS = ",;\t|"
+ROWS = 100_000  # read at a time
 
 
 @dataclass(frozen=True)
@@ -41,90 +41,67 @@ def share_of(text: str, name: str) -> float | None:
     return share
 
 
-def group_columns(path: Path) -> list[str]:
-    """The columns of a CSV of groups; reads no more. InputError without id and group."""
-    columns = _header(path)
-    if columns is None or GROUP not in columns:
-        found = ", ".join(columns or ()) or "none that is called id"
-        raise InputError(f"{path}: columns id and {GROUP} are needed; it has {found}")
-    return columns
+def check_groups(path: Path) -> None:
+    """InputError unless a table has columns of ids and groups; reads its header alone."""
+    if not has_groups(path):
+        found = ", ".join(map(str, open_table(path).header)) or "none"
+        raise InputError(f"{path}: columns {IDS[0]} and {GROUP} are needed; it has {found}")
 
 
-def read_groups(path: Path) -> IdFile:
-    """Reads a CSV with columns id and group. InputError without them or a group, or when an id has
-    two."""
-    columns = group_columns(path)
-    pairs: dict[str, str] = {}
-    for row in _rows(path, columns):
-        video, group = (row[columns.index(name)].strip() for name in (_id_column(columns), GROUP))
-        if pairs.setdefault(video, group) != group:
-            both = f"{pairs[video]!r} and {group!r}"
-            raise InputError(f"{path}: id {video!r} has groups {both}; one is allowed")
-    if not any(pairs.values()):
-        raise InputError(f"{path}: names no group; give rows of id and group")
-    return _file_of(pairs)
+def has_groups(path: Path, id_column: str = "id") -> bool:
+    """Whether a table has columns of ids and groups."""
+    header = open_table(path, id_column).header
+    return None not in (find_column(header, id_column, *IDS), find_column(header, GROUP))
+
+
+def read_groups(path: Path, id_column: str = "id") -> IdFile:
+    """Reads a table with columns of ids and groups, CSV or parquet, which has them. InputError
+    when an id has two groups."""
+    table = open_table(path, id_column)
+    places = [find_column(table.header, id_column, *IDS), find_column(table.header, GROUP)]
+    pairs: dict[bytes, bytes] = {}
+    for videos, names in table.chunks(ROWS, places):
+        groups = [str(name).strip().encode() for name in names]
+        for video, group in zip(as_ids(videos, path).tolist(), groups, strict=True):
+            if pairs.setdefault(video, group) != group:
+                name, both = video.decode(errors="replace"), (pairs[video], group)
+                both = " and ".join(repr(one.decode()) for one in both)
+                raise InputError(f"{path}: id {name!r} has groups {both}; one is allowed")
+    return _in_order(path, pairs)
+
+
+def groups_for(ids: np.ndarray, paths: Iterable[Path], id_column: str) -> np.ndarray | None:
+    """The group of each id, of the tables that have groups: bytes (N,), b"" where there is none;
+    None when no id has one. InputError when two tables differ."""
+    found = np.zeros(len(ids), "S1")
+    for path in paths:
+        known = read_groups(path, id_column)
+        rows = known.rows(ids)
+        groups = np.where(rows < 0, b"", known.groups[rows])
+        differ = (found != groups) & (found != b"") & (groups != b"")
+        if differ.any():
+            names = (array[differ][0].decode(errors="replace") for array in (ids, found, groups))
+            text = "id {!r} is in group {!r} elsewhere, {!r} here".format(*names)
+            raise InputError(f"{path}: {text}; leave one of them out")
+        found = np.where(groups == b"", found, groups)
+    return found if (found != b"").any() else None
 
 
 def read_ids(path: Path) -> IdFile:
-    """Reads ids, one a line, or the column id of a CSV. InputError without any."""
-    columns = _header(path)
-    if columns is None:
-        with _open(path) as file:
-            found = {line.strip(): "" for line in file if line.strip()}
+    """Reads ids, one a line, or the column of ids of a table. InputError without any."""
+    table = open_table(path)
+    at = find_column(table.header, *IDS)
+    if at is None:
+        found = as_ids([line for line in read_lines(path) if line.strip()], path).tolist()
     else:
-        at = columns.index(_id_column(columns))
-        found = {row[at].strip(): "" for row in _rows(path, columns)}
+        chunks = (as_ids(videos, path).tolist() for (videos,) in table.chunks(ROWS, [at]))
+        found = [video for videos in chunks for video in videos]
+    return _in_order(path, dict.fromkeys(found, b""))
+
+
+def _in_order(path: Path, found: dict[bytes, bytes]) -> IdFile:
     if not found:
-        raise InputError(f"{path}: has no id; give one a line, or a CSV with a column id")
-    return _file_of(found)
-
-
-def _file_of(found: dict[str, str]) -> IdFile:
-    ids, groups = (_bytes(texts) for texts in (found.keys(), found.values()))
+        raise InputError(f"{path}: names no video; give ids, one a row")
+    ids, groups = (np.array(list(texts), "S") for texts in (found.keys(), found.values()))
     order = np.argsort(ids, kind="stable")
     return IdFile(ids[order], groups[order])
-
-
-def _bytes(texts) -> np.ndarray:
-    return np.array([text.encode(errors="surrogateescape") for text in texts], "S")
-
-
-def _open(path: Path):
-    # An id may be any bytes.
-    return open(path, newline="", encoding="utf-8-sig", errors="surrogateescape")
-
-
-def _delimiter(line: str) -> str:
-    return max(DELIMITERS, key=line.count)
-
-
-def _header(path: Path) -> list[str] | None:
-    """The columns of a CSV; None where the first line names no ids."""
-    with _open(path) as file:
-        line = file.readline()
-    fields = next(csv.reader([line], delimiter=_delimiter(line)), [])
-    columns = [field.strip() for field in fields]
-    return columns if any(name in columns for name in IDS) else None
-
-
-def _id_column(columns: list[str]) -> str:
-    return next(name for name in IDS if name in columns)
-
-
-def _rows(path: Path, columns: list[str]) -> Iterator[list[str]]:
-    """The rows behind the header. InputError on one with other fields, or an empty id."""
-    at = columns.index(_id_column(columns))
-    with _open(path) as file:
-        delimiter = _delimiter(file.readline())
-        reader = csv.reader(file, delimiter=delimiter)
-        try:
-            for number, row in enumerate(reader, 2):
-                if not any(field.strip() for field in row):
-                    continue
-                if len(row) != len(columns) or not row[at].strip():
-                    text = f"has {len(row)} fields, the header {len(columns)}"
-                    text = text if len(row) != len(columns) else "has no id"
-                    raise InputError(f"{path}: row {number} {text}; mend it")
-                yield row
-        except csv.Error as error:
-            raise InputError(f"{path}: not a CSV ({error}); mend it") from error

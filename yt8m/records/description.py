@@ -28,10 +28,7 @@ MAX_CLASSES = 65536  # classes are stored as uint16
 RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
 # A kind's arrays are <name>.npy and <name>_frames.npy, beside a store's own arrays.
-RESERVED = (
-    *("ids", "labels", "labelled", "indptr", "indices", "lengths", "segments", "num_frames"),
-    "groups",
-)
+RESERVED = "ids labels labelled groups indptr indices lengths segments num_frames".split()
 GROUP = "group"  # the usual name of the source, channel or upload that a video is of
 
 
