@@ -32,8 +32,8 @@ class Converter:
         scale: float,
         groups: np.ndarray | None = None,
     ):
-        """rows: int64 (N,), of each video in `known`, -1 = unlabelled; groups: bytes (N,), b"" where
-        a video has none."""
+        """rows: int64 (N,), of each video in `known`, -1 = unlabelled; groups: bytes (N,), b"" for
+        none."""
         self.groups = groups
         self.source, self.known, self.rows, self.scale = source, known, rows, scale
         self.videos = enumerate(source)

@@ -128,12 +128,18 @@ class _Csv:
     def __init__(self, path: Path, id_column: str):
         self.path = path
         known = {name.casefold() for name in (id_column, *IDS)}
-        rated = []
+        rated, failure = [], None
         for delimiter in DELIMITERS:
-            (frame,) = self._read(delimiter, nrows=1)
+            try:
+                (frame,) = self._read(delimiter, nrows=1)
+            except InputError as error:  # quotes, of another delimiter
+                failure = error
+                continue
             header = frame.iloc[0].tolist() if len(frame) else []
             hit = any(str(name).strip().casefold() in known for name in header)
             rated.append(((hit, len(header)), header, delimiter))
+        if not rated:
+            raise failure
         _, self.header, self.delimiter = max(rated, key=lambda entry: entry[0])
 
     def _read(self, delimiter: str, **more) -> Iterator:

@@ -13,6 +13,7 @@ from folds.hashes import hash_ids
 from folds.related.id_files import IdFile, check_groups, read_groups
 from folds.related.near_copies import Alike
 from yt8m.base.arrays import blocks, scratch
+from yt8m.base.cli import InputError
 from yt8m.base.files import writing
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -31,6 +32,9 @@ def groups_of(data: Store, file: Path | None, folder: Path) -> np.ndarray | None
     if file:
         check_groups(file)
     known = read_groups(file) if file else None
+    if known and absent_from(data, known) == len(known.ids):
+        text = f"the data has none of its {len(known.ids):,} ids; spell them alike"
+        raise InputError(f"{file}: {text}")
     of_records = data.groups
     if known is None and of_records is None:
         return None
