@@ -92,14 +92,12 @@ def _read_list(text: str, where) -> list[str] | None:
         return [] if called and not text else None
     inside = text[1:-1].strip() if bracketed else text
     tokens = re.findall(TOKEN, inside)
-    cut = "..." in tokens
-    if not cut and LIST.fullmatch(inside):
-        bare = [token for token in tokens if token[0] not in "\"'"]
-        values = all(is_number(t) or t.casefold() in ABSENT | UNCLEAR for t in bare)
-        if values or len(bare) < len(tokens):
-            dropped = {token for token in bare if token.casefold() in ABSENT | UNCLEAR}
-            return [_unquote(token) for token in tokens if token not in dropped]
-    elif cut or (text[0] in "[{" and bracketed and re.search(r"""["'\[{]""", inside)):
+    bare = [token for token in tokens if token[0] not in "\"'"]
+    absent = {token for token in bare if token.casefold() in ABSENT | UNCLEAR}
+    values = all(is_number(token) or token in absent for token in bare)
+    if values and LIST.fullmatch(inside) and (bracketed or not bare):
+        return [_unquote(token) for token in tokens if token not in absent]
+    if bracketed and text[0] in "[{" and ("..." in bare or re.search(r"""["'\[{]""", inside)):
         raise InputError(f"{where}: {text[:80]!r} is no list of labels; write [1, 2] or ['a', 'b']")
     return None
 

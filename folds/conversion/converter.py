@@ -111,6 +111,8 @@ class Converter:
 
     def warnings(self) -> Iterator[str]:
         """What was lost, in lines."""
+        if self.source.unread and not len(self.known.ids):
+            yield f"the table's columns {', '.join(self.source.unread)} were not read; see --labels"
         for kind in sorted(self.source.kinds - self.widths.keys()):
             yield f"{kind}: no video has a value; this kind is left out"
         for kind, largest in self.largest.items():

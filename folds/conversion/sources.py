@@ -4,7 +4,7 @@ N videos, T frames, W width of a kind of features.
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -18,11 +18,13 @@ BATCH = 64  # rows of a table decoded at a time
 
 class FeatureSource:
     """Yields, in the order of `ids` (S (N,)), the arrays of each video by kind of features: (T, W)
-    of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`."""
+    of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`. unread: columns
+    of a table that are no features."""
 
     ids: np.ndarray
     kinds: set[str]
     frames: set[str]
+    unread: Sequence[str] = ()
 
 
 def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> FeatureSource:
@@ -146,6 +148,8 @@ class Table(FeatureSource):
             if pyarrow.types.is_nested(what.value_type):
                 self.frames.add(kind)
         self.path, self.kinds = path, set(self.columns)
+        read = {id_column, *self.columns.values()}
+        self.unread = [name for name in schema.names if name not in read]
         self.ids = as_ids(self.file.read([id_column]).column(0).to_pylist(), path)
 
     def __iter__(self) -> Iterator[Arrays]:

@@ -5,6 +5,8 @@ A CSV is in UTF-8, with or without a BOM; commas, tabs, semicolons or bars, as i
 
 import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +19,7 @@ from yt8m.records.description import GROUP
 IDS = ("id", "video_id", "VideoId")
 MANY, ONE = "labels", "label"
 NUMBERED = re.compile(r"labels?(?:[ _.-]?\d+)?")  # label, label_2, and pandas' label.1
+UNNAMED = re.compile(r"$|unnamed: \d+$")  # the index of a pandas table
 DELIMITERS = (",", "\t", ";", "|")
 MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 Rows = tuple[list, list[list[Cell]]]  # ids; cells of each column of labels
@@ -68,17 +71,17 @@ def read_rows(
 
 def find_columns(header: list[str], where, id_column: str, chosen: Sequence[str]) -> TableColumns:
     """InputError, which `where` begins, unless the ids' column, and one of labels, is there."""
-    header = [name.strip() for name in header]
+    header = [unicodedata.normalize("NFC", name.strip()) for name in header]
     names = [name.casefold() for name in header]
     own = find_column(header, id_column, *IDS)
     absent = [name for name in chosen if name.casefold() not in names]
     if own is None or absent:
         raise InputError(f"{where}: {_ask_for_columns(header)}")
-    not_labels = {"", GROUP}.difference(name.casefold() for name in chosen)
-    others = [at for at, name in enumerate(names) if at != own and name not in not_labels]
+    others = [at for at, name in enumerate(names) if at != own and not UNNAMED.match(name)]
     if chosen:
         asked = {name.casefold() for name in chosen}
         return TableColumns(header, own, [at for at in others if names[at] in asked], True)
+    others = [at for at in others if names[at] != GROUP]
     labels = [place for place in others if NUMBERED.fullmatch(names[place])]
     several = {names[place].startswith(MANY) for place in labels}
     if len(several) > 1:
@@ -86,7 +89,11 @@ def find_columns(header: list[str], where, id_column: str, chosen: Sequence[str]
         raise InputError(f"{where}: {both} may be the labels; choose with --label-column")
     if not labels and len(others) < 2:
         raise InputError(f"{where}: {_ask_for_columns(header)}")
-    return TableColumns(header, own, labels or others, True not in several, one_hot=not labels)
+    found = TableColumns(header, own, labels or others, True not in several, one_hot=not labels)
+    twice = [name for name, count in Counter(found.names).items() if count > 1 and not labels]
+    if twice:
+        raise InputError(f"{where}: column {twice[0]!r} appears twice; give each class one column")
+    return found
 
 
 def _ask_for_columns(header: list[str]) -> str:

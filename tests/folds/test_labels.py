@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from convert_world import VIDEO, converted, write_parquet
+from convert_world import IDS, VIDEO, converted, write_parquet
 
 from folds.conversion.label_files import LabelOptions, read_labels
 from yt8m.base.cli import InputError
@@ -108,6 +108,7 @@ def test_tables_of_every_kind(tmp_path, delimiter, mark, end):
         "id,label,label\na,7,0\nb,,\nc,3,\nd,7,3\n",
         "id,label_1,label_2\na,7.0,0.0\nb,,\nc,,3.0\nd,7.0,3\n",
         ",id,label1,label2\n0,a,0,7\n1,b,,\n2,c,,3\n3,d,7,3\n",
+        "Unnamed: 0,id,0,3,7\n9,a,1,0,1\n8,b,0,0,0\n7,c,0,1,0\n6,d,0,1,1\n",
         "id,0,3,7,1\na,1,0,1.0,0\nb,0,0,0,0\nc,False,True,False,False\nd,0,1,1,0\n",
         "video_id,label\na,7\na,0\nb,\nc,3\nd,7\nd,3\nd,7\n",
     ],
@@ -144,6 +145,22 @@ def test_columns_of_other_names_are_chosen(tmp_path):
 def test_parquet(tmp_path, columns):
     write_parquet(tmp_path / "l.parquet", id=list("abcd"), **columns)
     assert labels_of(tmp_path / "l.parquet") == NUMBERS
+
+
+def test_quotes_are_part_of_a_name_that_is_no_list(tmp_path):
+    names = ['"Weird Al" Yankovic', "'Allo 'Allo!", "(G)I-DLE", "[Private]", '("Hi" song)']
+    found = labels_of(write(tmp_path / "l.csv", *names, header="id,label"))
+    assert [name for (name,) in found.values()] == names
+
+
+def test_columns_of_a_table_that_nobody_reads_are_named(forms, tmp_path, capsys):
+    means = {kind: list(values) for kind, values in forms["means"].items()}
+    write_parquet(tmp_path / "t.parquet", id=IDS, **means, labels=["7"] * 5)
+    converted(tmp_path, table="t.parquet")
+    assert "the table's columns labels were not read; see --labels" in capsys.readouterr().out
+    _, videos = converted(tmp_path, table="t.parquet", labels="t.parquet")
+    assert videos["e"].labels.tolist() == [7]
+    assert "not read" not in capsys.readouterr().out
 
 
 def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
@@ -195,6 +212,8 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
         (["cat"], {"vocabulary": Vocabulary(["cat", "x", "cat"])}, "the name of classes 0 and 2"),
         (["Cat"], {"vocabulary": ANIMALS}, "'Cat' is not a name in the vocabulary; 'cat' is"),
         (["[1 2 ... 9]"], {}, "is no list of labels"),
+        (["['cat', dog]"], {}, "is no list of labels"),
+        (["1e3", "3"], {}, "label 1e3; whole numbers from 0 to 65535 are allowed"),
         (["{'cat': 1}"], {}, "is no list of labels"),
         (["cat\ndog"], {"header": "id,label"}, "has a line break; close a quote"),
         (["1"], {"header": "id,label,labels"}, "has fewer fields than the header|label and labels"),
@@ -224,6 +243,7 @@ def test_two_readings_and_mistakes(tmp_path, cells, options, message):
         ("id,good\na,1\nb,0\n", "columns id or"),
         ("id,good,bad\na,1,0\nb,0,2\n", "columns id or"),
         ("id,id,label\na,b,1\n", "columns id or"),
+        ("id,cat,dog,cat\na,1,0,0\nb,0,0,1\n", "column 'cat' appears twice; give each class one"),
     ],
 )
 def test_odd_tables(tmp_path, text, message):
