@@ -46,13 +46,15 @@ class Lessons:
     """The videos that a part learns from, and what it learns of them.
 
     store: with the videos of UNLABELLED, as rows behind those of DATA, if they are used; rows: the
-    training videos, store rows; files: their content decides what is learnt.
+    training videos, store rows; keys: of all rows, what splits hash (Splits.keys); files: their
+    content decides what is learnt.
     """
 
     store: Videos
     rows: np.ndarray
     targets: SoftTargets
     holdout: np.ndarray
+    keys: np.ndarray
     files: list[Path]
 
     @classmethod
@@ -78,11 +80,11 @@ class Lessons:
             data, splits = open_both(data, splits)
             decisive += [store / FOLDER / MANIFEST, unlabelled]
         rows, classes = rows_of(part, settings, splits), data.dims.classes
-        left_out = fold_without(part, settings, fold)
+        left_out, keys = fold_without(part, settings, fold), splits.keys(data.ids)
         if left_out is not None:
-            rows = rows[new_folds(data.ids[rows], settings.seed) != left_out]
+            rows = rows[new_folds(keys[rows], settings.seed) != left_out]
         targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
-        return cls(data, rows, targets, splits.holdout, decisive)
+        return cls(data, rows, targets, splits.holdout, keys, decisive)
 
 
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
@@ -141,7 +143,7 @@ class StudentJob:
             load_weights(model.extractors[letter], path)
         if len(files) > len(LAYOUTS):
             store, copies = self.lessons.store, read_copies(model.extractors, files[len(LAYOUTS) :])
-            folds = new_folds(store.ids, self.settings.seed)
+            folds = new_folds(self.lessons.keys, self.settings.seed)
             source = OutOfFold(store, "video", self.inputs, folds=folds, copies=copies)
         trained = LastLayers(model.last) if source else model
         history = self.fit(trained, self.settings.last_layers, self.out, source)
@@ -163,7 +165,7 @@ class StudentJob:
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
         if training.needs_inner:
-            inner = uniform(store.ids[rows], "distill inner") < training.inner
+            inner = uniform(self.lessons.keys[rows], "distill inner") < training.inner
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = source or Source(store, level_of(model), self.inputs)

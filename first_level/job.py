@@ -100,7 +100,7 @@ class FoldJob:
         data, training = self.store, self.settings.training
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
         if training.needs_inner:
-            inner = uniform(data.ids[rows], "inner split") < training.inner
+            inner = uniform(self.splits.keys(data.ids)[rows], "inner split") < training.inner
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             start.begin(model, self.settings, data.dims, self.config)

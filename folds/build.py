@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -34,21 +34,29 @@ DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
 class Recipe:
     """What a store is made of: records of a description, and names of the classes.
 
-    data: as the user named it; shards: by level of records, "video" and "frame"; without: ids to
-    leave out, bytes (n,); without_key: a text that changes when they do.
+    data: as the user named it; shards: by level of records, "video" and "frame"; held_out: the
+    same of HOLDOUT, where that has records of its own; without: ids to leave out, bytes (n,);
+    without_key: a text that changes when they do.
     """
 
     data: Path
     shards: dict[str, list[Path]]
     description: Description
     vocabulary: Vocabulary
+    held_out: Mapping[str, list[Path]] = field(default_factory=dict)
     without: np.ndarray | tuple = ()
     without_key: str = ""
+
+    @property
+    def all_shards(self) -> dict[str, list[Path]]:
+        """By level, those of DATA, then those of the holdout."""
+        return {k: [*paths, *self.held_out.get(k, ())] for k, paths in self.shards.items()}
 
     def levels(self, known: Mapping[str, int] | None = None) -> dict[str, Part]:
         """All shards of each level as one part. known: as for `dims_of`. InputError when the levels
         differ in sizes."""
-        dims = {k: dims_of(paths, self.description, known) for k, paths in self.shards.items()}
+        shards = self.all_shards
+        dims = {k: dims_of(paths, self.description, known) for k, paths in shards.items()}
         if len(dims) == 2:
             video, frame = dims["video"], dims["frame"]
             if not frame.features.items() <= video.features.items():
@@ -57,7 +65,7 @@ class Recipe:
         means = "video" not in dims
         return {
             level: Part(level, tuple(map(Shard.of, paths)), self.description, dims[level], means)
-            for level, paths in self.shards.items()
+            for level, paths in shards.items()
         }
 
 
@@ -92,14 +100,15 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     changed = [part for members in parts.values() for part in members if not part.finished]
     if changed:
         raise InputError(f"{changed[0].shards[0].path}: changed while it was read; run it again")
-    digests = by_folder(recipe.shards, Finished(store).digests)
+    digests = by_folder(recipe.shards, Finished(store).digests, recipe.held_out)
     needs = [members[0].needs for members in parts.values()]
     text = json.dumps([digests, needs, recipe.without_key], sort_keys=True)
     rows = store / f"rows-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
     about = read_rows(rows)
     joined = about is None
     if joined:
-        about = write_rows(parts, store, rows, recipe.without)
+        own = {k: len(recipe.shards[k]) for k in recipe.held_out}
+        about = write_rows(parts, store, rows, recipe.without, own)
     described = description_digests(recipe.description, recipe.vocabulary)
     names = {  # apart, so that other names of classes make no result stale that knows none
         "description": recipe.description.model_dump(mode="json"),

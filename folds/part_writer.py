@@ -66,7 +66,7 @@ class _PartWriter:
         self.folder, self.part = folder, part
         self.classes = self.held = 0
         self.pending: list[tuple[Video, Where]] = []
-        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments
+        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments, group
         widths, framed = part.dims.features, part.kind == "frame"
         self.means = {
             kind: _Column(folder / f"{kind}.npy", width, "<f2")
@@ -86,7 +86,7 @@ class _PartWriter:
             which = f" of {' and '.join(lacking)}" if video.frames else ""
             text = f"has no frames{which}, others have; keep both kinds apart"
             raise InputError(f"{where[0]}: record {where[1]}: {text}")
-        self.rows.append((video.id, video.labels, video.num_frames, video.segments))
+        self.rows.append((video.id, video.labels, video.num_frames, video.segments, video.group))
         self.pending.append((video, where))
         self.held += sum(frames.nbytes for frames in video.frames.values())
         if len(self.pending) == CHUNK or self.held > HELD:
@@ -123,7 +123,7 @@ class _PartWriter:
         self._flush()
         for column in (*self.means.values(), *self.frames.values()):
             column.finish()
-        ids, labels, lengths, segments = zip(*self.rows, strict=True)
+        ids, labels, lengths, segments, groups = zip(*self.rows, strict=True)
         lists = [np.zeros(0, np.uint16) if classes is None else classes for classes in labels]
         ends = np.cumsum([len(classes) for classes in lists])
         arrays = {
@@ -132,6 +132,8 @@ class _PartWriter:
             "indptr": np.concatenate([[0], ends]).astype(np.int64),
             "indices": np.concatenate(lists),
         }
+        if any(groups):
+            arrays["groups"] = np.array([group or b"" for group in groups], "S")
         self.classes = _limit(arrays["indices"])
         if self.part.kind == "frame":
             arrays |= self._frame_level(lengths, segments)

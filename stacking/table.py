@@ -24,13 +24,17 @@ ALL = -1  # as a fold: learn from every one
 
 @dataclass(frozen=True)
 class Rows:
-    """The arrays of one group, memory-mapped. Column order: features, then label_features."""
+    """The arrays of one group, memory-mapped. Column order: features, then label_features.
+
+    keys: what a split of these videos is to hash, as Splits.keys.
+    """
 
     ids: np.ndarray
     classes: np.ndarray
     labels: np.ndarray
     features: np.ndarray
     label_features: np.ndarray
+    keys: np.ndarray
 
     @classmethod
     def open(cls, folder: Path, prefix: str) -> "Rows":
@@ -38,7 +42,10 @@ class Rows:
         if not (folder / ROWS_ABOUT).is_file():
             raise InputError(f"{folder}: has no rows; run `make` to build them")
         names = ("ids", "classes", "labels", "features", "label_features")
-        return cls(*(open_array(folder / f"{prefix}{name}.npy") for name in names))
+        arrays = [open_array(folder / f"{prefix}{name}.npy") for name in names]
+        if prefix == FOLD_PREFIX and "keys" in read_json(folder / ROWS_ABOUT):
+            return cls(*arrays, open_array(folder / f"{prefix}keys.npy"))
+        return cls(*arrays, keys=arrays[0])
 
     def matrix(self, videos, variant: int) -> np.ndarray:
         """The columns of `videos` (a slice or indices): float32 (n * M, F + L).

@@ -15,6 +15,7 @@ Features, one of:
 --ids              text file, one id a line, in the order of the rows of the .npy
 --lengths          number of frames of each video, if an .npy has the frames of all videos in a row
 --labels           CSV or parquet of ids and labels; leave it out for videos that an export predicts
+                   a column `group` of it, or of the table: videos that the folds keep together
 --label-column     columns of labels (default: label, labels, or columns of 0 and 1, one a class)
 --label-separator  between labels of a cell: space, comma, semicolon, bar, none, or characters
 --vocabulary       CSV of class numbers and names
@@ -32,9 +33,10 @@ from folds.conversion.converter import PUBLISHED, Converter
 from folds.conversion.folder import DataFolder, write_new
 from folds.conversion.label_files import LabelFile, LabelOptions, labels_for
 from folds.conversion.sources import Table, from_files
+from folds.related.id_files import groups_for, has_groups
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require, working_in
-from yt8m.records.description import check_exists, check_kind
+from yt8m.records.description import GROUP, check_exists, check_kind
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 
@@ -64,11 +66,14 @@ def main(
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
+    tables = [path for path in (table, labels) if path and has_groups(path, id_column)]
+    taken = {name.casefold() for name in (*named.values(), *label_column)}
+    groups = groups_for(source.ids, [] if GROUP in taken else tables, id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
         known, rows = read_classes(source.ids, labels, names, options)
-        converter = Converter(source, known, rows, scale or 1.0)
+        converter = Converter(source, known, rows, scale or 1.0, groups)
         write_new(out, converter, shard_videos)
     else:
         check_exists(out)
@@ -78,10 +83,13 @@ def main(
             names = folder.go_on(vocabulary)
             known, rows = read_classes(source.ids, labels, names, options)
             folder.check_labels(known)
-            converter = Converter(source, known, rows, folder.description.scale)
+            converter = Converter(source, known, rows, folder.description.scale, groups)
             folder.add(converter)
     for line in converter.warnings():
         log(f"[convert] {line}")
+    if groups is not None:
+        count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+        log(f"[convert] {count:,} groups; {without:,} videos have none")
     log(f"{out}: {_summary(converter.level, known, rows)}")
 
 

@@ -76,13 +76,13 @@ def sequences(stacking: Path, fold: int, settings: Stacking):
         log(f"[stack {title_of(fold)}] learns from {share:.1%} of {total:,} rows")
     train, inner = [], []
     for group in groups:
-        ids = group.rows.ids
-        chosen = uniform(ids, f"stacking sample {settings.seed}") < share
-        inside = uniform(ids, f"stacking inner {settings.seed}") < settings.inner_fraction
+        rows = group.rows
+        chosen = uniform(rows.ids, f"stacking sample {settings.seed}") < share
+        inside = uniform(rows.keys, f"stacking inner {settings.seed}") < settings.inner_fraction
         for parts, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
-                parts.append(RowSequence(group.rows, videos, group.variant))
+                parts.append(RowSequence(rows, videos, group.variant))
     if not train or not inner:
         raise InputError(
             f"{stacking}: too few videos to train the booster of {title_of(fold)}; "

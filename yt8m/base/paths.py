@@ -27,6 +27,7 @@ MANIFEST = "manifest.json"
 ABOUT = "about.json"
 # Of records.
 DESCRIPTION_FILE = "dataset.toml"
+NEAR_COPIES = "near_copies.csv"  # beside the folds: groups that join videos that are alike
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its run
 # Folders of stages.

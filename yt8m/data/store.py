@@ -136,7 +136,9 @@ class Store(Videos):
     """A complete store on disk. Beside what Videos has:
 
     class_names: list[str] (C,); verticals: list[str] (C,), [] when unknown; description:
-    Description of the records.
+    Description of the records; groups: what records say of the group, bytes (N,), b"" for nothing,
+    or None when none says any; held_out: whether a video is of the records of HOLDOUT, bool (N,),
+    or None without such records.
     """
 
     def __init__(self, folder: Path):
@@ -148,6 +150,10 @@ class Store(Videos):
         self.verticals: list[str] = manifest["verticals"]
         known = sorted(set(self.verticals) - {""})
         super().__init__(**_columns(Path(folder), manifest, known))
+        paths = (Path(folder) / manifest["rows"] / f"{name}.npy" for name in ("groups", "held_out"))
+        self.groups, self.held_out = (
+            open_in(path, self.folder) if path.is_file() else None for path in paths
+        )
 
 
 def _read_manifest(folder: Path) -> dict:

@@ -27,7 +27,8 @@ class Video:
 
     labels: uint16, sorted, each once; features: by kind, float32 (W,); frames: by kind, uint8
     (T, W); segments: start, end int32, label uint16, score float32, each (S,); statement: what the
-    record states of its vocabulary, see `state_vocabulary`.
+    record states of its vocabulary, see `state_vocabulary`; group: the source, channel or upload
+    that it is of.
     """
 
     id: bytes
@@ -36,6 +37,7 @@ class Video:
     frames: dict[str, np.ndarray] = field(default_factory=dict)
     segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
     statement: list[int] | None = None
+    group: bytes | None = None
 
     @property
     def num_frames(self) -> int:
@@ -80,8 +82,8 @@ def read_video(record: Record, description: Description) -> Video:
     if record.lists:
         segments = _segments(record, description)
     identity, labels = _id(record, description), _labels(record, description)
-    statement = record.integers(STATEMENT)
-    video = Video(identity, labels, _present(features), _present(frames), segments, statement)
+    more = record.integers(STATEMENT), _group(record, description)
+    video = Video(identity, labels, _present(features), _present(frames), segments, *more)
     arrays = [*video.features.values(), *video.frames.values()]
     if not arrays:
         names = ", ".join(sorted(record.names)) or "none"
@@ -113,6 +115,15 @@ def _id(record: Record, description: Description) -> bytes:
         names = " or ".join(description.ids)
         raise InputError(f"{record.where}: has no id; one string under {names} is needed")
     return identity
+
+
+def _group(record: Record, description: Description) -> bytes | None:
+    """One string or whole number; None without any, or where it is empty."""
+    values = _first(record.strings_or_integers, description.group_names(record.context)) or ()
+    if len(values) > 1:
+        raise InputError(f"{record.where}: has {len(values)} groups; one is allowed")
+    texts = (value if isinstance(value, bytes) else b"%d" % value for value in values)
+    return b"".join(texts).rstrip(b"\0") or None
 
 
 def _labels(record: Record, description: Description) -> np.ndarray | None:
