@@ -12,13 +12,12 @@ import numpy as np
 
 from yt8m.base import cli
 from yt8m.base.arrays import blocks
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError, log, name_some
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 BLOCK = 1 << 15  # videos at a time
-SHOWN = 5  # class names in the log
 
 
 def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
@@ -73,8 +72,7 @@ def balance(splits: Splits, labels: Labels, names: list[str]) -> str:
 
 def _without_positives(where: str, counts: np.ndarray, names: list[str]) -> str:
     absent = np.flatnonzero(counts == 0)
-    shown = ", ".join(names[c] for c in absent[:SHOWN])
-    examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
+    examples = f" ({name_some([names[c] for c in absent])})" if len(absent) else ""
     return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"
 
 

@@ -16,7 +16,14 @@ from yt8m.base.files import working_in
 from yt8m.records.description import describe, find_shards
 
 
-def main(data: Path, store: Path, *, description: Path | None = None, jobs: int = 2) -> None:
+def main(
+    data: Path,
+    store: Path,
+    *,
+    description: Path | None = None,
+    jobs: int = 2,
+    skip_bad: bool = False,
+) -> None:
     """Decodes the TFRecords of DATA into the folder STORE, in several processes.
 
     DATA is a folder with video/, frame/ and/or segment/, a folder of shards, or one shard. A record
@@ -24,12 +31,14 @@ def main(data: Path, store: Path, *, description: Path | None = None, jobs: int 
     it again after a kill: it continues with what is missing.
     --description: TOML that names the features (default: DATA/dataset.toml, else a built-in one).
     --jobs: processes.
+    --skip-bad: leaves out videos with features that are not finite or beyond 65504, and names them;
+    otherwise they are an error.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
     let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
-    recipe = Recipe(data, shards, *describe(data, shards, description))
+    recipe = Recipe(data, shards, *describe(data, shards, description), skip_bad=skip_bad)
     levels = recipe.levels()
     with working_in(store):
         build(recipe, levels, store, jobs)

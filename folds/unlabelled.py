@@ -21,10 +21,10 @@ from yt8m.records.vocabulary import Vocabulary
 LABELS = ("labels", *(name for name in Description.model_fields if name.startswith("segment_")))
 
 
-def main(data: Path, store: Path, *, jobs: int = 2) -> None:
+def main(data: Path, store: Path, *, jobs: int = 2, skip_bad: bool = False) -> None:
     """Decodes the TFRecords of DATA, without their labels, into the folder unlabelled of STORE.
 
-    DATA: as for folds.decode. --jobs: processes.
+    DATA: as for folds.decode. --jobs, --skip-bad: too.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
@@ -43,6 +43,7 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
         Vocabulary(labelled.class_names, labelled.verticals),
         without=labelled.ids,
         without_key=read_json(store / MANIFEST)["rows"],
+        skip_bad=skip_bad,
     )
     levels = recipe.levels(labelled.dims.features)
     dims = next(iter(levels.values())).dims

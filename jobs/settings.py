@@ -18,7 +18,7 @@ from yt8m.base.paths import REHEARSAL, Artifacts
 from yt8m.records.description import check_exists
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "STORE")
+REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "SKIP_BAD", "STORE")
 PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
@@ -115,6 +115,14 @@ class Settings:
         return f"{number('HOLDOUT', text):.12g}"
 
     @property
+    def skip_bad(self) -> list[str]:
+        """The option that leaves out videos with features that no stage takes, if it is wanted."""
+        text = self.given.get("SKIP_BAD", self._before("SKIP_BAD"))
+        if text not in ("", "0", "1"):
+            raise InputError(f"SKIP_BAD {text}: 0 or 1 is allowed")
+        return ["--skip-bad"] * (text == "1")
+
+    @property
     def budget_mb(self) -> str:
         text = self.given.get("BUDGET_MB") or "1000"
         if number("BUDGET_MB", text) <= 0:
@@ -159,6 +167,7 @@ class Settings:
             "DESCRIPTION": str(self.description or ""),
             "UNLABELLED": str(self.unlabelled or ""),
             "HOLDOUT": self.holdout,
+            "SKIP_BAD": "1" * len(self.skip_bad),
             "STORE": "" if self.store == self.run / "store" else str(self.store),
         }
 
@@ -173,7 +182,16 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in ("holdout", "budget_mb", "dtype", "videos", "jobs", "threads", "out"):
+        for name in (
+            "holdout",
+            "skip_bad",
+            "budget_mb",
+            "dtype",
+            "videos",
+            "jobs",
+            "threads",
+            "out",
+        ):
             getattr(self, name)
         for name in ("DATA", "UNLABELLED", "RECORDS"):
             if self.given.get(name):

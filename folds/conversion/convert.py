@@ -23,7 +23,7 @@ from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.description import PATTERNS, Description, check_kind
 from yt8m.records.framing import write_records
 from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, quantise
+from yt8m.records.video import QUANTUM, UNFIT, find_unfit, quantise
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
@@ -169,10 +169,8 @@ class Converter:
             raise InputError(f"{where}: {kind} is {values.dtype}; {text}")
         with np.errstate(over="ignore"):
             scaled = values.astype(np.float32) * self.scale
-            held = np.isfinite(scaled.astype(np.float16)).all()
-        if not held:
-            text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
-            raise InputError(f"{where}: {kind}: {text}")
+        if find_unfit(scaled[None])[0]:
+            raise InputError(f"{where}: {kind} {UNFIT} (--scale makes values smaller)")
         return self._quantise(kind, scaled) if framed else scaled
 
     def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:

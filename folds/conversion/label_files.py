@@ -14,6 +14,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.files import writing
 from yt8m.records.description import MAX_CLASSES
 from yt8m.records.labels import Labels
+from yt8m.records.video import explain_id, is_id
 from yt8m.records.vocabulary import Vocabulary
 
 IDS = ("id", "video_id", "VideoId")
@@ -115,11 +116,12 @@ def _chunks(path: Path):
 
 
 def as_ids(values, where) -> np.ndarray:
-    """Ids as numpy's bytes, S (n,). InputError on an empty one."""
-    ids = np.array([_bytes(value) for value in values], "S")
-    if len(ids) and (ids == b"").any():
-        raise InputError(f"{where}: row {int(np.argmax(ids == b''))} has an empty id")
-    return ids
+    """Ids as numpy's bytes, S (n,). InputError on one that records cannot have."""
+    ids = [_bytes(value) for value in values]
+    for row, identity in enumerate(ids):
+        if not is_id(identity):
+            raise InputError(f"{where}: row {row}: {explain_id(identity)}")
+    return np.array(ids, "S")
 
 
 def _bytes(value) -> bytes:
