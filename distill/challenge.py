@@ -17,6 +17,7 @@ from yt8m.data.predictions import TOP_K
 from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
 from yt8m.records.reader import stream
+from yt8m.records.unread import name_unread
 from yt8m.records.video import is_unfit
 
 HEADER = "VideoId,LabelConfidencePairs"
@@ -98,6 +99,7 @@ def read_labels(
         found = find_shards(data)
         shards = found.get("video") or found["frame"]
         names, _ = describe(data, {"video": shards}, description)
+        name_unread(data, {"video": shards}, names)
         for video in stream(shards, names):
             name = video.id.decode()
             if name in rows or name in unlabelled:

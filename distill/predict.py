@@ -27,6 +27,7 @@ from yt8m.base.files import check_output, writing
 from yt8m.data.store import Dims, Features
 from yt8m.records.description import describe, find_shards
 from yt8m.records.reader import dims_of, stream
+from yt8m.records.unread import name_unread
 from yt8m.records.video import Video, video_level
 
 NAMED = "VideoId,Class,Name,Confidence"
@@ -128,6 +129,7 @@ def features(
             )
         shards = found["frame"] if frames else found.get("video") or found["frame"]
         names, _ = describe(data, {"video": shards}, description)
+        name_unread(data, {"video": shards}, names)
         names = names.model_copy(update={"classes": None})  # labels are not read
         for shard in shards:
             sizes = dims_of([shard], names, exported.manifest.dims.features)

@@ -14,6 +14,7 @@ from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in
 from yt8m.records.description import describe, find_shards
+from yt8m.records.unread import name_unread
 
 
 def main(
@@ -38,7 +39,9 @@ def main(
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
     let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
-    recipe = Recipe(data, shards, *describe(data, shards, description), skip_bad=skip_bad)
+    described = describe(data, shards, description)
+    name_unread(data, shards, described[0])
+    recipe = Recipe(data, shards, *described, skip_bad=skip_bad)
     levels = recipe.levels()
     with working_in(store):
         build(recipe, levels, store, jobs)

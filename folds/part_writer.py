@@ -83,11 +83,14 @@ class _PartWriter:
         }
 
     def add(self, video: Video, where: Where) -> None:
-        """InputError for a frame-level part's video without frames."""
+        """InputError for a frame-level part's video without frames, or another part's with some."""
+        if video.frames and self.part.kind == "video":
+            text = "is frame-level, others are video-level; put them into frame/ and video/"
+            raise InputError(f"{where[0]}: record {where[1]}: {text}")
         lacking = [kind for kind in self.frames if kind not in video.frames]
         if lacking:
             which = f" of {' and '.join(lacking)}" if video.frames else ""
-            text = f"has no frames{which}, others have; keep both kinds apart"
+            text = f"has no frames{which}, others have; put them into video/ and frame/"
             raise InputError(f"{where[0]}: record {where[1]}: {text}")
         self.pending.append((video, where))
         self.held += sum(frames.nbytes for frames in video.frames.values())

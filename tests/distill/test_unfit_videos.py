@@ -63,13 +63,14 @@ def test_logits_that_overflow_inside_are_refused(students, videos):
 
 @pytest.fixture
 def records(videos, tmp_path):
-    """Shards a and b; the videos 3 and 5 are broken."""
+    """Shards a and b, and one that is not complete; the videos 3 and 5 are broken."""
     ids, rgb, audio = videos
     rgb = rgb[:8].copy()
     rgb[3, 2], rgb[5, 0] = np.nan, 1e30
     labels = [[1]] * 8
     write_video_records(tmp_path / "r" / "a.tfrecord", ids[:4], rgb, audio, labels)
     write_video_records(tmp_path / "r" / "b.tfrecord", ids[4:8], rgb[4:], audio[4:], labels)
+    (tmp_path / "r" / "c.tfrecord.part").touch()
     return tmp_path / "r"
 
 
@@ -87,10 +88,12 @@ def test_predict_refuses_or_skips(students, videos, records, tmp_path, capsys):
             said := capsys.readouterr().out
         )
         assert f"{ids[3]}, {ids[5]}\n" in said
+        assert "1 files or folders are not read: c.tfrecord.part; " in said
     with pytest.raises(InputError, match="2 of 8 videos of the records are absent"):
         evaluate.main(out, [records])
     evaluate.main(out, [records], skip_bad=True)
-    assert '"videos": 6' in capsys.readouterr().out
+    assert '"videos": 6' in (said := capsys.readouterr().out)
+    assert "1 files or folders are not read: c.tfrecord.part; " in said
     write_video_records(tmp_path / "n.tfrecord", ids[:1], np.full((1, 24), np.nan), videos[2])
     with pytest.raises(InputError, match=r"n.tfrecord: none of the videos can be predicted"):
         predict.main(students / "out", [tmp_path / "n.tfrecord"], out, skip_bad=True)

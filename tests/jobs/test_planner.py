@@ -8,6 +8,7 @@ import pytest
 from make_world import add_shard
 
 from jobs import plans
+from jobs.plan import announce
 from jobs.planner import plan
 from jobs.rules import jobs_text, submission_rule
 from jobs.settings import Settings, read_given
@@ -107,6 +108,16 @@ def test_another_store_is_remembered_until_it_is_given_up():
     assert changes == ["STORE is nothing and was other"]
     assert finish(planned(STORE="")) == every
     assert Artifacts.of_run(RUN).store == RUN / "store"
+
+
+def test_a_finished_run_says_what_it_does_not_read(capsys):
+    finish(planned(DATA="records"))
+    announce(planned())
+    assert capsys.readouterr().err == ""
+    Path("records/b.tfrecord-00000-of-00001").touch()
+    announce(planned())
+    line = "make: records: 1 files or folders are not read: b.tfrecord-00000-of-00001; "
+    assert capsys.readouterr().err.startswith(line)
 
 
 def test_bad_videos_are_skipped_until_that_is_given_up():
