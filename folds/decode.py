@@ -13,6 +13,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in
+from yt8m.records.content import check_vocabularies
 from yt8m.records.description import describe, find_shards
 from yt8m.records.unread import name_unread
 
@@ -42,6 +43,7 @@ def main(
     described = describe(data, shards, description)
     name_unread(data, shards, described[0])
     recipe = Recipe(data, shards, *described, skip_bad=skip_bad)
+    check_vocabularies(shards, recipe.description, recipe.vocabulary)
     levels = recipe.levels()
     with working_in(store):
         build(recipe, levels, store, jobs)

@@ -3,11 +3,13 @@
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from distill.config import DistillConfig, member_of
 from distill.export.reranking import REMEDY, add_reranker
-from distill.export.thresholds import choose_thresholds
+from distill.export.thresholds import Thresholds, choose_thresholds
 from distill.refittable import check_inputs, check_refittable
-from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, Member
+from first_level.bundle.manifest import FORMAT, Expected, ExportedKind, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
@@ -50,7 +52,7 @@ class Trained:
             load_weights(model, require(folder / WEIGHTS, REMEDY))
         training = self.splits.training
         about = add_reranker(network, self.distill.parent, data, training) if reranked else None
-        threshold, thresholds = self.thresholds()
+        overall, each = self.thresholds()
         manifest = Manifest(
             format=FORMAT,
             plan=plan,
@@ -66,19 +68,36 @@ class Trained:
             dtype=dtype,
             values=num_values(network),
             frames=settings.inputs.dims(dims, "frame").max_frames if by_frame else 0,
-            threshold=round(threshold, 4),
-            thresholds=[round(float(value), 4) for value in thresholds],
+            threshold=_round(overall.at)[0],
+            thresholds=_round(each.at),
+            expected=_expect(settings.thresholds.aim, overall, each),
             reranker=about,
         )
         return network, manifest
 
-    def thresholds(self):
+    def thresholds(self) -> tuple[Thresholds, Thresholds]:
         """For all classes together, and for each: from the soft labels of training videos, evenly
         spread where there are more than JUDGED."""
         data, rows = self.data, self.splits.training
         rows = rows[:: -(-len(rows) // JUDGED) or 1]
         soft = Predictions.read(require(self.soft_labels, REMEDY)).align(data.ids[rows])
-        return choose_thresholds(soft, data.labels.take(rows), data.dims.classes)
+        aim = self.settings.thresholds
+        precision = aim.precision if aim.aim == "precision" else None
+        return choose_thresholds(soft, data.labels.take(rows), data.dims.classes, precision)
+
+
+def _expect(aim: str, overall: Thresholds, each: Thresholds) -> Expected:
+    return Expected(
+        aim=aim,
+        precision=_round(overall.precision)[0],
+        recall=_round(overall.recall)[0],
+        precisions=_round(each.precision),
+        recalls=_round(each.recall),
+    )
+
+
+def _round(values: np.ndarray) -> list[float]:
+    return [round(float(value), 4) for value in values]
 
 
 def parts_of(distill: Path, chosen: str, settings: DistillConfig) -> list[tuple[Member, Path]]:

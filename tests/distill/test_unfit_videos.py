@@ -10,8 +10,10 @@ from kinds import named
 
 from distill import evaluate, predict
 from distill.challenge import HEADER, lines, read_predictions
+from distill.export import alone
 from distill.export.run import Exported
 from yt8m.base.cli import InputError
+from yt8m.records.video import ROUNDED_TO_INFINITY
 
 ODD = [
     "clip 1, take 2.mp4",
@@ -45,6 +47,7 @@ def test_an_export_refuses_what_training_refuses(students, videos, runtime):
         others = np.arange(9) != 4
         np.testing.assert_array_equal(found[0][others], classes[others])
         np.testing.assert_allclose(found[1][others], scores[others], rtol=1e-6)
+    assert alone.UNFIT == ROUNDED_TO_INFINITY
     large = rgb[:9].copy()
     large[0, 0] = 65519  # which float16 holds as 65504
     assert np.isfinite(exported.top(named(large, audio[:9]))[1]).all()

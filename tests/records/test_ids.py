@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from record_bytes import NAMES, example, means
 
-from folds.conversion.label_files import as_ids
+from folds.conversion.ids import as_ids
 from yt8m.base.cli import InputError
 from yt8m.records.framing import write_records
 from yt8m.records.reader import stream
