@@ -7,10 +7,11 @@
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
-DATA        :=## a folder of records (or one shard); remembered, as are the next five
+DATA        :=## a folder of records (or one shard); remembered, as are the next six
 UNLABELLED  :=## more records, whose labels are not read: students learn from them
 HOLDOUT     :=## share of the videos that no stage trains on (0.1), a file of their ids, or their records
 GROUPS      :=## a CSV of id,group: the videos of a group stay together in the holdout and the folds
+SKIP_BAD    :=## 1: leaves out, and names, videos with features that are not finite
 DESCRIPTION :=## a TOML that names the features of other people's records
 STORE       :=## where the decoded records go (ARTIFACTS/PLAN/store)
 ARTIFACTS   := artifacts## where results go, in a folder for each plan
@@ -34,7 +35,7 @@ PYTHON      := .venv/bin/python## the interpreter
 TRAINER     :=## starts a training, such as ".venv/bin/torchrun --nproc-per-node=8" (PYTHON)
 RUN         :=## stands in front of every job, such as "srun -c 2"
 
-SETTINGS := PLAN DATA UNLABELLED HOLDOUT GROUPS DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
+SETTINGS := PLAN DATA UNLABELLED HOLDOUT GROUPS SKIP_BAD DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
             RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))

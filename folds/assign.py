@@ -23,14 +23,13 @@ from folds.related.id_files import SHARE, read_ids, share_of
 from folds.related.near_copies import find_alike
 from yt8m.base import cli
 from yt8m.base.arrays import blocks
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError, log, name_some
 from yt8m.base.paths import NEAR_COPIES
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 BLOCK = 1 << 15  # videos at a time
-SHOWN = 5  # class names in the log
 
 
 def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = None) -> None:
@@ -136,8 +135,7 @@ def balance(splits: Splits, labels: Labels, names: list[str]) -> str:
 
 def _without_positives(where: str, counts: np.ndarray, names: list[str]) -> str:
     absent = np.flatnonzero(counts == 0)
-    shown = ", ".join(names[c] for c in absent[:SHOWN])
-    examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
+    examples = f" ({name_some([names[c] for c in absent])})" if len(absent) else ""
     return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"
 
 

@@ -41,7 +41,8 @@ class Part:
     """A group of shards of one level ("video" or "frame") of records.
 
     dims: what every record must have; means: store video-level means of the frames; finished: the
-    name of its folder, None until it is decoded.
+    name of its folder, None until it is decoded; skip_bad: leave out videos with values that no
+    stage takes, which are an error otherwise.
     """
 
     kind: str
@@ -50,6 +51,7 @@ class Part:
     dims: Dims
     means: bool
     finished: str | None = None
+    skip_bad: bool = False
 
     @property
     def needs(self) -> str:
@@ -106,6 +108,7 @@ class Finished:
             if about["needs"] == wanted.needs
             and about["classes"] <= wanted.dims.classes
             and about["longest"] <= wanted.description.max_frames
+            and (wanted.skip_bad or not about.get("skipped"))
         }
 
 

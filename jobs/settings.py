@@ -19,7 +19,7 @@ from yt8m.base.paths import REHEARSAL, Artifacts
 from yt8m.records.description import check_exists, is_shard
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "GROUPS", "STORE")
+REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "GROUPS", "SKIP_BAD", "STORE")
 PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
@@ -138,6 +138,14 @@ class Settings:
         return Path(text) if text else None
 
     @property
+    def skip_bad(self) -> list[str]:
+        """The option that leaves out videos with features that no stage takes, if it is wanted."""
+        text = self.given.get("SKIP_BAD", self._before("SKIP_BAD"))
+        if text not in ("", "0", "1"):
+            raise InputError(f"SKIP_BAD {text}: 0 or 1 is allowed")
+        return ["--skip-bad"] * (text == "1")
+
+    @property
     def budget_mb(self) -> str:
         text = self.given.get("BUDGET_MB") or "1000"
         if number("BUDGET_MB", text) <= 0:
@@ -183,6 +191,7 @@ class Settings:
             "UNLABELLED": str(self.unlabelled or ""),
             "HOLDOUT": self.holdout,
             "GROUPS": str(self.groups or ""),
+            "SKIP_BAD": "1" * len(self.skip_bad),
             "STORE": "" if self.store == self.run / "store" else str(self.store),
         }
 
@@ -197,7 +206,16 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in ("holdout_file", "budget_mb", "dtype", "videos", "jobs", "threads", "out"):
+        for name in (
+            "holdout_file",
+            "skip_bad",
+            "budget_mb",
+            "dtype",
+            "videos",
+            "jobs",
+            "threads",
+            "out",
+        ):
             getattr(self, name)
         for name in ("DATA", "UNLABELLED", "RECORDS"):
             if self.given.get(name):

@@ -59,13 +59,14 @@ def store_job(
     context: Context, verb: str, records: Path, store: Path, inputs: list, options: list = ()
 ) -> Job:
     """Decodes records into a store; both verbs are given the store of DATA."""
-    processes = ["--jobs", str(context.settings.jobs)]
+    processes, skip_bad = ["--jobs", str(context.settings.jobs)], context.settings.skip_bad
     return job(
         f"folds/{verb}",
         f"folds.{verb}",
-        [records, context.files.store, *options, *processes],
+        [records, context.files.store, *options, *skip_bad, *processes],
         inputs,
         [store / paths.MANIFEST, store / paths.ABOUT],
         folders=tuple(store / folder for folder in STORE_FOLDERS),
+        settings={"SKIP_BAD": "1"} if skip_bad else {},
         records=records,
     )

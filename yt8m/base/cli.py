@@ -14,6 +14,7 @@ import resource
 import sys
 import threading
 import typing
+from collections.abc import Sequence
 
 # A user named a path that cannot be used.
 PATHS = (
@@ -37,6 +38,12 @@ def log(text: str) -> None:
     """
     sys.stdout.write(text + "\n")
     sys.stdout.flush()
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, for a line; those that cannot be printed are quoted."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    return ", ".join(shown) + (", ..." if len(names) > most else "")
 
 
 def peak_memory_mb() -> float:
