@@ -23,9 +23,12 @@ import numpy as np
 from distill.challenge import HEADER, MOST_PAIRS, lines
 from distill.export import batches
 from distill.export.run import Exported
+from first_level.bundle.manifest import read_trained_on
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import check_output, writing
+from yt8m.base.files import check_output, remove, writing
+from yt8m.base.paths import trained_on
+from yt8m.data.origins import hashes_of, write_hashes
 from yt8m.data.store import Dims, Features
 from yt8m.records.description import describe, find_shards
 from yt8m.records.reader import dims_of, stream
@@ -52,7 +55,7 @@ def main(
         raise InputError(f"--batch {batch}: must be 1 or more")
     _check_output(out)
     exported = Exported(export, threads=threads)
-    started, count = time.monotonic(), 0
+    hashes, known, started, count = read_trained_on(export), [], time.monotonic(), 0
     videos = features(records, exported, Path(description) if description else None)
     dims = exported.manifest.dims
     if dims.max_frames:
@@ -72,11 +75,31 @@ def main(
             else:
                 file.writelines(lines(ids, classes, scores))
             count += len(ids)
+            known.append(known_among(ids, hashes))
     seconds = time.monotonic() - started
+    note_known(out, known)
     log(
         f"{out}: {count:,} videos, {count / seconds:,.0f} videos/s, "
         f"peak memory {cli.peak_memory_mb():,.0f} MB"
     )
+
+
+def known_among(ids: list[str], hashes: np.ndarray) -> np.ndarray:
+    """The hashes of those videos whose hash is among `hashes`."""
+    own = hashes_of(np.array([video.encode() for video in ids]))
+    return own[np.isin(own, hashes)]
+
+
+def note_known(out: Path, parts: list[np.ndarray]) -> None:
+    """Says beside OUT.csv which of its videos trained the export, for distill.evaluate.
+
+    parts: hashes of them. There is no such file when there are none.
+    """
+    remove(trained_on(out))
+    count = sum(map(len, parts))
+    if count:
+        write_hashes(trained_on(out), np.sort(np.concatenate(parts)))
+        log(f"warning: {out}: {count:,} of its videos trained this export: they do not judge it")
 
 
 def chunks(videos: Iterator, size: int) -> Iterator[list]:

@@ -29,7 +29,7 @@ def plan(settings: Settings) -> Planned:
     """Reads what the settings name. InputError on the first thing that cannot be used."""
     settings.check()
     for name, path in (("DATA", settings.data), ("UNLABELLED", settings.unlabelled)):
-        if name in settings.given and path is not None:
+        if name in settings.given and path is not None and settings.original is None:
             find_shards(path)  # InputError where it holds no records
     read = Plan.read(settings.plan)
     files = settings.artifacts

@@ -12,6 +12,7 @@ import numpy as np
 
 from yt8m.base.arrays import open_arrays, write_arrays
 from yt8m.base.cli import InputError
+from yt8m.base.digests import digest_of
 
 NUM_FOLDS = 5
 HOLDOUT = -1
@@ -73,15 +74,16 @@ def find_rows(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Splits:
-    """The fold of every row of a store: int8 (N,)."""
+    """The fold of every row of a store: int8 (N,). digest: of the file that says so."""
 
     fold: np.ndarray
+    digest: str | None = None
 
     @classmethod
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
         """Reads folds.safetensors for a store's ids. InputError on an absent or doubled one."""
         arrays = open_arrays(path)
-        return cls(arrays["fold"][find_rows(ids, arrays["ids"], path)])
+        return cls(arrays["fold"][find_rows(ids, arrays["ids"], path)], digest_of(path))
 
     def write(self, path: Path, ids: np.ndarray) -> None:
         """Writes folds.safetensors."""
@@ -89,7 +91,8 @@ class Splits:
 
     def with_unlabelled(self, count: int) -> "Splits":
         """The same before `count` rows of UNLABELLED."""
-        return Splits(np.concatenate([self.fold, np.full(count, UNLABELLED, self.fold.dtype)]))
+        added = np.full(count, UNLABELLED, self.fold.dtype)
+        return Splits(np.concatenate([self.fold, added]), self.digest)
 
     def rows(self, k: int) -> np.ndarray:
         """Rows of fold k: int32, as those of all sets here: half as large as numpy's own."""
