@@ -13,6 +13,7 @@ from yt8m.base import cli
 from yt8m.base.arrays import let_go
 from yt8m.base.cli import InputError
 from yt8m.base.files import working_in
+from yt8m.records.content import check_vocabularies
 from yt8m.records.description import describe, find_shards
 
 
@@ -30,6 +31,7 @@ def main(data: Path, store: Path, *, description: Path | None = None, jobs: int 
     let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
     recipe = Recipe(data, shards, *describe(data, shards, description))
+    check_vocabularies(shards, recipe.description, recipe.vocabulary)
     levels = recipe.levels()
     with working_in(store):
         build(recipe, levels, store, jobs)

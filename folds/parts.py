@@ -19,7 +19,8 @@ from yt8m.records.description import LEVELS, Description, Dims
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
 MANIFEST = "part.json"
-NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
+# Fields of a description.
+NOT_DECODED = {"name", "classes", "vocabulary", "max_frames", "renamed", "scale"}
 
 
 @dataclass(frozen=True)

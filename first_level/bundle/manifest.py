@@ -66,6 +66,19 @@ class MadeFrom(Config):
     inputs: dict[str, str | None]
 
 
+class Expected(Config):
+    """What saying yes from the thresholds on gives: by the given labels, out of fold.
+
+    precision, recall: of `threshold`, over all classes; precisions, recalls: of each class's own.
+    """
+
+    aim: Literal["f1", "precision"]
+    precision: float
+    recall: float
+    precisions: list[float]
+    recalls: list[float]
+
+
 class Manifest(Config):
     """model.json."""
 
@@ -83,6 +96,7 @@ class Manifest(Config):
     # The score from which on a class counts as said: for all together, and for each class.
     threshold: float = 0.5
     thresholds: list[float] = []
+    expected: Expected | None = None
     reranker: RerankerAbout | None = None  # of a re-ranked student
     made_from: MadeFrom | None = None  # exports of older code do not say it
 

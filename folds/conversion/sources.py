@@ -9,7 +9,7 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.conversion.label_files import as_ids
+from folds.conversion.ids import as_ids, read_lines
 from yt8m.base.cli import InputError
 
 Arrays = dict[str, np.ndarray]
@@ -124,16 +124,9 @@ class Table(FeatureSource):
     def __init__(self, path: Path, id_column: str, named: dict[str, str], usual: tuple[str, ...]):
         """named: columns by kind; usual: kinds that are taken from a column of their name, if the
         file has one."""
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            text = "parquet is read by pyarrow, which is not installed: pip install pyarrow"
-            raise InputError(f"{path}: {text}") from error
-        try:
-            self.file = pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowException as error:
-            raise InputError(f"{path}: not a parquet file ({error})") from error
+        self.file = open_parquet(path)
+        import pyarrow
+
         schema = self.file.schema_arrow
         found = {kind: kind for kind in usual if kind in schema.names}
         self.columns = found | named
@@ -177,6 +170,20 @@ class Table(FeatureSource):
         return flat.reshape(len(values), -1) if len(values) else flat.reshape(0, 0)
 
 
+def open_parquet(path: Path):
+    """pyarrow's ParquetFile. InputError when it is none, or pyarrow is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        text = "parquet is read by pyarrow, which is not installed: pip install pyarrow"
+        raise InputError(f"{path}: {text}") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a parquet file ({error})") from error
+
+
 def _load(path: Path):
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
@@ -190,7 +197,7 @@ def _column(path: Path, kind: type) -> np.ndarray:
     """A one-dimensional .npy, or the lines of a text file: str or int64 (n,)."""
     try:
         if path.suffix != ".npy":
-            return np.array(path.read_text(encoding="utf-8").splitlines(), str).astype(kind)
+            return np.array(read_lines(path), str).astype(kind)
         values = _load(path)
         if values.ndim != 1 or (kind is int and values.dtype.kind not in "iu"):
             raise ValueError(f"{values.dtype}, shape {values.shape}")

@@ -44,7 +44,7 @@ from yt8m.base.cli import InputError
         ({"table": "holes.parquet"}, "holes.parquet: row 1 is empty"),
         ({"table": "ragged.parquet"}, "ragged.parquet: row 0 has frames of"),
         ({**VIDEO[0], "labels": "ids.txt"}, "columns id or video_id or VideoId, and labels or"),
-        ({**VIDEO[0], "labels": "commas.csv"}, "'a22,7,0' has 3 fields, the header 2; put spaces"),
+        ({**VIDEO[0], "labels": "commas.csv"}, "line 3 has 3 fields, the header 2; put quotes"),
         ({**VIDEO[0], "labels": "others.csv"}, "none of its ids, such as 'x', is one of the feat"),
         ({**VIDEO[0], "labels": "large.csv"}, "label 65536; 0 to 65535 are allowed"),
         ({**VIDEO[0], "labels": "none.csv"}, "none.csv: has no label at all"),

@@ -44,6 +44,7 @@ FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trai
 EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
 EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
+EXPORT_PREDICT = "predict.py"  # runs the graph without this project
 EXPORT_TRAINED_ON = "trained_on.safetensors"  # hashes of the videos that it learnt from
 
 

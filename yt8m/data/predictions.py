@@ -15,6 +15,8 @@ from yt8m.data.origins import Origin, origin_of
 from yt8m.data.splits import find_rows
 
 BLOCK = 1 << 14  # videos copied at a time
+RANK_OFFSET = 10  # of reciprocal ranks: softens the difference between the first places
+COLUMN_PLACES = (1, 2, 3, 5, 10, 20)  # of a video's largest mean logits: columns of the stack
 TOP_K = 20  # predictions of a video that count: for GAP@20, and in the challenge's files
 
 

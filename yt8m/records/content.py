@@ -10,9 +10,16 @@ import json
 from dataclasses import asdict
 from pathlib import Path
 
-from yt8m.records.description import RATED, Description, describe, find_shards
+from yt8m.base.cli import InputError
+from yt8m.records.description import RATED, Description, describe, find_shards, first_record
 from yt8m.records.framing import content_digest
-from yt8m.records.vocabulary import Vocabulary
+from yt8m.records.vocabulary import (
+    CLASS_NAMES,
+    STATEMENT,
+    Vocabulary,
+    find_difference,
+    state_vocabulary,
+)
 
 Cache = dict[str, str]  # what `stamp` says of a shard -> its content digest; JSON can hold it
 
@@ -57,12 +64,44 @@ def description_digests(description: Description, vocabulary: Vocabulary) -> dic
     """Hashes of the names of features and classes, and of the sizes that a description allows:
     {"description": of all, "arrays": of what decides a store's arrays and manifest, which do not
     know what the data set and its classes are called}."""
-    every = description.model_dump(mode="json")
+    every = description.model_dump(mode="json", exclude={"renamed", "scale"})
     deciding = {key: value for key, value in every.items() if key not in ("name", "vocabulary")}
     return {
         "description": _digest([every, asdict(vocabulary)]),
         "arrays": _digest([deciding, vocabulary.verticals]),
     }
+
+
+def check_vocabularies(
+    shards: dict[str, list[Path]], description: Description, vocabulary: Vocabulary
+) -> None:
+    """InputError for a shard whose first record states (see `state_vocabulary`) that its labels are
+    numbers of another vocabulary. Records that state none, as YouTube-8M's, may be of any.
+
+    vocabulary: of the data set; one that was extended at its end has all older ones in it.
+    """
+    known: list[list[int]] = []
+    for path in (path for paths in shards.values() for path in paths):
+        record = first_record(path)
+        stated = record.integers(STATEMENT) if description.labels else None
+        if stated is None or stated in known:
+            continue
+        if stated != state_vocabulary(vocabulary.names[: stated[0]]):
+            names = [name.decode() for name in record.strings(CLASS_NAMES) or ()]
+            _compare(names, stated, description, vocabulary, path)
+        known.append(stated)
+
+
+def _compare(names: list[str], stated: list[int], description, vocabulary, path: Path) -> None:
+    """InputError unless names that dataset.toml says were corrected are all that differs."""
+    names = [description.renamed.get(name, name) for name in names]
+    at = find_difference(names, vocabulary.names) if names else 0
+    if at is None:
+        return
+    own = repr(vocabulary.names[at]) if at < len(vocabulary) else "unknown"
+    other = repr(names[at]) if names else f"another one of {stated[0]:,} classes"
+    remedy = "convert it again with --add; or, if a name was corrected, see `renamed` in docs/data"
+    raise InputError(f"{path}: class {at} is {other} there and {own} in this data set; {remedy}")
 
 
 def _digest(value) -> str:

@@ -85,6 +85,8 @@ class Description(Config):
     classes: int | None = Field(None, ge=1, le=MAX_CLASSES)
     vocabulary: str | None = None  # file name, looked for beside the records and one folder up
     max_frames: int = Field(360, ge=1)
+    renamed: dict[str, str] = {}  # corrected names of classes, by the names that records state
+    scale: float = Field(1.0, gt=0)  # by which a conversion multiplied all values
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:

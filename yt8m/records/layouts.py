@@ -15,6 +15,7 @@ import numpy as np
 from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
 from yt8m.records.video import Video
+from yt8m.records.vocabulary import STATEMENT
 from yt8m.records.wire import MESSAGE, VALUE, field
 
 BEGINNING = 12  # bytes: mostly the record's length and the name of its first feature
@@ -27,7 +28,7 @@ class RecordLayout:
     """A record as pieces: what is around the values, and the values, in turn.
 
     fixed: the pieces with an even number; id, labels (None without), features by kind: the numbers
-    of the pieces that are read.
+    of the pieces that are read; statement: as of Video, which stands in the fixed pieces.
     """
 
     pieces: struct.Struct
@@ -35,6 +36,7 @@ class RecordLayout:
     id: int
     labels: int | None
     features: dict[str, int]
+    statement: list[int] | None
 
 
 class Layouts:
@@ -62,7 +64,7 @@ class Layouts:
         if not identity or (labels is None) != (layout.labels is None):
             return None
         features = {kind: np.frombuffer(pieces[at], FLOAT) for kind, at in layout.features.items()}
-        return Video(identity, labels, features, {}, None)
+        return Video(identity, labels, features, {}, None, layout.statement)
 
     def learn(self, payload: memoryview, context) -> None:
         """Keeps the layout of a valid video-level record. context: its features, by protobuf."""
@@ -111,9 +113,10 @@ def _layout(data: bytes, context, description: Description) -> RecordLayout | No
     kinds = {kind: number(where.names) for kind, where in description.kinds.items()}
     features = {kind: piece for kind, piece in kinds.items() if piece is not None}
     fixed = pieces.unpack(data)[::2]
-    return RecordLayout(
-        pieces, fixed, number(description.ids), number(description.labels), features
-    )
+    stated = STATEMENT in context and context[STATEMENT].HasField("int64_list")
+    statement = list(context[STATEMENT].int64_list.value) if stated else None
+    identity, labels = number(description.ids), number(description.labels)
+    return RecordLayout(pieces, fixed, identity, labels, features, statement)
 
 
 def _entry(name: str, feature) -> tuple[bytes, int | None]:

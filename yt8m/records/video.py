@@ -13,6 +13,7 @@ import numpy as np
 from yt8m.base.cli import InputError
 from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.messages import Record
+from yt8m.records.vocabulary import STATEMENT
 
 # Frames of YouTube-8M are quantised to 255 steps from -2 to 2; those of every kind are stored so.
 QUANTUM = np.float32(4 / 255)
@@ -25,7 +26,8 @@ class Video:
     """One record. None, or not in the dicts, where it has no such field.
 
     labels: uint16, sorted, each once; features: by kind, float32 (W,); frames: by kind, uint8
-    (T, W); segments: start, end int32, label uint16, score float32, each (S,).
+    (T, W); segments: start, end int32, label uint16, score float32, each (S,); statement: what the
+    record states of its vocabulary, see `state_vocabulary`.
     """
 
     id: bytes
@@ -33,6 +35,7 @@ class Video:
     features: dict[str, np.ndarray] = field(default_factory=dict)
     frames: dict[str, np.ndarray] = field(default_factory=dict)
     segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+    statement: list[int] | None = None
 
     @property
     def num_frames(self) -> int:
@@ -77,7 +80,8 @@ def read_video(record: Record, description: Description) -> Video:
     if record.lists:
         segments = _segments(record, description)
     identity, labels = _id(record, description), _labels(record, description)
-    video = Video(identity, labels, _present(features), _present(frames), segments)
+    statement = record.integers(STATEMENT)
+    video = Video(identity, labels, _present(features), _present(frames), segments, statement)
     arrays = [*video.features.values(), *video.frames.values()]
     if not arrays:
         names = ", ".join(sorted(record.names)) or "none"

@@ -1,0 +1,26 @@
+"""Ids of videos, as any input has them, and other columns of text files."""
+
+from pathlib import Path
+
+import numpy as np
+
+from yt8m.base.cli import InputError
+
+
+def as_ids(values, where) -> np.ndarray:
+    """Ids as numpy's bytes, S (n,). InputError on an empty one."""
+    ids = np.array([_bytes(value) for value in values], "S")
+    if len(ids) and (ids == b"").any():
+        raise InputError(f"{where}: row {int(np.argmax(ids == b''))} has an empty id")
+    return ids
+
+
+def _bytes(value) -> bytes:
+    if value is None or value != value:  # NaN
+        return b""
+    return value if isinstance(value, bytes) else str(value).strip().encode()
+
+
+def read_lines(path: Path) -> list[str]:
+    """The lines of a text file in UTF-8, with or without a BOM and empty lines at its end."""
+    return path.read_text(encoding="utf-8-sig").rstrip().split("\n")
