@@ -49,6 +49,7 @@ export YT8M_PLAN := $(PLAN)
 endif
 
 A       := $(ARTIFACTS)/$(PLAN)
+of_plan  = $(patsubst %_rehearsal,%,$(patsubst %_flips,%,$(patsubst %_canary,%,$1)))
 PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
 PLANNED := all demo rehearse folds first_level segments stacking distill export evaluate submission table report
 VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
@@ -58,7 +59,7 @@ UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
 $(if $(call unfit,$(ARTIFACTS)),\
   $(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
-$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN:%_rehearsal=%),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+$(if $(call unfit,$(PLAN))$(if $(filter $(call of_plan,$(PLAN)),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
 $(if $(filter demo,$(MAKECMDGOALS)),$(if $(filter demo,$(PLAN)),,$(error demo is of plan demo; for plan $(PLAN) say: make all PLAN=$(PLAN))))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
 $(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
@@ -73,7 +74,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test lint format venv models status retrain bench plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test lint format venv models status retrain canary bench plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -138,6 +139,11 @@ status: ## per stage what is done, stale, missing; what `make all` would run, an
 retrain: | $(VENV) ## makes one model again: make retrain MODEL=name PLAN=small
 	@$(PYTHON) -m jobs.retrain
 	@$(MAKE) first_level
+canary: | $(VENV) ## PLAN on false labels: is anything better than chance? twice the time of `make all`
+	@$(MAKE) folds
+	@$(MAKE) stacking distill evaluate PLAN=$(PLAN)_canary
+	@$(MAKE) stacking PLAN=$(PLAN)_flips
+	@$(PYTHON) -m report.canary $(A) $(A)_canary $(A)_flips $(A)_canary/canary.txt
 plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
 	@$(PYTHON) -m jobs.cost.plan $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
 clean: ## removes the results of PLAN

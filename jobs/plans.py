@@ -16,7 +16,16 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
 from yt8m.base.digests import read_cache
 from yt8m.base.files import fingerprint, write_json
-from yt8m.base.paths import CONFIG, MEMBERS, MODELS, REHEARSAL, SEGMENTS, Artifacts
+from yt8m.base.paths import (
+    CANARY,
+    CONFIG,
+    FLIPS,
+    MEMBERS,
+    MODELS,
+    REHEARSAL,
+    SEGMENTS,
+    Artifacts,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LEVEL = Path("first_level/configs")
@@ -34,6 +43,7 @@ class Plan:
     @classmethod
     def read(cls, name: str) -> "Plan":
         """InputError names the file and key that cannot be used."""
+        name = name.removesuffix(CANARY).removesuffix(FLIPS)
         whole = name.removesuffix(REHEARSAL)
         models = read_models(FIRST_LEVEL / whole)
         stack, distill = (

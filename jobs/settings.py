@@ -15,7 +15,7 @@ from pathlib import Path
 from folds.related.id_files import SHARE, share_of
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_output, read_json
-from yt8m.base.paths import REHEARSAL, Artifacts
+from yt8m.base.paths import CANARY, FLIPS, REHEARSAL, Artifacts
 from yt8m.records.description import check_exists, is_shard
 
 PREFIX = "YT8M_"
@@ -53,16 +53,24 @@ class Settings:
         for name, value in given.items():
             if not value.isprintable():
                 raise InputError(f"{name} {value!r}: a character in it cannot be printed")
-        run = Path(folder) / plan
-        return cls(plan, run, given, read_given(run), tuple(values.get("GOALS", "").split()))
+        run, own = Path(folder) / plan, Path(folder) / plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return cls(plan, run, given, read_given(own), tuple(values.get("GOALS", "").split()))
 
     @property
     def artifacts(self) -> Artifacts:
         return Artifacts(self.run, self.store)
 
     @property
+    def original(self) -> "Artifacts | None":
+        """The files of the run whose labels this one falsifies, for `make canary`; else None."""
+        plan = self.plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return None if plan == self.plan else Artifacts.of_run(self.run.with_name(plan))
+
+    @property
     def store(self) -> Path:
         """Where the decoded records go; given as nothing, into the run's folder again."""
+        if self.original is not None:
+            return self.run / "store"
         text = self.given.get("STORE", self._before("STORE"))
         return Path(text) if text else self.run / "store"
 
@@ -70,6 +78,8 @@ class Settings:
     def generated(self) -> bool:
         """Whether the records are generated ones, of the run's own folder."""
         remembered = not {"demo", "rehearse"} & set(self.goals) and self.before.get("DATA")
+        if self.original is not None:
+            return True  # its store is made from another one
         generates = self.plan == "demo" or self.rehearses
         return generates and "DATA" not in self.given and not remembered
 

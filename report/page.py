@@ -88,6 +88,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
         "made": datetime.date.today().isoformat(),
         "headline": _headline(run, lines),
         "numbers": _numbers(run, lines),
+        "alarms": run.summary.get("alarms", []),
         "holdout": run.has_holdout,
         "fold": FOLD,
     }

@@ -29,12 +29,15 @@ from yt8m.base.paths import (
     EXPORT_PREDICT,
     EXPORT_README,
     EXPORT_STEPS,
+    EXPORT_TRAINED_ON,
     EXPORT_WEIGHTS,
 )
+from yt8m.data.origins import hashes_of, write_hashes
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS, EXPORT_PREDICT}
+FILES |= {EXPORT_TRAINED_ON}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 ALONE = Path(__file__).with_name("alone.py")
 
@@ -77,6 +80,7 @@ def main(
         del network  # each copy in float32 that is no longer needed makes room for the next
         (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
+        write_hashes(folder / EXPORT_TRAINED_ON, hashes_of(data.ids, splits.training))
         (folder / EXPORT_README).write_text(readme(manifest))
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, steps, folder, onnx, dtype, threads)

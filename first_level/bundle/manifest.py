@@ -3,13 +3,15 @@
 from pathlib import Path
 from typing import Literal
 
+import numpy as np
 from pydantic import Field
 
 from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
-from yt8m.base.paths import EXPORT_MANIFEST
+from yt8m.base.paths import EXPORT_MANIFEST, EXPORT_TRAINED_ON
+from yt8m.data.origins import digest_of_hashes, read_hashes
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
 
@@ -57,6 +59,13 @@ class ExportedKind(Config):
     frames: bool  # of each frame, not of the whole video
 
 
+class MadeFrom(Config):
+    """The training videos (`digest_of_videos`), and digests of what an export was made from."""
+
+    training: str
+    inputs: dict[str, str | None]
+
+
 class Expected(Config):
     """What saying yes from the thresholds on gives: by the given labels, out of fold.
 
@@ -89,6 +98,7 @@ class Manifest(Config):
     thresholds: list[float] = []
     expected: Expected | None = None
     reranker: RerankerAbout | None = None  # of a re-ranked student
+    made_from: MadeFrom | None = None  # exports of older code do not say it
 
     @property
     def dims(self) -> Dims:
@@ -105,6 +115,21 @@ def read_manifest(folder: Path) -> Manifest:
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
     return validate(values, Manifest, folder / EXPORT_MANIFEST)
+
+
+def read_trained_on(folder: Path) -> np.ndarray:
+    """`hashes_of` the videos that an export learnt from, ascending uint64 (N,).
+
+    Empty where an export of older code does not say it. InputError when the file is not the
+    manifest's.
+    """
+    stated, path = read_manifest(folder).made_from, folder / EXPORT_TRAINED_ON
+    if stated is None:
+        return np.zeros(0, np.uint64)
+    found = read_hashes(path)
+    if digest_of_hashes(found) != stated.training:
+        raise InputError(f"{path}: is not what {EXPORT_MANIFEST} says; export again")
+    return found
 
 
 def groups_of(descriptions: list[Member]) -> tuple[list[str], list[int]]:

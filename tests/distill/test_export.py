@@ -35,7 +35,7 @@ def float_network(root, kinds=("student",)):
 def test_the_folder(students, data_set):
     folder, data = students / "out", Store(data_set / "store")
     names = {"model.json", "model.onnx", "model.safetensors", "README.md", "compression.json"}
-    names.add("predict.py")
+    names |= {"predict.py", "trained_on.safetensors"}
     assert {p.name for p in folder.iterdir()} == names
     readme = (folder / "README.md").read_text()
     assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme

@@ -38,7 +38,7 @@ TYPES = {  # safetensors' names of numpy's types
     f"{letter}{8 * size}": np.dtype(f"<{letter.lower()}{size}")
     for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
     for size in sizes
-}
+} | {"BOOL": np.dtype(bool)}
 DIGEST, BLANK = 32, "0" * 8  # hexadecimal digits of a digest; what a checksum is computed with
 HEAD = re.compile(  # how the header of a file of ours begins, after its length
     rb'(?s:.{8}){"__metadata__":{"checksum":"(?P<checksum>\w{8})","digest":"(?P<digest>\w{32})"'
@@ -78,7 +78,7 @@ def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, dtype) if folder is None else scratch(folder, dtype, shape)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata=None) -> None:
     """Writes named arrays as safetensors, atomically. The same arrays are the same bytes.
 
     Byte strings (N,) of W bytes become U8 (N, W). The header's metadata hold a digest of all that
@@ -87,7 +87,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     arrays = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
     arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.alignment))
-    header = _header(arrays, BLANK, "0" * DIGEST)
+    more = metadata or {}  # texts by name
+    header = _header(arrays, BLANK, "0" * DIGEST, more)
     digest, checksum = hashlib.sha256(header), 0
     with writing(path) as temporary, open(temporary, "wb") as file:
         file.write(header)
@@ -96,9 +97,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             digest.update(block)
             checksum = crc32c(block, checksum)
         digest = digest.hexdigest()[:DIGEST]
-        checksum = crc32c(_header(arrays, BLANK, digest), checksum)
+        checksum = crc32c(_header(arrays, BLANK, digest, more), checksum)
         file.seek(0)
-        file.write(_header(arrays, f"{checksum:08x}", digest))
+        file.write(_header(arrays, f"{checksum:08x}", digest, more))
 
 
 def open_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -213,10 +214,10 @@ def _read_header(file) -> bytes:
     return header
 
 
-def _header(arrays: Mapping[str, np.ndarray], checksum: str, digest: str) -> bytes:
+def _header(arrays: Mapping[str, np.ndarray], checksum: str, digest: str, more: dict) -> bytes:
     """The header of arrays that lie one after the other; HEAD describes its beginning."""
     strings = [name for name, array in arrays.items() if array.dtype.kind == "S"]
-    about = {"checksum": checksum, "digest": digest, "strings": " ".join(strings)}
+    about = {"checksum": checksum, "digest": digest, "strings": " ".join(strings)} | more
     names = {dtype: name for name, dtype in TYPES.items()}
     entries, end = {"__metadata__": about}, 0
     for name, array in arrays.items():

@@ -11,6 +11,7 @@ import numpy as np
 
 from yt8m.base.arrays import blocks, empty, open_arrays, write_arrays
 from yt8m.base.cli import InputError
+from yt8m.data.origins import Origin, origin_of
 from yt8m.data.splits import find_rows
 
 BLOCK = 1 << 14  # videos copied at a time
@@ -21,12 +22,14 @@ TOP_K = 20  # predictions of a video that count: for GAP@20, and in the challeng
 
 @dataclass(frozen=True)
 class Predictions:
-    """ids bytes (N,); classes uint16 (N, K); logits float16 (N, K), descending in a row."""
+    """ids bytes (N,); classes uint16 (N, K); logits float16 (N, K), descending in a row; origin:
+    what they were made from, None where the file does not say."""
 
     ids: np.ndarray
     classes: np.ndarray
     logits: np.ndarray
     where: str = "predictions"
+    origin: Origin | None = None
 
     @classmethod
     def read(cls, path: Path) -> "Predictions":
@@ -35,12 +38,12 @@ class Predictions:
         arrays = _read_npz(path) if path.suffix == ".npz" else open_arrays(path)
         if set(arrays) != {"ids", "classes", "logits"}:
             raise InputError(f"{path}: holds {sorted(arrays)}, not predictions; delete it")
-        return cls(**arrays, where=str(path))
+        return cls(**arrays, where=str(path), origin=origin_of(path))
 
     def write(self, path: Path) -> None:
         """Writes a .safetensors atomically."""
         arrays = {"ids": self.ids, "classes": self.classes, "logits": self.logits}
-        write_arrays(path, arrays)
+        write_arrays(path, arrays, self.origin.header if self.origin else None)
 
     def align(self, ids: np.ndarray, folder: Path | None = None) -> "Predictions":
         """The predictions of `ids`, in that order; InputError on an absent or doubled id.
@@ -51,7 +54,8 @@ class Predictions:
         if np.array_equal(self.ids, ids):
             return self
         rows = find_rows(ids, self.ids, self.where)
-        found = replace(to_fill(ids, self.classes.shape[1], folder), where=self.where)
+        found = to_fill(ids, self.classes.shape[1], folder)
+        found = replace(found, where=self.where, origin=self.origin)
         found.put(np.arange(len(rows)), self, rows)
         return found
 
