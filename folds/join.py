@@ -10,7 +10,8 @@ from pathlib import Path
 import numpy as np
 
 from folds.parts import MANIFEST, Part, is_complete, sizes_of
-from yt8m.base.arrays import create, let_go, open_array, scratch
+from yt8m.base.arrays import create, let_go, scratch
+from yt8m.base.checksums import open_checked, write_sums
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
@@ -47,6 +48,7 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
         longest = max(int(lengths[block].max()) for block in _blocks(len(rows)))
         videos = {level: table.videos for level, table in tables.items()}
         about = {"videos": len(rows), "max_frames": longest, "parts": videos}
+        write_sums(temporary)
         write_json(temporary / ROWS, about | {"files": sizes_of(temporary)})
     return about
 
@@ -117,7 +119,7 @@ def _blocks(count: int):
 
 def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     """A small array of all parts, one after the other; "indptr" goes on from part to part."""
-    arrays = [open_array(part.folder(store) / f"{name}.npy") for part in parts]
+    arrays = [open_checked(part.folder(store) / f"{name}.npy") for part in parts]
     ongoing = name == "indptr"
     size = sum(len(array) - ongoing for array in arrays) + ongoing
     out = scratch(store, np.result_type(*arrays), (size,))

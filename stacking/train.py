@@ -20,7 +20,7 @@ from stacking.table import groups_of, title_of
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, remove, working_in, write_json, writing
+from yt8m.base.files import fingerprint, remove, working_in, write_json
 from yt8m.base.paths import (
     BOOSTER_TRAINING,
     CHECKPOINT,
@@ -59,7 +59,7 @@ def main(
 
 def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, threads: int):
     """Writes a booster; returns what it says of itself, and a text for people."""
-    from stacking.learners.booster import fit, sequences
+    from stacking.learners.booster import fit, save_booster, sequences
 
     started, options = time.monotonic(), parameters(settings, threads)
     train, inner, names = sequences(stacking, fold, settings)
@@ -73,8 +73,7 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
         "commit": commit(),
     }
     write_json(out.with_name(BOOSTER_TRAINING), about)
-    with writing(out) as temporary:
-        booster.save_model(temporary, num_iteration=booster.best_iteration)
+    save_booster(booster, out)
     return about, f"{about['rounds']} rounds, inner loss {about['inner_loss']:.5f},"
 
 

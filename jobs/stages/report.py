@@ -35,7 +35,7 @@ def export_jobs(context: Context) -> Iterator[Job]:
         + handed
         + last,
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
-        + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS),
+        + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS, paths.EXPORT_SUMS),
         settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
         alone=True,
     )

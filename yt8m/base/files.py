@@ -6,10 +6,12 @@ A kill at any moment leaves at most `<name>.tmp`, which the next run of the same
 
 import contextlib
 import fcntl
+import functools
 import hashlib
 import io
 import json
 import os
+import resource
 import shutil
 from pathlib import Path
 
@@ -17,6 +19,7 @@ from yt8m.base.cli import InputError, log
 
 FULL = ("no space left", "not enough free space", "quota exceeded")  # by safetensors, numpy, ...
 FULL_BYTES = 1 << 20  # with less than that free, a disk is full, whatever torch says
+MOST_FILES = 10_240  # open at a time; what macOS allows
 
 
 @contextlib.contextmanager
@@ -113,3 +116,14 @@ def fingerprint(*parts) -> str:
         with open(part, "rb") if isinstance(part, Path) else io.BytesIO(str(part).encode()) as file:
             digest.update(hashlib.file_digest(file, "sha256").digest())
     return digest.hexdigest()[:16]
+
+
+@functools.cache
+def allow_many_files() -> None:
+    """Each mapped file stays open: a large store has thousands, and many systems allow 1,024 unless
+    a process asks for more."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))

@@ -43,6 +43,7 @@ FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trai
 EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
 EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
+EXPORT_SUMS = "SHA256SUMS"
 
 
 def fold_folder(folder: Path, fold: int) -> Path:

@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yt8m.base.checksums import open_checked
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import ABOUT, MANIFEST
-from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
+from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
 
@@ -166,7 +167,7 @@ def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
     """The fields of Videos. known: names of the verticals, sorted."""
 
     def load(name: str) -> np.ndarray:
-        return open_in(folder / manifest["rows"] / f"{name}.npy", folder)
+        return open_checked(folder / manifest["rows"] / f"{name}.npy")
 
     kinds = {}
     for kind, parts in manifest["parts"].items():

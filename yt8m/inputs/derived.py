@@ -24,7 +24,8 @@ import torch
 from torch import Tensor
 
 from yt8m.base import device as devices
-from yt8m.base.arrays import create, open_array
+from yt8m.base.arrays import create
+from yt8m.base.checksums import CheckedRows, open_checked, open_rows, write_sums
 from yt8m.base.cli import log
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.base.paths import MANIFEST
@@ -82,6 +83,7 @@ def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path],
             with writing(arrays) as temporary:
                 temporary.mkdir()
                 make(temporary)
+                write_sums(temporary)
                 names = sorted(path.name for path in temporary.iterdir())
                 (temporary / LISTING).write_text("\n".join(names))
             size = sum(path.stat().st_size for path in arrays.iterdir()) / 1e6
@@ -130,12 +132,12 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
 
     depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]
     folder = made_once(store, "clusters", depends_on, make)
-    centroids = torch.from_numpy(np.load(folder / "centroids.npy")).to(device)
-    nearest_ones = open_array(folder / "nearest.npy")[:, 0]
+    centroids = torch.from_numpy(open_checked(folder / "centroids.npy").copy()).to(device)
+    nearest_ones = open_checked(folder / "nearest.npy")[:, 0]
     return Clusters(centroids, nearest_ones, _widths(source), runs)
 
 
-def _statistics(source: Source, training: np.ndarray) -> dict[str, np.ndarray]:
+def _statistics(source: Source, training: np.ndarray) -> dict[str, CheckedRows]:
     """Statistics of all videos, before they are normalised."""
     store, whole = source.store, source.inputs.model_copy(update={"feature_share": 1.0})
     columns = whole.dims(store.dims, "video").features
@@ -191,8 +193,8 @@ def _fill(arrays: dict[str, np.ndarray], rows: np.ndarray, features: dict[str, T
         arrays[name][rows] = part.cpu().numpy()
 
 
-def _open(folder: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    return {name: open_array(folder / f"{name}.npy") for name in names}
+def _open(folder: Path, names: Iterable[str]) -> dict[str, CheckedRows]:
+    return {name: open_rows(folder / f"{name}.npy") for name in names}
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:
