@@ -13,6 +13,7 @@ from folds.parts import MANIFEST, Part, is_complete, sizes_of
 from yt8m.base.arrays import create, let_go, scratch
 from yt8m.base.checksums import open_checked, write_sums
 from yt8m.base.cli import InputError, log
+from yt8m.base.digests import read_cache
 from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
 from yt8m.records.labels import Labels
@@ -54,9 +55,9 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
 
 
 def read_rows(folder: Path) -> dict | None:
-    """What `write_rows` returned for a folder; None if a file of it is missing."""
-    about = read_json(folder / ROWS) if (folder / ROWS).is_file() else None
-    return about if about and is_complete(folder, about["files"]) else None
+    """What `write_rows` returned for a folder; None if a file of it is missing or damaged."""
+    about = read_cache(folder / ROWS)
+    return about if about and is_complete(folder, about["files"], look=True) else None
 
 
 def _write(folder: Path, name: str, values: np.ndarray, rows: np.ndarray | None = None):

@@ -99,6 +99,14 @@ def test_each_block_is_compared_once(array, monkeypatch):
     assert len(compared) == -(-len(array.read_bytes()) // 160)
 
 
+def test_columns_that_lie_one_after_the_other(tmp_path):
+    values = np.asfortranarray(np.arange(12.0).reshape(4, 3))
+    np.save(tmp_path / "a.npy", values)
+    write_sums(tmp_path)
+    np.testing.assert_array_equal(open_rows(tmp_path / "a.npy")[1:3], values[1:3])
+    np.testing.assert_array_equal(open_checked(tmp_path / "a.npy"), values)
+
+
 def test_arrays_without_rows(tmp_path):
     for name, values in {
         "none": np.zeros((0, 4)),

@@ -182,7 +182,7 @@ def test_other_errors(records, tmp_path):
     manifest = tmp_path / "store" / "manifest.json"
     rows = tmp_path / "store" / read_json(manifest)["rows"]
     (rows / "ids.npy").write_bytes(b"")
-    with pytest.raises(InputError, match="ids.npy: cannot be read .*; delete .* and run the same"):
+    with pytest.raises(InputError, match="ids.npy: is cut off .*; delete .* and run the same"):
         Store(tmp_path / "store")
     manifest.write_text(manifest.read_text().replace('"version": 2', '"version": 1'))
     with pytest.raises(InputError, match="written by another version"):

@@ -56,7 +56,8 @@ def map_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
     array = np.lib.format.open_memmap(path, mode="r")
     with open(path, "rb") as file:
         data = _register(np.memmap(file, np.uint8, "r"))
-    return data, data[len(data) - array.nbytes :].view(array.dtype).reshape(array.shape)
+    values = data[len(data) - array.nbytes :].view(array.dtype)
+    return data, values.reshape(array.shape, order="C" if array.flags.c_contiguous else "F")
 
 
 def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:

@@ -120,6 +120,8 @@ class CheckedRows:
     def _check(self, rows) -> None:
         """Compares the blocks that these rows lie in."""
         width = self.array.strides[0] if self.ndim else self.nbytes
+        if not self.array.flags.c_contiguous:
+            rows, width = slice(None), self.nbytes // len(self)
         if isinstance(rows, slice) or not self.ndim:
             found = range(len(self))[rows] if self.ndim else range(1)
             if not len(found) or not width:

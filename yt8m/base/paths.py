@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.files import read_json
+from yt8m.base.locks import LOCK
 
 # Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
@@ -70,6 +71,11 @@ class Artifacts:
     def given(self) -> Path:
         """Settings that the run was given, remembered."""
         return self.run / "given.json"
+
+    @property
+    def lock(self) -> Path:
+        """Who works on the run."""
+        return self.run / LOCK
 
     @property
     def jobs(self) -> Path:

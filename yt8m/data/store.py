@@ -144,11 +144,18 @@ class Store(Videos):
         """InputError when the store is missing, incomplete or of another version."""
         manifest = _read_manifest(Path(folder))
         about = read_json(Path(folder) / ABOUT)
-        self.description = Description.model_validate(about["description"])
-        self.class_names: list[str] = about["class_names"]
-        self.verticals: list[str] = manifest["verticals"]
-        known = sorted(set(self.verticals) - {""})
-        super().__init__(**_columns(Path(folder), manifest, known))
+        try:
+            self.description = Description.model_validate(about["description"])
+            self.class_names: list[str] = about["class_names"]
+            self.verticals: list[str] = manifest["verticals"]
+            known = sorted(set(self.verticals) - {""})
+            super().__init__(**_columns(Path(folder), manifest, known))
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            where = f"{Path(folder) / MANIFEST}, {ABOUT}"
+            text = " ".join(str(error).split()[:9])
+            raise InputError(f"{where}: not a store's ({text}); delete them, run `make`") from error
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -158,7 +165,7 @@ def _read_manifest(folder: Path) -> dict:
             "`python -m folds.decode DATA STORE`"
         )
     manifest = read_json(folder / MANIFEST)
-    if manifest.get("version") != VERSION:
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise InputError(f"{folder}: written by another version; delete it and run `make`")
     return manifest
 

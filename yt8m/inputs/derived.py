@@ -26,7 +26,8 @@ from torch import Tensor
 from yt8m.base import device as devices
 from yt8m.base.arrays import create
 from yt8m.base.checksums import CheckedRows, open_checked, open_rows, write_sums
-from yt8m.base.cli import log
+from yt8m.base.cli import InputError, log
+from yt8m.base.digests import SEALED
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.base.paths import MANIFEST
 from yt8m.base.receipts import note_derived
@@ -92,10 +93,21 @@ def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path],
 
 
 def _is_complete(arrays: Path) -> bool:
-    """Whether the folder has all files that were made, none of them deleted since."""
+    """Whether the folder has all files that were made, none of them deleted since, nor of the small
+    ones changed; a change in a large one is found when it is read."""
     if not (arrays / LISTING).is_file():
         return False
-    return all((arrays / name).is_file() for name in (arrays / LISTING).read_text().split())
+    paths = [arrays / name for name in (arrays / LISTING).read_text().split()]
+    if not paths or not all(path.is_file() for path in paths):
+        return False
+    try:
+        for path in paths:
+            if path.suffix == ".npy" and path.stat().st_size <= SEALED:
+                open_checked(path)
+        return True
+    except InputError as error:
+        log(f"warning: {str(error).partition(';')[0]}; making it again")
+        return False
 
 
 def _frames(source: Source) -> StoredFrames:
