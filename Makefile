@@ -43,6 +43,7 @@ $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown v
 # A value is text: nothing in it is expanded, neither here nor where it is passed on.
 $(foreach v,$(SETTINGS),$(eval override $v := $$(value $v))$(eval export YT8M_$v := $$(value $v))$(eval unexport $v))
 export YT8M_GIVEN := $(GIVEN)
+export YT8M_MAKE := $(YT8M_MAKE) $(shell echo $$PPID)
 ifneq ($(filter rehearse,$(MAKECMDGOALS)),)
 override PLAN := $(PLAN:%_rehearsal=%)_rehearsal
 export YT8M_PLAN := $(PLAN)
@@ -170,7 +171,7 @@ venv: .venv/requirements.lock ## the environment, from requirements.lock
 	  { echo "error: python3 is older than 3.11; install a newer one" >&2; exit 2; }
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	cp requirements.lock $@.tmp && mv $@.tmp $@
+	cp requirements.lock $@.$$$$ && mv $@.$$$$ $@
 help: ## this list
 	@awk -F ':.*## |:=.*## |##@ ' '/^##@/ { print "\n" $$2 } /^[a-zA-Z_-]+ *:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 endif

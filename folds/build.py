@@ -99,7 +99,7 @@ def build(recipe: Recipe, levels: dict[str, Part], store: Path, jobs: int) -> No
 
 
 def _arrange_levels(levels: dict[str, Part], store: Path, *, look: bool = False) -> Parts:
-    finished = Finished(store)
+    finished = Finished(store, look=not look)  # what was decoded just now need not be compared
     return {level: arrange(whole, finished, look=look) for level, whole in levels.items()}
 
 
@@ -182,7 +182,7 @@ def _remove_stale(parts: Parts, store: Path, rows: str) -> None:
     for level in LEVELS:
         wanted = {part.finished for part in parts.get(level, [])}
         for folder in (store / level).glob("*"):
-            ours = re.fullmatch(r"[0-9a-f]{16}(\.tmp)?", folder.name) and folder.is_dir()
+            ours = re.fullmatch(r"[0-9a-f]{16}(\..*tmp)?", folder.name) and folder.is_dir()
             if ours and folder.name not in wanted:
                 remove(folder)
     stale = [folder for folder in store.glob("rows-*") if folder.name != rows]

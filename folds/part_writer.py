@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 
 from folds.parts import MANIFEST, Part, sizes_of
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
 from yt8m.base.files import write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
@@ -40,6 +41,7 @@ def write_part(part: Part, folder: Path) -> dict:
                     writer.add(video, (shard.path, number))
                 digests.append(digest.hexdigest())
             writer.finish()
+        write_sums(temporary)
         manifest = {
             "version": VERSION,
             "videos": len(writer.rows),

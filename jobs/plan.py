@@ -28,6 +28,8 @@ def main() -> None:
     if settings.needs_no_plan:
         write_if_changed(rules, submission_rule(settings))
         return
+    if not os.environ.get("YT8M_DRY"):
+        settings.claim()
     planned = plan(settings)
     if not os.environ.get("YT8M_RESTARTED"):  # make plans again when jobs.mk has changed
         announce(planned)

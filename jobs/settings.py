@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from folds.related.id_files import SHARE, share_of
+from yt8m.base import locks
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_output, read_json
 from yt8m.base.paths import CANARY, FLIPS, REHEARSAL, Artifacts
@@ -192,6 +193,14 @@ class Settings:
         if not self.given.get("OUT"):
             return self.artifacts.submission
         return check_output(Path(self.given["OUT"]), "OUT ")
+
+    def claim(self) -> None:
+        """Locks the run for the make that started this process, which names itself and those that
+        started it in the environment. InputError when another one works on it."""
+        family = list(map(int, os.environ.get("YT8M_MAKE", "").split()))
+        if family:
+            goals = os.environ.get("YT8M_GOALS", "")
+            locks.claim(self.artifacts.lock, family[-1], f"make {goals} PLAN={self.plan}", family)
 
     def to_remember(self) -> dict[str, str]:
         """What given.json is to hold."""

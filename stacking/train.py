@@ -22,7 +22,7 @@ from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.digests import digest_of
-from yt8m.base.files import fingerprint, remove, working_in, write_json, writing
+from yt8m.base.files import fingerprint, remove, working_in, write_json
 from yt8m.base.paths import (
     BOOSTER,
     BOOSTER_TRAINING,
@@ -63,7 +63,7 @@ def main(
 
 def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, threads: int):
     """Writes a booster; returns what it says of itself, and a text for people."""
-    from stacking.learners.booster import fit, sequences
+    from stacking.learners.booster import fit, save_booster, sequences
 
     started, options = time.monotonic(), parameters(settings, threads)
     origin = origin_of_learner(stacking, groups_of(stacking, fold)[0], fold)
@@ -77,8 +77,7 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
         "seconds": round(time.monotonic() - started, 2),
         "commit": commit(),
     }
-    with writing(out) as temporary:
-        booster.save_model(temporary, num_iteration=booster.best_iteration)
+    save_booster(booster, out)
     origin = replace(origin, inputs=origin.inputs | {BOOSTER: digest_of(out)})
     write_json(out.with_name(BOOSTER_TRAINING), about | {MADE_FROM: asdict(origin)})
     return about, f"{about['rounds']} rounds, inner loss {about['inner_loss']:.5f},"

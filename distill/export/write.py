@@ -19,6 +19,7 @@ from distill.export.steps import Steps, table_of
 from distill.export.trained import Trained
 from first_level.bundle.manifest import Manifest
 from first_level.bundle.rounding import DTYPES, rounded_state
+from first_level.bundle.sums import state_sums
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
@@ -29,6 +30,7 @@ from yt8m.base.paths import (
     EXPORT_PREDICT,
     EXPORT_README,
     EXPORT_STEPS,
+    EXPORT_SUMS,
     EXPORT_TRAINED_ON,
     EXPORT_WEIGHTS,
 )
@@ -37,7 +39,7 @@ from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS, EXPORT_PREDICT}
-FILES |= {EXPORT_TRAINED_ON}
+FILES |= {EXPORT_TRAINED_ON, EXPORT_SUMS}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 ALONE = Path(__file__).with_name("alone.py")
 
@@ -85,6 +87,7 @@ def main(
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, steps, folder, onnx, dtype, threads)
         write_receivers(steps, folder, onnx)
+        state_sums(folder)
         size = _check_budget(folder, budget_mb, out)
     log(f"[export] {out}: {manifest.values:,} values, {size:,.1f} of {budget_mb:,.0f} MB; {parity}")
 

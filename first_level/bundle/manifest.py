@@ -6,6 +6,7 @@ from typing import Literal
 import numpy as np
 from pydantic import Field
 
+from first_level.bundle.sums import check_sums
 from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, validate
@@ -111,10 +112,18 @@ def read_manifest(folder: Path) -> Manifest:
     """What an export folder says of itself. InputError when it is not one."""
     if not (folder / EXPORT_MANIFEST).is_file():
         raise InputError(f"{folder}: not an export (no {EXPORT_MANIFEST}); run `make export`")
+    check_sums(folder, EXPORT_MANIFEST)
     values = read_json(folder / EXPORT_MANIFEST)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
-    return validate(values, Manifest, folder / EXPORT_MANIFEST)
+    manifest = validate(values, Manifest, folder / EXPORT_MANIFEST)
+    counts = len(manifest.class_names), len(manifest.thresholds) or manifest.classes
+    if counts != (manifest.classes, manifest.classes):
+        raise InputError(
+            f"{folder / EXPORT_MANIFEST}: {counts[0]} class_names and {counts[1]} thresholds for "
+            f"{manifest.classes} classes; export again"
+        )
+    return manifest
 
 
 def read_trained_on(folder: Path) -> np.ndarray:

@@ -11,6 +11,7 @@ import gc
 import inspect
 import os
 import resource
+import signal
 import sys
 import threading
 import typing
@@ -106,6 +107,8 @@ def run(main, argv: list[str] | None = None) -> None:
     """
     arguments = vars(parser_of(main).parse_args(argv))
     if argv is None:
+        if callable(signal.getsignal(signal.SIGINT)):  # not while imports ran: see yt8m/__init__.py
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
         with _record(main) if argv is None else contextlib.nullcontext(True) as needed:
@@ -153,12 +156,14 @@ def _record(main):
     recorder = Recorder.of_command(_module_name(main), sys.argv[1:])
     if recorder is None:
         yield True
-    elif recorder.is_done():
-        log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
-        yield False
-    else:
-        with recorder.recording():
-            yield True
+        return
+    with recorder.lock():
+        if recorder.is_done():
+            log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
+            yield False
+        else:
+            with recorder.recording():
+                yield True
 
 
 def _module_name(main) -> str:

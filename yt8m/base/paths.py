@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.files import read_json
+from yt8m.base.locks import LOCK
 
 # Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
@@ -47,6 +48,7 @@ EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
 EXPORT_PREDICT = "predict.py"  # runs the graph without this project
 EXPORT_TRAINED_ON = "trained_on.safetensors"  # hashes of the videos that it learnt from
+EXPORT_SUMS = "SHA256SUMS"
 
 
 def trained_on(predictions: Path) -> Path:
@@ -78,6 +80,11 @@ class Artifacts:
     def given(self) -> Path:
         """Settings that the run was given, remembered."""
         return self.run / "given.json"
+
+    @property
+    def lock(self) -> Path:
+        """Who works on the run."""
+        return self.run / LOCK
 
     @property
     def jobs(self) -> Path:

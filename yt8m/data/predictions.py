@@ -11,8 +11,10 @@ import numpy as np
 
 from yt8m.base.arrays import blocks, empty, open_arrays, write_arrays
 from yt8m.base.cli import InputError
+from yt8m.base.files import check_members
 from yt8m.data.origins import Origin, origin_of
 from yt8m.data.splits import find_rows
+from yt8m.records.framing import LONGEST
 
 BLOCK = 1 << 14  # videos copied at a time
 RANK_OFFSET = 10  # of reciprocal ranks: softens the difference between the first places
@@ -84,7 +86,10 @@ def _read_npz(path: Path) -> dict[str, np.ndarray]:
     """The arrays of a .npz that a user made. InputError when absent or damaged."""
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as arrays:
+            check_members(arrays.zip, path, LONGEST)
             return dict(arrays)
+    except InputError:
+        raise
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; give a file of predictions") from error
     except Exception as error:  # numpy, zipfile and zlib have many of their own
