@@ -18,7 +18,7 @@ from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING,
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
 from yt8m.data.predictions import Predictions
-from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.splits import Splits, draw_share, seed_of
 from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
@@ -100,7 +100,7 @@ class FoldJob:
         data, training = self.store, self.settings.training
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
         if training.needs_inner:
-            inner = uniform(data.ids[rows], "inner split") < training.inner
+            inner = draw_share(data.ids[rows], "inner split", training.inner)
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             start.begin(model, self.settings, data.dims, self.config)
@@ -160,6 +160,7 @@ class FoldJob:
             seed=self.seed("passes"),
             precision=training.precision,
             folder=self.out,
+            where=f"[{self.name}]",
         )
 
     def _figures(self, found, rows: np.ndarray, part: slice) -> dict:

@@ -36,6 +36,13 @@ def main(store: Path, folds: Path, *, holdout: float = 0.1) -> None:
             f"{store}: fold {empty[0]} has no videos: {int(data.labelled.sum()):,} of "
             f"{len(data.ids):,} videos have labels; give more records or a smaller --holdout"
         )
+    if holdout and not len(splits.holdout):
+        raise InputError(
+            f"{store}: none of {len(data.ids):,} videos is in the holdout; give more records or a "
+            f"larger --holdout than {holdout:g}, or 0 to do without"
+        )
+    if not len(data.labels.take(splits.training).indices):
+        raise InputError(f"{store}: no training video has a label; give records with labels")
     log(balance(splits, data.labels, data.class_names))
     splits.write(folds, data.ids)
 

@@ -52,6 +52,8 @@ def write_part(part: Part, folder: Path) -> dict:
             "longest": max(row[2] for row in writer.rows),
             "files": sizes_of(temporary),
         }
+        if writer.left_out:
+            manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
         write_json(temporary / MANIFEST, manifest)
     return manifest
 
@@ -64,7 +66,8 @@ class _PartWriter:
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
-        self.classes = self.held = 0
+        self.classes = self.held = self.left_out = 0
+        self.outside = ""  # the first record that has a segment beyond its end
         self.pending: list[tuple[Video, Where]] = []
         self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments
         widths, framed = part.dims.features, part.kind == "frame"
@@ -86,11 +89,21 @@ class _PartWriter:
             which = f" of {' and '.join(lacking)}" if video.frames else ""
             text = f"has no frames{which}, others have; keep both kinds apart"
             raise InputError(f"{where[0]}: record {where[1]}: {text}")
-        self.rows.append((video.id, video.labels, video.num_frames, video.segments))
+        self.rows.append((video.id, video.labels, video.num_frames, self._inside(video, where)))
         self.pending.append((video, where))
         self.held += sum(frames.nbytes for frames in video.frames.values())
         if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
+
+    def _inside(self, video: Video, where: Where):
+        """The segments that begin before the video has ended; the others are counted."""
+        if video.segments is None:
+            return None
+        inside = video.segments[0] < video.num_frames
+        if not inside.all():
+            self.outside = self.outside or f"{where[0]}: record {where[1]}"
+            self.left_out += int((~inside).sum())
+        return tuple(column[inside] for column in video.segments)
 
     def _flush(self) -> None:
         """Writes the features of the pending videos."""

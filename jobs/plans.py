@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import get_args
 
 from distill.config import DistillConfig, Part
-from first_level.config import PlannedModel, check_arguments, check_teachers, read
+from first_level.config import EXPORTED, PlannedModel, check_arguments, check_teachers, read
 from jobs.rehearsal import shrink_model, shrink_stack, shrink_students
 from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
@@ -61,6 +61,11 @@ class Plan:
                 raise InputError(
                     f"{where}: [refit] names {name!r}, which is no model of "
                     f"{FIRST_LEVEL / self.name}; there are: {', '.join(self.models)}"
+                )
+            if self.models[name].arch == EXPORTED:
+                raise InputError(
+                    f"{where}: [refit] names {name!r} of arch {EXPORTED!r}, which reads another "
+                    "export's folder and so cannot be part of one"
                 )
 
     @property

@@ -12,6 +12,7 @@ Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. 
 Neither looks at the fold that it then predicts, nor at the holdout.
 """
 
+import math
 import time
 from pathlib import Path
 
@@ -64,6 +65,11 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
     started, options = time.monotonic(), parameters(settings, threads)
     train, inner, names = sequences(stacking, fold, settings)
     booster, losses = fit(train, inner, names, options, f"[stack {title_of(fold)}]")
+    if not math.isfinite(losses[booster.best_iteration - 1]):
+        raise InputError(
+            f"[stack {title_of(fold)}] inner loss is {losses[0]} after round 1; learning_rate is "
+            f"{settings.booster.learning_rate:g}; lower booster.learning_rate"
+        )
     about = {
         "rows": sum(map(len, train)),
         "inner_rows": sum(map(len, inner)),
