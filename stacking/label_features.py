@@ -76,8 +76,8 @@ def label_features(
     wide = classes.astype(np.int64)
     first = wide[:, : min(neighbours, wide.shape[1])]  # (n, k)
     counts, videos, s = known.counts, np.float32(known.videos), np.float32(known.smoothing)
-    here, there = known.place[first], known.place[wide]
-    pairs = known.pairs.reshape(-1).take(here[:, :, None] * len(known.pairs) + there[:, None])
+    row, column = known.place[first], known.place[wide]
+    pairs = known.pairs.reshape(-1).take(row[:, :, None] * len(known.pairs) + column[:, None])
     own, of_class = counts[first][:, :, None], counts[wide][:, None]
     forward = (pairs + s / videos * of_class) / (own + s)  # P(class | candidate): (n, k, M)
     back = (pairs + s / videos * own) / (of_class + s)  # P(candidate | class)

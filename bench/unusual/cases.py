@@ -4,11 +4,11 @@ import numpy as np
 
 from bench.unusual.data import (
     Case,
+    add_frames,
     clear_labels,
     copy_first,
     crowd,
     cut_audio,
-    lengthen,
     scale,
     set_all,
     set_one,
@@ -49,7 +49,7 @@ CASES = {
     "one kind": Case(widths={"rgb": 4}),
     "only frames": Case(levels=("frame",)),
     # How many.
-    "no videos": refuse("", "holds no records", count=0),
+    "no videos": refuse(DECODE, "is empty; download", count=0),
     "one video": refuse(ASSIGN, "fold 0 has no videos", count=1),
     "fewer than folds": refuse(ASSIGN, "fold 0 has no videos", count=4),
     "a video in each fold": Case(crowd(one_a_fold), count=5, settings={"HOLDOUT": "0"}),
@@ -85,8 +85,8 @@ CASES = {
     # Frames.
     "one frame each": Case(lambda videos: [cut_all(v, 1) for v in videos] and None),
     "no frames of one": refuse(DECODE, "without values", lambda v: cut_all(v[3], 0)),
-    "most frames": Case(lengthen(360)),
-    "too many frames": refuse(DECODE, "has 361 frames; 1 to 360 are allowed", lengthen(361)),
+    "most frames": Case(add_frames(360)),
+    "too many frames": refuse(DECODE, "has 361 frames; 1 to 360 are allowed", add_frames(361)),
     "kinds differ in frames": refuse(DECODE, r"rgb and audio differ in frames", cut_audio(7, 3)),
     "kinds cut to the shortest": Case(cut_audio(7, 3), more="cut_frames = true\n"),
     "one lacks audio": refuse(DECODE, "lacks audio; `optional = true`", cut_audio(7, None)),

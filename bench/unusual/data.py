@@ -164,7 +164,7 @@ def cut_audio(number: int, frames: int | None) -> Callable[[Videos], None]:
     return change
 
 
-def lengthen(frames: int) -> Callable[[Videos], None]:
+def add_frames(frames: int) -> Callable[[Videos], None]:
     """Gives the first video so many frames."""
 
     def change(videos: Videos) -> None:
