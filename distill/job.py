@@ -36,7 +36,7 @@ from yt8m.data.origins import (
     without,
 )
 from yt8m.data.predictions import TOP_K
-from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.data.splits import UNLABELLED, Splits, draw_share, seed_of
 from yt8m.data.store import Store, Videos
 from yt8m.data.unlabelled import FOLDER, open_both
 from yt8m.inputs.batch import Source
@@ -194,7 +194,7 @@ class StudentJob:
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
         if training.needs_inner:
-            inner = uniform(self.lessons.keys[rows], "distill inner") < training.inner
+            inner = draw_share(self.lessons.keys[rows], "distill inner", training.inner)
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = source or Source(store, level_of(model), self.inputs)
@@ -235,6 +235,6 @@ class StudentJob:
         """All six figures of a model on the holdout; None each when there is no holdout."""
         store, rows = self.lessons.store, self.lessons.holdout
         source = Source(store, level_of(model), self.inputs)
-        found = predict(model, source, rows, TOP_K, folder=self.out)
+        found = predict(model, source, rows, TOP_K, folder=self.out, where=f"[{self.name}]")
         labels = store.labels.take(rows, self.out)
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)

@@ -36,7 +36,7 @@ from yt8m.data.origins import (
     without,
 )
 from yt8m.data.predictions import Predictions
-from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.splits import Splits, draw_share, seed_of
 from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
@@ -155,7 +155,7 @@ class FoldJob:
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
         learnt = digest_of_videos(data.ids, rows)
         if training.needs_inner:
-            inner = uniform(self.splits.keys(data.ids)[rows], "inner split") < training.inner
+            inner = draw_share(self.splits.keys(data.ids)[rows], "inner split", training.inner)
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             judged = np.concatenate([self.splits.rows(self.fold), self.splits.holdout])
@@ -220,6 +220,7 @@ class FoldJob:
             seed=self.seed("passes"),
             precision=training.precision,
             folder=self.out,
+            where=f"[{self.name}]",
         )
 
     def _figures(self, found, rows: np.ndarray, part: slice) -> dict:

@@ -48,9 +48,7 @@ def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = N
         log(f"holdout: {more:,} more videos are held out, of groups of those given")
     splits = assign(data.ids if keys is None else keys, data.labelled, share, held_out)
     splits = Splits(splits.fold, keys)
-    _check_folds(store, data, splits)
-    if held_out is not None and not len(splits.holdout):
-        raise InputError(f"{store}: no video of the holdout has labels; give others")
+    _check_folds(store, data, splits, share)
     log(balance(splits, data.labels, data.class_names))
     for line in describe_groups(data, splits, groups) if keys is not None else ():
         log(line)
@@ -100,8 +98,8 @@ def assign(
     return Splits(fold)
 
 
-def _check_folds(store: Path, data: Store, splits: Splits) -> None:
-    """InputError when a fold is empty."""
+def _check_folds(store: Path, data: Store, splits: Splits, share: float) -> None:
+    """InputError when a fold or the holdout that was asked for is empty, or no video can teach."""
     empty = [k for k in range(NUM_FOLDS) if not len(splits.rows(k))]
     remedy = "give more records or a smaller --holdout"
     if splits.groups is not None:
@@ -111,6 +109,13 @@ def _check_folds(store: Path, data: Store, splits: Splits) -> None:
             f"{store}: fold {empty[0]} has no videos: {int(data.labelled.sum()):,} of "
             f"{len(data.ids):,} videos have labels; {remedy}"
         )
+    if share and not len(splits.holdout):
+        raise InputError(
+            f"{store}: none of {len(data.ids):,} videos is in the holdout; give more records or a "
+            f"larger --holdout than {share:g}, or 0 to do without"
+        )
+    if not len(data.labels.take(splits.training).indices):
+        raise InputError(f"{store}: no training video has a label; give records with labels")
 
 
 def balance(splits: Splits, labels: Labels, names: list[str]) -> str:

@@ -55,6 +55,8 @@ def write_part(part: Part, folder: Path) -> dict:
         }
         if writer.skipped:
             manifest["skipped"] = writer.skipped
+        if writer.left_out:
+            manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
         write_json(temporary / MANIFEST, manifest)
     return manifest
 
@@ -67,7 +69,8 @@ class _PartWriter:
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
-        self.classes = self.held = 0
+        self.classes = self.held = self.left_out = 0
+        self.outside = ""  # the first record that has a segment beyond its end
         self.pending: list[tuple[Video, Where]] = []
         self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments, group
         self.counts: Counter[Path] = Counter()  # videos of each shard
@@ -99,6 +102,16 @@ class _PartWriter:
         if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
 
+    def _inside(self, video: Video, where: Where):
+        """The segments that begin before the video has ended; the others are counted."""
+        if video.segments is None:
+            return None
+        inside = video.segments[0] < video.num_frames
+        if not inside.all():
+            self.outside = self.outside or f"{where[0]}: record {where[1]}"
+            self.left_out += int((~inside).sum())
+        return tuple(column[inside] for column in video.segments)
+
     def _flush(self) -> None:
         """Writes the pending videos, but those to leave out. InputError for a value that no stage
         takes."""
@@ -114,14 +127,13 @@ class _PartWriter:
             kept &= ~unfit
         for kind, values in stacked.items():
             self.means[kind].append(values[kept].astype(np.float16))
-        for (video, (path, _)), keep in zip(self.pending, kept, strict=True):
+        for (video, where), keep in zip(self.pending, kept, strict=True):
             if not keep:
                 self.skipped.append(video.id.decode())
                 continue
-            self.counts[path] += 1
-            self.rows.append(
-                (video.id, video.labels, video.num_frames, video.segments, video.group)
-            )
+            self.counts[where[0]] += 1
+            segments = self._inside(video, where)
+            self.rows.append((video.id, video.labels, video.num_frames, segments, video.group))
             for kind, column in self.frames.items():
                 column.append(video.frames[kind])
         self.pending, self.held = [], 0

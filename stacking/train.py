@@ -12,6 +12,7 @@ Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. 
 Neither looks at the fold that it then predicts, nor at the holdout.
 """
 
+import math
 import time
 from dataclasses import asdict, replace
 from pathlib import Path
@@ -69,6 +70,11 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
     origin = origin_of_learner(stacking, groups_of(stacking, fold)[0], fold)
     train, inner, names = sequences(stacking, fold, settings)
     booster, losses = fit(train, inner, names, options, f"[stack {title_of(fold)}]")
+    if not math.isfinite(losses[booster.best_iteration - 1]):
+        raise InputError(
+            f"[stack {title_of(fold)}] inner loss is {losses[0]} after round 1; learning_rate is "
+            f"{settings.booster.learning_rate:g}; lower booster.learning_rate"
+        )
     about = {
         "rows": sum(map(len, train)),
         "inner_rows": sum(map(len, inner)),

@@ -25,6 +25,8 @@ PATHS = (
     IsADirectoryError,
     NotADirectoryError,
 )
+# Ids and names come from anyone: no terminal obeys what is in them.
+HIDDEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -35,9 +37,10 @@ class InputError(ValueError):
 def log(text: str) -> None:
     """Prints one line at once, also into a file or pipe.
 
-    In one write, so that lines of jobs that share a pipe do not run into each other.
+    In one write, so that lines of jobs that share a pipe do not run into each other. Control
+    characters, as an id may have, are spelled.
     """
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(text.translate(HIDDEN) + "\n")
     sys.stdout.flush()
 
 
@@ -117,7 +120,7 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     except (InputError, *PATHS) as error:
-        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n")
+        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n".translate(HIDDEN))
         sys.stderr.flush()
         sys.exit(2)
     except KeyboardInterrupt:

@@ -33,6 +33,12 @@ def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
     return found
 
 
+def draw_share(ids: np.ndarray, salt: str, share: float) -> np.ndarray:
+    """Which ids are in a share that their hashes choose, one of them at least: bool (N,)."""
+    draws = uniform(ids, salt)
+    return (draws < share) | (draws == draws.min(initial=1))
+
+
 def seed_of(*parts) -> int:
     """A seed below 2^31 from what a job is (run seed, model, fold, ...), never from who runs it."""
     text = "/".join(str(part) for part in parts).encode()
