@@ -93,7 +93,10 @@ def test_the_report_says_what_was_predicted_of_which_videos(data_set, store, spl
     model = job.build(opened.settings, store.dims, "test")
     job.load_weights(model, where[3] / "weights.safetensors")
     source = source_of(store, "video", opened.settings.inputs, splits)
-    rows, seed = np.concatenate([splits.rows(1), splits.holdout]), seed_of(4, "tiny fold1", "passes")
+    rows, seed = (
+        np.concatenate([splits.rows(1), splits.holdout]),
+        seed_of(4, "tiny fold1", "passes"),
+    )
     found = predict(model, source, rows, 25, passes=3, seed=seed, precision="float32")
     kept = job.Predictions.read(where[3] / "predictions.safetensors")
     assert kept.ids.tolist() == found.ids.tolist()

@@ -45,7 +45,7 @@ def _factor(done: float, s: Training, gaps: list[float]) -> float:
     if s.schedule == "cosine":
         return (1 + math.cos(math.pi * (done - s.warmup) / (1 - s.warmup))) / 2
     best, bad, factor = math.inf, 0, 1.0
-    for error in (1 - gap for gap in gaps) if s.schedule == "plateau" else ():
+    for error in (1 - value for value in gaps) if s.schedule == "plateau" else ():
         bad = 0 if error < best * (1 - 1e-4) else bad + 1
         best = error if bad == 0 else best
         if bad > s.plateau_patience:
