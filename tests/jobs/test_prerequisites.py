@@ -34,7 +34,7 @@ DISTILL = {
 FOLDS = range(5)
 
 
-class World:
+class PlanWithAll:
     """A plan with all that a plan may have, and its jobs."""
 
     def __init__(self, distill: dict, learner: str, **given: str):
@@ -187,7 +187,7 @@ class World:
 @pytest.mark.parametrize("learner", ["trees", "network", "both"])
 @pytest.mark.parametrize("distill", DISTILL.values(), ids=DISTILL)
 def test_a_job_is_stale_with_all_that_it_reads(distill, learner):
-    world = World(distill, learner)
+    world = PlanWithAll(distill, learner)
     wrong = []
     for job in world.graph.jobs:
         before = world.graph.with_needs([job.name])
@@ -199,7 +199,7 @@ def test_a_job_is_stale_with_all_that_it_reads(distill, learner):
 
 
 def test_a_job_comes_after_those_that_it_needs():
-    graph = World(REFIT, "both").graph
+    graph = PlanWithAll(REFIT, "both").graph
     place = {job.name: number for number, job in enumerate(graph.jobs)}
     for job in graph.jobs:
         assert all(place[name] < place[job.name] for name in graph.needs[job.name]), job.name
@@ -217,6 +217,9 @@ def test_a_job_comes_after_those_that_it_needs():
     ],
 )
 def test_a_setting_makes_the_job_stale_that_takes_it(setting, value, changed):
-    before, after = World(REFIT, "both").graph, World(REFIT, "both", **{setting: value}).graph
+    before, after = (
+        PlanWithAll(REFIT, "both").graph,
+        PlanWithAll(REFIT, "both", **{setting: value}).graph,
+    )
     found = {job.name for job in after.jobs if job.settings != before.by_name[job.name].settings}
     assert found == changed
