@@ -122,7 +122,11 @@ def _file(store, tmp_path):
     path = tmp_path / "x.safetensors"
     arrays.write_arrays(path, {"ids": IDS, "values": np.arange(33.0)})
     found = arrays.open_arrays(path)
-    return [np.frombuffer(path.read_bytes(), np.uint8), found["values"], found["ids"]]
+    return [
+        np.frombuffer(path.read_bytes(), np.uint8),
+        found["values"],
+        found["ids"].view(np.uint8),
+    ]
 
 
 CASES = [

@@ -161,3 +161,34 @@ def test_time_left_is_that_of_the_epochs_that_are_left(store, splits, tmp_path):
         assert (line["left"] > 0) == (left > 0)
         videos = 3 * len(rows) // math.ceil(len(rows) / settings.batch_size)
         assert line["examples_per_s"] == pytest.approx(videos / line["seconds"])
+
+
+def test_a_model_remembers_videos_from_all_of_its_training(store, splits, tmp_path):
+    class Memory(_Net):
+        videos = 70
+
+        def remember(self, batch, targets):
+            self.seen = batch, targets
+
+    rows, model = splits.others(0), Memory(store.dims)
+    source, targets = Source(store, "video", Inputs()), HardTargets(store.labels, 30)
+    fit(model, Examples(source, rows, targets), Training(epochs=0), tmp_path, "test")
+    every = math.ceil(len(rows) / 70)
+    assert every > 2
+    assert torch.equal(model.seen[0].joined, source.load(rows[::every], CPU).joined)
+    assert torch.equal(model.seen[1].dense(), targets(rows[::every]).dense())
+
+
+def test_what_is_drawn_of_a_video_differs_in_training_alone(store, splits, tmp_path):
+    drawn = []
+
+    class Spy(Source):
+        def load(self, rows, device, training=False):
+            drawn.append(training)
+            return super().load(rows, device, training)
+
+    rows, check = splits.others(0), splits.rows(0)
+    source, targets = Spy(store, "video", Inputs()), HardTargets(store.labels, 30)
+    settings = WHOLE.model_copy(update={"epochs": 2, "steps_per_epoch": 3})
+    fit(_Net(store.dims), Examples(source, rows, targets, check), settings, tmp_path, "test")
+    assert drawn == [True, True, True, False] * 2
