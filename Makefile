@@ -30,13 +30,14 @@ SHARDS      := 1,1## and which of its shards: 1,100 is every hundredth, from the
 MIRROR      := us## and from where: us, eu or asia
 CONNECTIONS := 4## and how many at a time
 PARTS       :=## of `make bench`: "decode rows"; all if empty
+SAMPLE      := 20## how many mistakes `make mutants` plants; 0: all
 DEVICE      := cpu## of `make plan-cost`: cpu or h200
 PYTHON      := .venv/bin/python## the interpreter
 TRAINER     :=## starts a training, such as ".venv/bin/torchrun --nproc-per-node=8" (PYTHON)
 RUN         :=## stands in front of every job, such as "srun -c 2"
 
 SETTINGS := PLAN DATA UNLABELLED HOLDOUT GROUPS SKIP_BAD DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
-            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE PYTHON TRAINER RUN
+            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS SAMPLE DEVICE PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
 $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown variable '$v'; allowed: $(SETTINGS)))
@@ -75,7 +76,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test lint format venv models status retrain canary bench plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -157,6 +158,8 @@ download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/
 	$(RUN) $(PYTHON) -m folds.download "$$YT8M_PARTITION" "$$YT8M_DATA" --shards "$$YT8M_SHARDS" --mirror "$$YT8M_MIRROR" --connections "$$YT8M_CONNECTIONS"
 test: | $(VENV) ## the tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
+mutants: | $(VENV) ## which of SAMPLE planted mistakes the tests notice
+	OMP_NUM_THREADS=1 $(PYTHON) -m bench.mutants --sample "$$YT8M_SAMPLE" --jobs $(JOBS)
 lint: | $(VENV) ## ruff and the format check
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

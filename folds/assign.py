@@ -49,6 +49,8 @@ def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = N
     splits = assign(data.ids if keys is None else keys, data.labelled, share, held_out)
     splits = Splits(splits.fold, keys)
     _check_folds(store, data, splits, share)
+    if held_out is not None and not len(splits.holdout):
+        raise InputError(f"{store}: no video of the holdout has labels; give others")
     log(balance(splits, data.labels, data.class_names))
     for line in describe_groups(data, splits, groups) if keys is not None else ():
         log(line)
