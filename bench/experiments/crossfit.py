@@ -169,7 +169,8 @@ def soften(bench: Bench, names: list[str], fold: int) -> None:
 def open_rows(folder: Path) -> Rows:
     """Rows without the file that names their columns."""
     names = ("ids", "classes", "labels", "features", "label_features")
-    return Rows(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in names]
+    return Rows(*arrays, keys=arrays[0])
 
 
 def train_students(bench: Bench, student: str, epochs: int) -> None:
