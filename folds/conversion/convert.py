@@ -66,10 +66,8 @@ def main(
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
-    tables = [path for path in (table, labels) if path and has_groups(path, id_column)]
-    taken = {name.casefold() for name in (*named.values(), *label_column)}
-    groups = groups_for(source.ids, [] if GROUP in taken else tables, id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
+    groups = read_column_of_groups(source.ids, (table, labels), options, named.values())
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
         known, rows = read_classes(source.ids, labels, names, options)
@@ -80,17 +78,26 @@ def main(
         with working_in(out):
             folder = DataFolder.read(out)
             folder.check_source(source, scale)
-            names = folder.go_on(vocabulary)
-            known, rows = read_classes(source.ids, labels, names, options)
+            known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
             folder.check_labels(known)
             converter = Converter(source, known, rows, folder.description.scale, groups)
             folder.add(converter)
     for line in converter.warnings():
         log(f"[convert] {line}")
+    log(f"{out}: {_summary(converter.level, known, rows)}")
+
+
+def read_column_of_groups(ids: np.ndarray, tables, options: LabelOptions, features):
+    """What `groups_for` gives, of the tables that are given and have groups; it is shown. None
+    where the column is one of features or labels."""
+    if GROUP in {name.casefold() for name in (*features, *options.columns)}:
+        return None
+    paths = [path for path in tables if path and has_groups(path, options.id_column)]
+    groups = groups_for(ids, paths, options.id_column)
     if groups is not None:
         count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
         log(f"[convert] {count:,} groups; {without:,} videos have none")
-    log(f"{out}: {_summary(converter.level, known, rows)}")
+    return groups
 
 
 def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):

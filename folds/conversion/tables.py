@@ -145,7 +145,7 @@ class _Csv:
             header = frame.iloc[0].tolist() if len(frame) else []
             hit = any(str(name).strip().casefold() in known for name in header)
             rated.append(((hit, len(header)), header, delimiter))
-        if not rated:
+        if failure is not None and not any(hit for (hit, _), *_ in rated):
             raise failure
         _, self.header, self.delimiter = max(rated, key=lambda entry: entry[0])
 
