@@ -23,14 +23,13 @@ from folds.related.id_files import SHARE, read_ids, share_of
 from folds.related.near_copies import find_alike
 from yt8m.base import cli
 from yt8m.base.arrays import blocks
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError, log, name_some
 from yt8m.base.paths import NEAR_COPIES
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
 
 BLOCK = 1 << 15  # videos at a time
-SHOWN = 5  # class names in the log
 
 
 def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = None) -> None:
@@ -49,7 +48,7 @@ def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = N
         log(f"holdout: {more:,} more videos are held out, of groups of those given")
     splits = assign(data.ids if keys is None else keys, data.labelled, share, held_out)
     splits = Splits(splits.fold, keys)
-    _check_folds(store, data, splits)
+    _check_folds(store, data, splits, share)
     if held_out is not None and not len(splits.holdout):
         raise InputError(f"{store}: no video of the holdout has labels; give others")
     log(balance(splits, data.labels, data.class_names))
@@ -101,8 +100,8 @@ def assign(
     return Splits(fold)
 
 
-def _check_folds(store: Path, data: Store, splits: Splits) -> None:
-    """InputError when a fold is empty."""
+def _check_folds(store: Path, data: Store, splits: Splits, share: float) -> None:
+    """InputError when a fold or the holdout that was asked for is empty, or no video can teach."""
     empty = [k for k in range(NUM_FOLDS) if not len(splits.rows(k))]
     remedy = "give more records or a smaller --holdout"
     if splits.groups is not None:
@@ -112,6 +111,13 @@ def _check_folds(store: Path, data: Store, splits: Splits) -> None:
             f"{store}: fold {empty[0]} has no videos: {int(data.labelled.sum()):,} of "
             f"{len(data.ids):,} videos have labels; {remedy}"
         )
+    if share and not len(splits.holdout):
+        raise InputError(
+            f"{store}: none of {len(data.ids):,} videos is in the holdout; give more records or a "
+            f"larger --holdout than {share:g}, or 0 to do without"
+        )
+    if not len(data.labels.take(splits.training).indices):
+        raise InputError(f"{store}: no training video has a label; give records with labels")
 
 
 def balance(splits: Splits, labels: Labels, names: list[str]) -> str:
@@ -136,8 +142,7 @@ def balance(splits: Splits, labels: Labels, names: list[str]) -> str:
 
 def _without_positives(where: str, counts: np.ndarray, names: list[str]) -> str:
     absent = np.flatnonzero(counts == 0)
-    shown = ", ".join(names[c] for c in absent[:SHOWN])
-    examples = f" ({shown}{', ...' if len(absent) > SHOWN else ''})" if len(absent) else ""
+    examples = f" ({name_some([names[c] for c in absent])})" if len(absent) else ""
     return f"{where}: {len(absent):,} of {len(names):,} classes have no positive{examples}"
 
 

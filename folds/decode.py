@@ -15,6 +15,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.files import working_in
 from yt8m.records.content import check_vocabularies, find_held_out
 from yt8m.records.description import describe, find_shards
+from yt8m.records.unread import name_unread
 
 
 def main(
@@ -24,6 +25,7 @@ def main(
     description: Path | None = None,
     holdout: Path | None = None,
     jobs: int = 2,
+    skip_bad: bool = False,
 ) -> None:
     """Decodes the TFRecords of DATA into the folder STORE, in several processes.
 
@@ -34,13 +36,17 @@ def main(
     --holdout: more records, in the same folders, whose videos are the holdout: folds.assign puts no
     other video there. One that DATA has too is only held out.
     --jobs: processes.
+    --skip-bad: leaves out videos with features that are not finite or beyond 65504, and names them;
+    otherwise they are an error.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
     let_go()  # says at once what is wrong with MEMORY_MB
     shards = find_shards(data)
+    described = describe(data, shards, description)
+    name_unread(data, shards, described[0])
     held_out = find_held_out(holdout, shards) if holdout else {}
-    recipe = Recipe(data, shards, *describe(data, shards, description), held_out)
+    recipe = Recipe(data, shards, *described, held_out, skip_bad=skip_bad)
     check_vocabularies(recipe.all_shards, recipe.description, recipe.vocabulary)
     levels = recipe.levels()
     with working_in(store):

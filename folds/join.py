@@ -12,8 +12,10 @@ import numpy as np
 
 from folds.hashes import hash_ids, rows_alike
 from folds.parts import MANIFEST, Part, is_complete, sizes_of
-from yt8m.base.arrays import create, let_go, open_array, scratch
+from yt8m.base.arrays import create, let_go, scratch
+from yt8m.base.checksums import open_checked, write_sums
 from yt8m.base.cli import InputError, log
+from yt8m.base.digests import read_cache
 from yt8m.base.files import read_json, write_json, writing
 from yt8m.records.description import RATED
 from yt8m.records.labels import Labels
@@ -57,14 +59,15 @@ def write_rows(
         longest = max(int(lengths[block].max()) for block in _blocks(len(rows)))
         videos = {level: table.videos for level, table in tables.items()}
         about = {"videos": len(rows), "max_frames": longest, "parts": videos}
+        write_sums(temporary)
         write_json(temporary / ROWS, about | {"files": sizes_of(temporary)})
     return about
 
 
 def read_rows(folder: Path) -> dict | None:
-    """What `write_rows` returned for a folder; None if a file of it is missing."""
-    about = read_json(folder / ROWS) if (folder / ROWS).is_file() else None
-    return about if about and is_complete(folder, about["files"]) else None
+    """What `write_rows` returned for a folder; None if a file of it is missing or damaged."""
+    about = read_cache(folder / ROWS)
+    return about if about and is_complete(folder, about["files"], look=True) else None
 
 
 def _write(folder: Path, name: str, values: np.ndarray, rows: np.ndarray | None = None):
@@ -144,7 +147,7 @@ def _blocks(count: int):
 
 def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     """A small array of all parts, one after the other; "indptr" goes on from part to part."""
-    arrays = [open_array(part.folder(store) / f"{name}.npy") for part in parts]
+    arrays = [open_checked(part.folder(store) / f"{name}.npy") for part in parts]
     ongoing = name == "indptr"
     size = sum(len(array) - ongoing for array in arrays) + ongoing
     out = scratch(store, np.result_type(*arrays), (size,))
@@ -161,11 +164,11 @@ def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
 def _groups(parts: list[Part], store: Path) -> np.ndarray | None:
     """The groups of all parts, b"" in those that have none; None when no part has any."""
     paths = [part.folder(store) / "groups.npy" for part in parts]
-    arrays = [open_array(path) if path.is_file() else None for path in paths]
+    arrays = [open_checked(path) if path.is_file() else None for path in paths]
     types = [array.dtype for array in arrays if array is not None]
     if not types:
         return None
-    counts = [len(open_array(path.with_name("ids.npy"))) for path in paths]
+    counts = [len(open_checked(path.with_name("ids.npy"))) for path in paths]
     out, start = scratch(store, max(types), (sum(counts),)), 0
     for array, count in zip(arrays, counts, strict=True):
         out[start : start + count] = b"" if array is None else array

@@ -34,7 +34,7 @@ def plan(settings: Settings) -> Planned:
         ("UNLABELLED", settings.unlabelled),
         ("HOLDOUT", settings.holdout_records),
     ):
-        if name in settings.given and path is not None:
+        if name in settings.given and path is not None and settings.original is None:
             find_shards(path)  # InputError where it holds no records
     if settings.given.get("GROUPS"):
         check_groups(settings.groups)

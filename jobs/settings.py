@@ -13,13 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from folds.related.id_files import SHARE, share_of
+from yt8m.base import locks
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_output, read_json
-from yt8m.base.paths import REHEARSAL, Artifacts
+from yt8m.base.paths import CANARY, FLIPS, REHEARSAL, Artifacts
 from yt8m.records.description import check_exists, is_shard
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "GROUPS", "STORE")
+REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "GROUPS", "SKIP_BAD", "STORE")
 PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
@@ -53,16 +54,24 @@ class Settings:
         for name, value in given.items():
             if not value.isprintable():
                 raise InputError(f"{name} {value!r}: a character in it cannot be printed")
-        run = Path(folder) / plan
-        return cls(plan, run, given, read_given(run), tuple(values.get("GOALS", "").split()))
+        run, own = Path(folder) / plan, Path(folder) / plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return cls(plan, run, given, read_given(own), tuple(values.get("GOALS", "").split()))
 
     @property
     def artifacts(self) -> Artifacts:
         return Artifacts(self.run, self.store)
 
     @property
+    def original(self) -> "Artifacts | None":
+        """The files of the run whose labels this one falsifies, for `make canary`; else None."""
+        plan = self.plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return None if plan == self.plan else Artifacts.of_run(self.run.with_name(plan))
+
+    @property
     def store(self) -> Path:
         """Where the decoded records go; given as nothing, into the run's folder again."""
+        if self.original is not None:
+            return self.run / "store"
         text = self.given.get("STORE", self._before("STORE"))
         return Path(text) if text else self.run / "store"
 
@@ -70,6 +79,8 @@ class Settings:
     def generated(self) -> bool:
         """Whether the records are generated ones, of the run's own folder."""
         remembered = not {"demo", "rehearse"} & set(self.goals) and self.before.get("DATA")
+        if self.original is not None:
+            return True  # its store is made from another one
         generates = self.plan == "demo" or self.rehearses
         return generates and "DATA" not in self.given and not remembered
 
@@ -138,6 +149,14 @@ class Settings:
         return Path(text) if text else None
 
     @property
+    def skip_bad(self) -> list[str]:
+        """The option that leaves out videos with features that no stage takes, if it is wanted."""
+        text = self.given.get("SKIP_BAD", self._before("SKIP_BAD"))
+        if text not in ("", "0", "1"):
+            raise InputError(f"SKIP_BAD {text}: 0 or 1 is allowed")
+        return ["--skip-bad"] * (text == "1")
+
+    @property
     def budget_mb(self) -> str:
         text = self.given.get("BUDGET_MB") or "1000"
         if number("BUDGET_MB", text) <= 0:
@@ -175,6 +194,14 @@ class Settings:
             return self.artifacts.submission
         return check_output(Path(self.given["OUT"]), "OUT ")
 
+    def claim(self) -> None:
+        """Locks the run for the make that started this process, which names itself and those that
+        started it in the environment. InputError when another one works on it."""
+        family = list(map(int, os.environ.get("YT8M_MAKE", "").split()))
+        if family:
+            goals = os.environ.get("YT8M_GOALS", "")
+            locks.claim(self.artifacts.lock, family[-1], f"make {goals} PLAN={self.plan}", family)
+
     def to_remember(self) -> dict[str, str]:
         """What given.json is to hold."""
         return {
@@ -183,6 +210,7 @@ class Settings:
             "UNLABELLED": str(self.unlabelled or ""),
             "HOLDOUT": self.holdout,
             "GROUPS": str(self.groups or ""),
+            "SKIP_BAD": "1" * len(self.skip_bad),
             "STORE": "" if self.store == self.run / "store" else str(self.store),
         }
 
@@ -197,7 +225,16 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in ("holdout_file", "budget_mb", "dtype", "videos", "jobs", "threads", "out"):
+        for name in (
+            "holdout_file",
+            "skip_bad",
+            "budget_mb",
+            "dtype",
+            "videos",
+            "jobs",
+            "threads",
+            "out",
+        ):
             getattr(self, name)
         for name in ("DATA", "UNLABELLED", "RECORDS"):
             if self.given.get(name):

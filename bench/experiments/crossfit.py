@@ -1,7 +1,7 @@
 """A backbone that learnt soft labels, under a network that may trust it: cross-fitted soft labels.
 
     python -m bench.experiments.crossfit artifacts/best OUT "gated_mlp_2048 neighbours" \
-        gated_mlp_2048 --epochs 16
+        resnet_w1024_mix4 --epochs 30
 
 The rows over a model must be of videos that it knows nothing of. Soft labels break that: those of
 fold g come from models that have learnt fold f, so a student of soft labels has seen f's labels
@@ -174,9 +174,12 @@ def open_rows(folder: Path) -> Rows:
 
 
 def train_students(bench: Bench, student: str, epochs: int) -> None:
-    """The student of each fold, and the one of all, below OUT/run as the stages lay them out."""
+    """The student of each fold, and the one of all, below OUT/run as the stages lay them out.
+
+    Without mixup: soft labels are learnt better without.
+    """
     data, splits, config = bench.data, bench.splits, bench.config(student)
-    training = config.training.model_copy(update={"epochs": epochs})
+    training = config.training.model_copy(update={"epochs": epochs, "mixup": 0.0})
     config = config.model_copy(update={"training": training})
     own = Artifacts(bench.out / "run", bench.files.store)
 

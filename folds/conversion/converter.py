@@ -13,7 +13,7 @@ from folds.conversion.sources import FeatureSource
 from yt8m.base.cli import InputError
 from yt8m.records.description import GROUP
 from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, quantise
+from yt8m.records.video import QUANTUM, UNFIT, find_unfit, quantise
 from yt8m.records.vocabulary import CLASS_NAMES, STATEMENT, state_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
@@ -96,10 +96,8 @@ class Converter:
             raise InputError(f"{where}: {kind} is {values.dtype}; {text}")
         with np.errstate(over="ignore"):
             scaled = values.astype(np.float32) * np.float32(self.scale)
-            held = np.isfinite(scaled.astype(np.float16)).all()
-        if not held:
-            text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
-            raise InputError(f"{where}: {kind}: {text}")
+        if find_unfit(scaled[None])[0]:
+            raise InputError(f"{where}: {kind} {UNFIT} (--scale makes values smaller)")
         return self._quantise(kind, scaled) if framed else scaled
 
     def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:

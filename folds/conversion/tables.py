@@ -135,19 +135,19 @@ class _Csv:
     def __init__(self, path: Path, id_column: str):
         self.path = path
         known = {name.casefold() for name in (id_column, *IDS)}
-        rated, failure = [], None
+        found, wrong = [], None
         for delimiter in DELIMITERS:
             try:
                 (frame,) = self._read(delimiter, nrows=1)
-            except InputError as error:  # quotes, of another delimiter
-                failure = error
+            except InputError as error:
+                wrong = wrong or error
                 continue
             header = frame.iloc[0].tolist() if len(frame) else []
             hit = any(str(name).strip().casefold() in known for name in header)
-            rated.append(((hit, len(header)), header, delimiter))
-        if failure is not None and not any(hit for (hit, _), *_ in rated):
-            raise failure
-        _, self.header, self.delimiter = max(rated, key=lambda entry: entry[0])
+            found.append(((hit, len(header)), header, delimiter))
+        if wrong and not any(rated[0] for rated, *_ in found):
+            raise wrong
+        _, self.header, self.delimiter = max(found, key=lambda entry: entry[0])
 
     def _read(self, delimiter: str, **more) -> Iterator:
         """Frames of text; an empty text is one, a field that is absent is NaN."""

@@ -182,6 +182,11 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
             {},
             "'a,b' may be one label, or the labels 'a' and 'b'; choose with --label-",
         ),
+        (
+            ["Male speech, man", "cat, Male speech, man", "cat", "dog, cat", "dog"],
+            {},
+            "may be one label, or the labels 'Male speech' and 'man'",
+        ),
         (["cat,dog", "dog, cat", "cat"], {}, "separator comma or --label-separator none"),
         (
             ["a;b,c", "a"],

@@ -13,6 +13,7 @@ import numpy as np
 
 from yt8m.base.arrays import open_arrays, write_arrays
 from yt8m.base.cli import InputError
+from yt8m.base.digests import digest_of
 
 NUM_FOLDS = 5
 HOLDOUT = -1
@@ -30,6 +31,12 @@ def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
         integers = np.frombuffer(b"".join(digests), dtype=">u8")
         found[start : start + HASHED] = (integers >> np.uint64(11)) / np.float64(1 << 53)
     return found
+
+
+def draw_share(ids: np.ndarray, salt: str, share: float) -> np.ndarray:
+    """Which ids are in a share that their hashes choose, one of them at least: bool (N,)."""
+    draws = uniform(ids, salt)
+    return (draws < share) | (draws == draws.min(initial=1))
 
 
 def seed_of(*parts) -> int:
@@ -74,17 +81,20 @@ def find_rows(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Splits:
-    """The fold of every row of a store: int8 (N,). groups: bytes (N,), or None without any."""
+    """The fold of every row of a store: int8 (N,). groups: bytes (N,), or None without any; digest:
+    of the file that says so."""
 
     fold: np.ndarray
     groups: np.ndarray | None = None
+    digest: str | None = None
 
     @classmethod
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
         """Reads folds.safetensors for a store's ids. InputError on an absent or doubled one."""
         arrays = open_arrays(path)
         rows, groups = find_rows(ids, arrays["ids"], path), arrays.get("groups")
-        return cls(arrays["fold"][rows], None if groups is None else groups[rows])
+        groups = None if groups is None else groups[rows]
+        return cls(arrays["fold"][rows], groups, digest_of(path))
 
     def write(self, path: Path, ids: np.ndarray) -> None:
         """Writes folds.safetensors."""
@@ -100,7 +110,7 @@ class Splits:
         """The same before rows of UNLABELLED with these ids, each a group of its own."""
         fold = np.concatenate([self.fold, np.full(len(ids), UNLABELLED, self.fold.dtype)])
         groups = None if self.groups is None else np.concatenate([self.groups, ids])
-        return Splits(fold, groups)
+        return Splits(fold, groups, self.digest)
 
     def rows(self, k: int) -> np.ndarray:
         """Rows of fold k: int32, as those of all sets here: half as large as numpy's own."""

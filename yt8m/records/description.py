@@ -90,6 +90,8 @@ class Description(Config):
     max_frames: int = Field(360, ge=1)
     renamed: dict[str, str] = {}  # corrected names of classes, by the names that records state
     scale: float = Field(1.0, gt=0)  # by which a conversion multiplied all values
+    # Kinds that differ in frames are cut to the shortest. Only where true: stores stay as they are.
+    cut_frames: bool = Field(False, exclude_if=lambda value: not value)
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:

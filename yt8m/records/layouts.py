@@ -15,7 +15,7 @@ import numpy as np
 
 from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
-from yt8m.records.video import Video
+from yt8m.records.video import Video, is_id
 from yt8m.records.vocabulary import STATEMENT
 from yt8m.records.wire import MESSAGE, VALUE, field
 
@@ -64,7 +64,7 @@ class Layouts:
         identity, labels = pieces[layout.id].rstrip(b"\0"), None
         if layout.labels is not None:
             labels = _labels(pieces[layout.labels], self.classes)
-        if not identity or (labels is None) != (layout.labels is None):
+        if not is_id(identity) or (labels is None) != (layout.labels is None):
             return None
         features = {kind: np.frombuffer(pieces[at], FLOAT) for kind, at in layout.features.items()}
         group = None if layout.group is None else pieces[layout.group].rstrip(b"\0") or None
