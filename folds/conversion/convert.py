@@ -61,13 +61,13 @@ def main(
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
     if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
         raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
-    named = kinds_of(feature)
-    files = files_of({"rgb": rgb, "audio": audio}, named, table)
+    files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
+    taken = {name.casefold() for name in (*named.values(), *label_column)}
+    groups = find_groups(source.ids, () if GROUP in taken else (table, labels), id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
-    groups = read_column_of_groups(source.ids, (table, labels), options, named.values())
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
         known, rows = read_classes(source.ids, labels, names, options)
@@ -82,22 +82,23 @@ def main(
             folder.check_labels(known)
             converter = Converter(source, known, rows, folder.description.scale, groups)
             folder.add(converter)
-    for line in converter.warnings():
+    for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
     log(f"{out}: {_summary(converter.level, known, rows)}")
 
 
-def read_column_of_groups(ids: np.ndarray, tables, options: LabelOptions, features):
-    """What `groups_for` gives, of the tables that are given and have groups; it is shown. None
-    where the column is one of features or labels."""
-    if GROUP in {name.casefold() for name in (*features, *options.columns)}:
-        return None
-    paths = [path for path in tables if path and has_groups(path, options.id_column)]
-    groups = groups_for(ids, paths, options.id_column)
-    if groups is not None:
-        count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
-        log(f"[convert] {count:,} groups; {without:,} videos have none")
-    return groups
+def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:
+    """The groups of videos, of those tables (paths or None) that have any; None without one."""
+    known = [path for path in tables if path and has_groups(path, id_column)]
+    return groups_for(ids, known, id_column)
+
+
+def _describe(groups: np.ndarray | None) -> list[str]:
+    """A line on the groups, if there are any."""
+    if groups is None:
+        return []
+    count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+    return [f"{count:,} groups; {without:,} videos have none"]
 
 
 def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):

@@ -8,10 +8,11 @@ import pytest
 from make_world import add_shard
 
 from jobs import plans
+from jobs.given.memory import read_given
 from jobs.plan import announce
 from jobs.planner import plan
 from jobs.rules import jobs_text, submission_rule
-from jobs.settings import Settings, read_given
+from jobs.settings import Settings
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import ABOUT, MANIFEST, Artifacts
