@@ -155,6 +155,11 @@ class Artifacts:
     def folds(self) -> Path:
         return self.run / "folds.safetensors"
 
+    @property
+    def fit(self) -> Path:
+        """What each model of the plan takes of the data."""
+        return self.run / "fit.json"
+
     # 2. first_level
     @property
     def first_level(self) -> Path:
