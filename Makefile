@@ -7,9 +7,11 @@
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
-DATA        :=## a folder of records (or one shard); remembered, as are the next four
+DATA        :=## a folder of records (or one shard); remembered, as are the next six
 UNLABELLED  :=## more records, whose labels are not read: students learn from them
-HOLDOUT     :=## share of the videos that no stage trains on (0.1)
+HOLDOUT     :=## share of the videos that no stage trains on (0.1), a file of their ids, or their records
+GROUPS      :=## a CSV of id,group: the videos of a group stay together in the holdout and the folds
+SKIP_BAD    :=## 1: leaves out, and names, videos with features that are not finite
 DESCRIPTION :=## a TOML that names the features of other people's records
 STORE       :=## where the decoded records go (ARTIFACTS/PLAN/store)
 ARTIFACTS   := artifacts## where results go, in a folder for each plan
@@ -28,19 +30,21 @@ SHARDS      := 1,1## and which of its shards: 1,100 is every hundredth, from the
 MIRROR      := us## and from where: us, eu or asia
 CONNECTIONS := 4## and how many at a time
 PARTS       :=## of `make bench`: "decode rows"; all if empty
+SAMPLE      := 20## how many mistakes `make mutants` plants; 0: all
 DEVICE      := cpu## of `make plan-cost`: cpu or h200
 PYTHON      := .venv/bin/python## the interpreter
 TRAINER     :=## starts a training, such as ".venv/bin/torchrun --nproc-per-node=8" (PYTHON)
 RUN         :=## stands in front of every job, such as "srun -c 2"
 
-SETTINGS := PLAN DATA UNLABELLED HOLDOUT DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
-            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE PYTHON TRAINER RUN
+SETTINGS := PLAN DATA UNLABELLED HOLDOUT GROUPS SKIP_BAD DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
+            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS SAMPLE DEVICE PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
 $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown variable '$v'; allowed: $(SETTINGS)))
 # A value is text: nothing in it is expanded, neither here nor where it is passed on.
 $(foreach v,$(SETTINGS),$(eval override $v := $$(value $v))$(eval export YT8M_$v := $$(value $v))$(eval unexport $v))
 export YT8M_GIVEN := $(GIVEN)
+export YT8M_MAKE := $(YT8M_MAKE) $(shell echo $$PPID)
 ifneq ($(filter rehearse,$(MAKECMDGOALS)),)
 override PLAN := $(PLAN:%_rehearsal=%)_rehearsal
 export YT8M_PLAN := $(PLAN)
@@ -72,7 +76,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test lint format venv models status retrain canary bench plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -154,6 +158,8 @@ download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/
 	$(RUN) $(PYTHON) -m folds.download "$$YT8M_PARTITION" "$$YT8M_DATA" --shards "$$YT8M_SHARDS" --mirror "$$YT8M_MIRROR" --connections "$$YT8M_CONNECTIONS"
 test: | $(VENV) ## the tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
+mutants: | $(VENV) ## which of SAMPLE planted mistakes the tests notice
+	OMP_NUM_THREADS=1 $(PYTHON) -m bench.mutants --sample "$$YT8M_SAMPLE" --jobs $(JOBS)
 lint: | $(VENV) ## ruff and the format check
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .
@@ -168,7 +174,7 @@ venv: .venv/requirements.lock ## the environment, from requirements.lock
 	  { echo "error: python3 is older than 3.11; install a newer one" >&2; exit 2; }
 	python3 -m venv .venv
 	.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements.lock
-	cp requirements.lock $@.tmp && mv $@.tmp $@
+	cp requirements.lock $@.$$$$ && mv $@.$$$$ $@
 help: ## this list
 	@awk -F ':.*## |:=.*## |##@ ' '/^##@/ { print "\n" $$2 } /^[a-zA-Z_-]+ *:.*## / { printf "  %-12s %s\n", $$1, $$2 }' Makefile
 endif

@@ -23,15 +23,22 @@ from yt8m.training import metrics
 
 
 def main(
-    predictions: Path, records: list[Path], *, description: str = "", export: str = ""
+    predictions: Path,
+    records: list[Path],
+    *,
+    description: str = "",
+    export: str = "",
+    skip_bad: bool = False,
 ) -> None:
     """Prints GAP@20, mAP, Hit@1, Hit@5 and PERR of PREDICTIONS (VideoId,LabelConfidencePairs).
 
     --export: the folder of the export that made them, to count the videos that trained it, where
     the file that distill.predict writes beside them was left behind.
+    --skip-bad: as for distill.predict; such videos do not count.
     """
     ids, classes, scores = read_predictions(predictions)
-    known, labels, unlabelled = read_labels(records, Path(description) if description else None)
+    described = Path(description) if description else None
+    known, labels, unlabelled = read_labels(records, described, skip_bad)
     rows = label_rows(ids, known, unlabelled, predictions)
     kept = rows >= 0
     classes, scores, labels = classes[kept], scores[kept], labels.take(rows[kept])

@@ -36,7 +36,7 @@ from yt8m.data.origins import (
     without,
 )
 from yt8m.data.predictions import TOP_K
-from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.data.splits import UNLABELLED, Splits, draw_share, seed_of
 from yt8m.data.store import Store, Videos
 from yt8m.data.unlabelled import FOLDER, open_both
 from yt8m.inputs.batch import Source
@@ -56,14 +56,15 @@ class Lessons:
     """The videos that a part learns from, and what it learns of them.
 
     store: with the videos of UNLABELLED, as rows behind those of DATA, if they are used; rows: the
-    training videos, store rows; files: their content decides what is learnt; origin: of what learns
-    from them.
+    training videos, store rows; keys: of all rows, what splits hash (Splits.keys); files: their
+    content decides what is learnt; origin: of what learns from them.
     """
 
     store: Videos
     rows: np.ndarray
     targets: SoftTargets
     holdout: np.ndarray
+    keys: np.ndarray
     files: list[Path]
     origin: Origin
 
@@ -92,14 +93,14 @@ class Lessons:
             data, splits = open_both(data, splits)
             decisive += [store / FOLDER / MANIFEST, unlabelled]
         rows, classes = rows_of(part, settings, splits), data.dims.classes
-        left_out = fold_without(part, settings, fold)
+        left_out, keys = fold_without(part, settings, fold), splits.keys(data.ids)
         if left_out is not None:
-            rows = rows[new_folds(data.ids[rows], settings.seed) != left_out]
+            rows = rows[new_folds(keys[rows], settings.seed) != left_out]
         targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
         inputs = {"folds": splits.digest, "soft_labels": digest_of(soft_labels)}
         learnt = digest_of_videos(data.ids, rows[splits.fold[rows] != UNLABELLED])
         origin = Origin(DISTILL, None, learnt, inputs)
-        return cls(data, rows, targets, splits.holdout, decisive, origin)
+        return cls(data, rows, targets, splits.holdout, keys, decisive, origin)
 
 
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
@@ -171,7 +172,7 @@ class StudentJob:
             load_weights(model.extractors[letter], path)
         if len(files) > len(LAYOUTS):
             store, copies = self.lessons.store, read_copies(model.extractors, files[len(LAYOUTS) :])
-            folds = new_folds(store.ids, self.settings.seed)
+            folds = new_folds(self.lessons.keys, self.settings.seed)
             source = OutOfFold(store, "video", self.inputs, folds=folds, copies=copies)
         trained = LastLayers(model.last) if source else model
         history = self.fit(trained, self.settings.last_layers, self.out, source)
@@ -193,7 +194,7 @@ class StudentJob:
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
         if training.needs_inner:
-            inner = uniform(store.ids[rows], "distill inner") < training.inner
+            inner = draw_share(self.lessons.keys[rows], "distill inner", training.inner)
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = source or Source(store, level_of(model), self.inputs)
@@ -234,6 +235,6 @@ class StudentJob:
         """All six figures of a model on the holdout; None each when there is no holdout."""
         store, rows = self.lessons.store, self.lessons.holdout
         source = Source(store, level_of(model), self.inputs)
-        found = predict(model, source, rows, TOP_K, folder=self.out)
+        found = predict(model, source, rows, TOP_K, folder=self.out, where=f"[{self.name}]")
         labels = store.labels.take(rows, self.out)
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)

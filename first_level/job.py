@@ -6,12 +6,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import nn
 
 from first_level import start, teachers
 from first_level.config import ModelConfig, build
 from yt8m.base import cli, device
+from yt8m.base.arrays import open_arrays, read_metadata
+from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.digests import digest_of
 from yt8m.base.files import fingerprint, read_json, working_in, write_json
@@ -35,7 +36,7 @@ from yt8m.data.origins import (
     without,
 )
 from yt8m.data.predictions import Predictions
-from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.splits import Splits, draw_share, seed_of
 from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
@@ -71,12 +72,17 @@ def open_job(config: Path, store: Path, folds: Path, out: Path, fold: int) -> "F
 
 
 def has_weights(out: Path, made_from: str) -> bool:
-    """Whether a job's folder has weights made from just these inputs (a fingerprint)."""
+    """Whether a job's folder has weights made from just these inputs (a fingerprint). Damaged ones
+    are none."""
     weights = out / WEIGHTS
     if not weights.is_file() or not (out / TRAINING).is_file():
         return False
-    with safe_open(weights, framework="pt") as file:
-        return (file.metadata() or {}).get("source") == made_from
+    try:
+        open_arrays(weights)
+        return read_metadata(weights).get("source") == made_from
+    except InputError as error:
+        cli.log(f"warning: {error}; training again")
+        return False
 
 
 def keep_trained(
@@ -149,7 +155,7 @@ class FoldJob:
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
         learnt = digest_of_videos(data.ids, rows)
         if training.needs_inner:
-            inner = uniform(data.ids[rows], "inner split") < training.inner
+            inner = draw_share(self.splits.keys(data.ids)[rows], "inner split", training.inner)
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             judged = np.concatenate([self.splits.rows(self.fold), self.splits.holdout])
@@ -214,6 +220,7 @@ class FoldJob:
             seed=self.seed("passes"),
             precision=training.precision,
             folder=self.out,
+            where=f"[{self.name}]",
         )
 
     def _figures(self, found, rows: np.ndarray, part: slice) -> dict:

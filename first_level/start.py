@@ -19,10 +19,12 @@ from torch import Tensor, nn
 from first_level.bundle.manifest import read_manifest, read_trained_on
 from first_level.config import EXPORTED, ModelConfig, build
 from yt8m.base.cli import InputError
+from yt8m.base.digests import stated_digest
 from yt8m.base.paths import EXPORT_MANIFEST, EXPORT_WEIGHTS
 from yt8m.data.origins import origin_of
 from yt8m.data.splits import Splits
 from yt8m.data.store import Dims
+from yt8m.training.weights import read_state
 
 
 def files_of(config: ModelConfig, where) -> list[Path]:
@@ -105,8 +107,11 @@ def freeze(model: nn.Module, learning: set[str]) -> None:
 
 
 def _weights(path: Path) -> dict[str, Tensor]:
+    """Those of a job of ours, or anyone's, which state no checksum."""
     try:
-        return load_file(path)
+        with open(path, "rb") as file:
+            ours = stated_digest(file) is not None
+        return read_state(path) if ours else load_file(path)
     except (SafetensorError, OSError) as error:
         raise InputError(f"{path}: cannot be read ({error}); no weights") from error
 

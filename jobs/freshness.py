@@ -107,8 +107,7 @@ def reasons_of(
         for path, new, old in zip(job.inputs, now, before, strict=True)
         if new != old
     ]
-    settings = dict(job.settings)
-    found += [
-        f"setting: {name}" for name in settings if receipt["settings"].get(name) != settings[name]
-    ]
+    settings, old = dict(job.settings), receipt["settings"]
+    names = dict.fromkeys((*settings, *old))  # an option that is not given any more counts, too
+    found += [f"setting: {name}" for name in names if settings.get(name) != old.get(name)]
     return found

@@ -17,6 +17,8 @@ from jobs.rules import jobs_text, rules_of, submission_rule
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.config import write_if_changed
+from yt8m.records.description import describe, find_shards
+from yt8m.records.unread import name_unread
 
 
 def main() -> None:
@@ -26,6 +28,8 @@ def main() -> None:
     if settings.needs_no_plan:
         write_if_changed(rules, submission_rule(settings))
         return
+    if not os.environ.get("YT8M_DRY"):
+        settings.claim()
     planned = plan(settings)
     if not os.environ.get("YT8M_RESTARTED"):  # make plans again when jobs.mk has changed
         announce(planned)
@@ -38,8 +42,8 @@ def main() -> None:
 
 
 def announce(planned: Planned) -> None:
-    """Says which files were exchanged or damaged, what another DATA, HOLDOUT, STORE or description
-    makes again, and how to keep both."""
+    """Says which files were exchanged or damaged; what another DATA, HOLDOUT, STORE or description
+    makes again, and how to keep both; and what finished records hold that is not read."""
     for job in planned.state.to_run(planned.graph.jobs):
         for reason in planned.state.reasons[job.name]:
             if reason.startswith(DAMAGED):
@@ -52,6 +56,14 @@ def announce(planned: Planned) -> None:
             f"make: {'; '.join(changes)}: {len(again)} jobs of {planned.settings.run} are made "
             "again where their inputs differ; to keep both, say ARTIFACTS=<another folder>\n"
         )
+    for job in planned.graph.jobs:  # one that runs says itself what it does not read
+        if job.records and job.records.exists() and job.name not in planned.state.reasons:
+            unlabelled = job.records == planned.settings.unlabelled
+            file, shards = planned.settings.description, find_shards(job.records)
+            names, _ = describe(job.records, shards, None if unlabelled else file)
+            name_unread(
+                job.records, shards, names, lambda text: sys.stderr.write(f"make: {text}\n")
+            )
 
 
 if __name__ == "__main__":

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import open_array
+from yt8m.base.checksums import CheckedRows, open_checked, open_rows
 from yt8m.base.cli import InputError
 from yt8m.base.digests import digest_of
 from yt8m.base.files import read_json
@@ -45,21 +45,31 @@ LEARNER = "learner"  # of rows, as who made something
 
 @dataclass(frozen=True)
 class Rows:
-    """The arrays of one group, memory-mapped. Column order: features, then label_features."""
+    """The arrays of one group, memory-mapped. Column order: features, then label_features.
+
+    keys: what a split of these videos is to hash, as Splits.keys.
+    """
 
     ids: np.ndarray
     classes: np.ndarray
     labels: np.ndarray
-    features: np.ndarray
-    label_features: np.ndarray
+    features: CheckedRows
+    label_features: CheckedRows
+    keys: np.ndarray
 
     @classmethod
     def open(cls, folder: Path, prefix: str) -> "Rows":
-        """InputError when the folder is absent."""
+        """InputError when the folder is absent or damaged."""
         if not (folder / ROWS_ABOUT).is_file():
             raise InputError(f"{folder}: has no rows; run `make` to build them")
-        names = ("ids", "classes", "labels", "features", "label_features")
-        return cls(*(open_array(folder / f"{prefix}{name}.npy") for name in names))
+        whole, by_rows = ("ids", "classes", "labels"), ("features", "label_features")
+        arrays = [
+            *(open_checked(folder / f"{prefix}{name}.npy") for name in whole),
+            *(open_rows(folder / f"{prefix}{name}.npy") for name in by_rows),
+        ]
+        if prefix == FOLD_PREFIX and "keys" in read_json(folder / ROWS_ABOUT):
+            return cls(*arrays, open_checked(folder / f"{prefix}keys.npy"))
+        return cls(*arrays, keys=arrays[0])
 
     def matrix(self, videos, variant: int) -> np.ndarray:
         """The columns of `videos` (a slice or indices): float32 (n * M, F + L).

@@ -19,6 +19,7 @@ from distill.export.steps import Steps, table_of
 from distill.export.trained import Trained
 from first_level.bundle.manifest import Manifest
 from first_level.bundle.rounding import DTYPES, rounded_state
+from first_level.bundle.sums import state_sums
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
@@ -29,6 +30,7 @@ from yt8m.base.paths import (
     EXPORT_PREDICT,
     EXPORT_README,
     EXPORT_STEPS,
+    EXPORT_SUMS,
     EXPORT_TRAINED_ON,
     EXPORT_WEIGHTS,
 )
@@ -37,7 +39,7 @@ from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS, EXPORT_PREDICT}
-FILES |= {EXPORT_TRAINED_ON}
+FILES |= {EXPORT_TRAINED_ON, EXPORT_SUMS}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 ALONE = Path(__file__).with_name("alone.py")
 
@@ -91,13 +93,14 @@ def main(
 
 def write_receivers(steps: Steps, folder: Path, onnx: bool) -> None:
     """Says in a file of its own, and in the README, what each form of the student has; puts in
-    what runs its graph."""
+    what runs its graph; then states the checksums of all files."""
     if onnx:
         (folder / EXPORT_PREDICT).write_bytes(ALONE.read_bytes())
     lines = steps.lines()
     write_json(folder / EXPORT_STEPS, lines)
     with open(folder / EXPORT_README, "a") as file:
         file.write(f"\nOn videos that no stage has seen:\n\n{table_of(lines)}\n")
+    state_sums(folder)
 
 
 def readme(manifest: Manifest) -> str:

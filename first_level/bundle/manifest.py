@@ -4,13 +4,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-from pydantic import Field
+from pydantic import Field, model_validator
 
-from first_level.config import ModelConfig
+from first_level.bundle.sums import check_sums
+from first_level.config import EXPORTED, ModelConfig
 from yt8m.base.cli import InputError
 from yt8m.base.config import Config, validate
 from yt8m.base.files import read_json
-from yt8m.base.paths import EXPORT_MANIFEST, EXPORT_TRAINED_ON
+from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_TRAINED_ON, EXPORT_WEIGHTS
 from yt8m.data.origins import digest_of_hashes, read_hashes
 from yt8m.data.store import Dims
 from yt8m.inputs.settings import Inputs
@@ -35,6 +36,13 @@ class Member(Config):
     resnet: ResnetModel | None = None
     name: str | None = None
     refit: ModelConfig | None = None
+
+    @model_validator(mode="after")
+    def _is_whole(self) -> "Member":
+        """An architecture that reads another export's folder is never part of one."""
+        if self.refit is not None and self.refit.arch == EXPORTED:
+            raise ValueError(f"arch {EXPORTED!r} reads files outside the export")
+        return self
 
 
 class RerankerAbout(Config):
@@ -111,10 +119,21 @@ def read_manifest(folder: Path) -> Manifest:
     """What an export folder says of itself. InputError when it is not one."""
     if not (folder / EXPORT_MANIFEST).is_file():
         raise InputError(f"{folder}: not an export (no {EXPORT_MANIFEST}); run `make export`")
+    for name in (EXPORT_MANIFEST, EXPORT_WEIGHTS, EXPORT_GRAPH):
+        if not (folder / name).resolve().is_relative_to(folder.resolve()):
+            raise InputError(f"{folder / name}: is a link out of the export; copy the file here")
+    check_sums(folder, EXPORT_MANIFEST)
     values = read_json(folder / EXPORT_MANIFEST)
     if not isinstance(values, dict) or values.get("format") != FORMAT:
         raise InputError(f"{folder}: not an export of format {FORMAT}; export again with this code")
-    return validate(values, Manifest, folder / EXPORT_MANIFEST)
+    manifest = validate(values, Manifest, folder / EXPORT_MANIFEST)
+    counts = len(manifest.class_names), len(manifest.thresholds) or manifest.classes
+    if counts != (manifest.classes, manifest.classes):
+        raise InputError(
+            f"{folder / EXPORT_MANIFEST}: {counts[0]} class_names and {counts[1]} thresholds for "
+            f"{manifest.classes} classes; export again"
+        )
+    return manifest
 
 
 def read_trained_on(folder: Path) -> np.ndarray:

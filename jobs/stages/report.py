@@ -36,7 +36,7 @@ def export_jobs(context: Context) -> Iterator[Job]:
         + last,
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
         + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS, paths.EXPORT_PREDICT)
-        + in_folder(out, paths.EXPORT_TRAINED_ON),
+        + in_folder(out, paths.EXPORT_TRAINED_ON, paths.EXPORT_SUMS),
         settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
         alone=True,
     )

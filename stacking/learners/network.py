@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,7 +18,7 @@ from stacking.config import Stacking
 from stacking.table import FoldRows, title_of
 from yt8m.base import device as devices
 from yt8m.base import processor
-from yt8m.base.arrays import blocks, let_go
+from yt8m.base.arrays import blocks, let_go, read_metadata
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
 from yt8m.data.origins import Origin
@@ -130,11 +129,8 @@ def save_head(
 def load_head(head: CandidateHead, path: Path, columns: list[str]) -> None:
     """Reads what `save_head` wrote. InputError when it is absent, damaged or of other columns."""
     load_weights(head, require(path, "run `make` to build it"))
-    with safe_open(path, "pt") as file:
-        if file.metadata().get("columns") != json.dumps(columns):
-            raise InputError(
-                f"{path}: was trained on other columns than these rows have; run `make`"
-            )
+    if read_metadata(path).get("columns") != json.dumps(columns):
+        raise InputError(f"{path}: was trained on other columns than these rows have; run `make`")
 
 
 class NetworkOfRows:

@@ -15,6 +15,7 @@ from first_level import train as job
 from first_level.bundle.manifest import FORMAT, ExportedKind, Manifest, ResnetModel
 from first_level.bundle.network import Member, build_network
 from first_level.bundle.rounding import rounded_state
+from first_level.bundle.sums import state_sums
 from first_level.config import ModelConfig, Start, build
 from folds import assign, decode
 from yt8m.base.cli import InputError
@@ -113,6 +114,7 @@ def _write_export(folder: Path, network, members: list[Member], **changes) -> No
     }
     save_file(rounded_state(network, "float32"), folder / "model.safetensors")
     (folder / "model.json").write_text(canonical(Manifest(**described | changes)))
+    state_sums(folder)
 
 
 @pytest.fixture(scope="module")

@@ -12,6 +12,7 @@ from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.config import Stacking, parameters
 from stacking.learners.booster import fit, sequences
 from stacking.table import FOLD_PREFIX, Rows
+from yt8m.base.checksums import seal_text
 from yt8m.base.cli import InputError, parser_of
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -244,6 +245,9 @@ def test_absent_inputs_are_named(world):
     with pytest.raises(InputError, match=r"model.txt: no such file"):
         predict.main(*arguments)
     out.write_text("nonsense")
+    with pytest.raises(InputError, match=r"model.txt: is cut off, or its checksum differs; delete"):
+        predict.main(*arguments)
+    out.write_text(seal_text("nonsense"))
     with pytest.raises(InputError, match=r"model.txt: not a LightGBM model"):
         predict.main(*arguments)
     train.main(world.config, world.stacking, out, fold=0)

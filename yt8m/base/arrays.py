@@ -17,7 +17,6 @@ import json
 import mmap
 import os
 import re
-import resource
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,11 +26,10 @@ import numpy as np
 from crc32c import crc32c
 
 from yt8m.base.cli import DISK_FULL, InputError
-from yt8m.base.files import writing
+from yt8m.base.files import allow_many_files, writing
 
 MEMORY_MB = 128  # of mapped files in a process's memory; the variable YT8M_MEMORY_MB says otherwise
 PAGE = mmap.PAGESIZE
-MOST_FILES = 10_240  # open at a time; what macOS allows
 BLOCK_BYTES = 1 << 20  # read or written at a time
 ALIGNMENT = 64  # bytes; where the data of a .safetensors begin
 TYPES = {  # safetensors' names of numpy's types
@@ -49,8 +47,17 @@ _before = 0  # bytes of files that were in memory when pages were let go of
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A .npy, to be read. FileNotFoundError; ValueError when it is none or cut off."""
-    return _register(np.lib.format.open_memmap(path, mode="r"))
+    """A .npy, to be read; checksums.py compares. FileNotFoundError; ValueError when cut off."""
+    return map_array(path)[1]
+
+
+def map_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All bytes of a .npy, and the array in them. Errors as of `open_array`."""
+    array = np.lib.format.open_memmap(path, mode="r")
+    with open(path, "rb") as file:
+        data = _register(np.memmap(file, np.uint8, "r"))
+    values = data[len(data) - array.nbytes :].view(array.dtype)
+    return data, values.reshape(array.shape, order="C" if array.flags.c_contiguous else "F")
 
 
 def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -119,6 +126,12 @@ def open_arrays(path: Path) -> dict[str, np.ndarray]:
     return {name: _tensor(data, entry, name in strings) for name, entry in entries.items()}
 
 
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a file of write_arrays says beside its arrays. InputError when absent or none."""
+    with _reading(path) as file:
+        return json.loads(_read_header(file)[8:])["__metadata__"]
+
+
 def let_go() -> None:
     """Lets go of the pages of all mapped arrays if there are more than MEMORY_MB of them."""
     global _before
@@ -160,20 +173,9 @@ def _open_statm(process: int) -> int | None:
 
 def _register(array: np.memmap) -> np.ndarray:
     """A mapped array as a plain one, which let_go knows of."""
-    _allow_many_files()
+    allow_many_files()
     _maps.add(array._mmap)
     return np.asarray(array)
-
-
-@functools.cache
-def _allow_many_files() -> None:
-    """Each map keeps its file open: a large store has thousands, and many systems allow 1,024
-    unless a process asks for more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _take_room(file, size: int, folder: Path) -> None:

@@ -115,4 +115,4 @@ class Digests:
     def save(self) -> None:
         """Writes the cache if it has learnt anything."""
         if (len(self.shards), self.looks) != self.before:
-            write_json(self.cache, {"files": self.files, "shards": self.shards})
+            write_json(self.cache, {"files": self.files, "shards": self.shards}, durable=False)

@@ -22,6 +22,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from yt8m.base import locks
 from yt8m.base.cli import InputError
 from yt8m.base.digests import digest_of, read_cache, same_seal, seal_of
 from yt8m.base.files import read_json, remove, write_json
@@ -125,6 +126,15 @@ class Recorder:
         """Digests of the job's inputs."""
         return {self.artifacts.shorten(Path(p)): digest_of(Path(p)) for p in self.job["inputs"]}
 
+    def lock(self) -> contextlib.AbstractContextManager:
+        """Holds the job: a killed make's may still be working on it. Of processes that train
+        together, the first does."""
+        if os.environ.get("RANK", "0") != "0":
+            return contextlib.nullcontext()
+        lock = self.artifacts.receipt(self.job["name"]).with_suffix(locks.LOCK)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return locks.hold(lock, self.job["name"], self.artifacts.lock)
+
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
         """Marks the job as running; writes its receipt when the block ends well. Of processes that
@@ -166,7 +176,8 @@ class Recorder:
         yield from {Path(path) for path in self.job["outputs"]}
         for pattern in self.job["folders"]:
             for folder in _folders(Path(pattern)):
-                yield from (path for path in folder.rglob("*") if path.is_file())
+                found = (path for path in folder.rglob("*") if path.is_file())
+                yield from (path for path in found if not locks.is_passing(path))
         for folder in _derived:
             yield from folder.iterdir()
 
