@@ -1,5 +1,7 @@
 """Numbers that are not finite, too large for a type, or too few: one line, or the right answer."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import onnx
 import pytest
@@ -10,7 +12,6 @@ from distill.export.onnx_graph import SMALL, _shrink
 from first_level.bundle.rounding import rounded_state
 from first_level.config import ModelConfig, build
 from stacking.learners.learned import Learned
-from stacking.table import Rows
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.data.predictions import Predictions
@@ -96,8 +97,8 @@ def test_what_float16_cannot_hold_stays_float32():
 
 @pytest.mark.parametrize(("score", "kept"), [(1e30, 65504.0), (-np.inf, -65504.0), (0.5, 0.5)])
 def test_logits_of_the_stack_are_finite(tmp_path, score, kept):
-    zeros = [np.zeros(shape, kind) for shape, kind in (((1, 2), "u2"), ((1, 2), "u1"))]
-    rows = Rows(np.array([b"v"]), *zeros, np.zeros((1, 2, 3)), np.zeros((1, 1, 2, 1)))
+    rows = SimpleNamespace(ids=np.array([b"v"]), classes=np.zeros((1, 2), np.uint16))
+    rows.matrix = lambda videos, variant: np.zeros((2, 4))
 
     class Stub:
         def score(self, matrix):
