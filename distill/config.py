@@ -24,14 +24,14 @@ class SoftLabels(Config):
     how: Literal["mix", "fill"] = "mix"
     hard_weight: float = Field(0.3, ge=0, le=1)
     soft_weight: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
+    temperature: float = Field(1.0, ge=0.01, le=100)  # soft = sigmoid(logit / temperature)
     candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
     outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
 
 
 class ResnetTraining(Training):
     epochs: int = Field(15, ge=0)
-    mixup: float = Field(0.4, ge=0)
+    mixup: float = Field(0.4, ge=0, le=1000)
 
 
 class FineTuning(Training):
@@ -77,6 +77,13 @@ class Refit(Config):
         return folds
 
 
+class Aim(Config):
+    """What a class's threshold is chosen for: the largest F1, or recall at this precision."""
+
+    aim: Literal["f1", "precision"] = "f1"
+    precision: float = Field(0.9, gt=0, le=1)
+
+
 class DistillConfig(Config):
     """All settings of the stage."""
 
@@ -98,6 +105,7 @@ class DistillConfig(Config):
     export: Literal["student", "resnet", "both"] = "student"
     # How its weights are stored, unless DTYPE is given.
     dtype: Literal["float16", "float32", "int8"] = "float16"
+    thresholds: Aim = Aim()  # from which score on the export says yes
     seed: int = 0
 
     @field_validator("inputs")
@@ -119,7 +127,7 @@ class DistillConfig(Config):
         elif part == "resnet":
             values = {key: values[key] for key in ("inputs", "resnet", "seed", "targets")}
         else:
-            for others in ("dtype", "export", "refit", "resnet"):
+            for others in ("dtype", "export", "refit", "resnet", "thresholds"):
                 del values[others]
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
 

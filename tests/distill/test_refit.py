@@ -118,8 +118,10 @@ def test_the_export_states_thresholds_and_what_each_form_has(run, data_set, stor
     labels = store.labels.take(splits.training)
     overall, each = choose_thresholds(soft, labels, store.dims.classes)
     manifest = Exported(run / "export").manifest
-    assert manifest.threshold == pytest.approx(overall, abs=1e-4)
-    np.testing.assert_allclose(manifest.thresholds, each, atol=1e-4)
+    assert manifest.threshold == pytest.approx(overall.at[0], abs=1e-4)
+    np.testing.assert_allclose(manifest.thresholds, each.at, atol=1e-4)
+    np.testing.assert_allclose(manifest.expected.precisions, each.precision, atol=1e-4)
+    assert manifest.expected.recall == pytest.approx(overall.recall[0], abs=1e-4)
     lines = read_json(run / "export/compression.json")
     assert [line["step"] for line in lines] == ["float32", "graph (float32)"]
     for line in lines:

@@ -8,8 +8,9 @@ import pytest
 from make_world import add_shard
 
 from jobs import plans
+from jobs.plan import announce
 from jobs.planner import plan
-from jobs.rules import jobs_text
+from jobs.rules import jobs_text, submission_rule
 from jobs.settings import Settings, read_given
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
@@ -107,6 +108,33 @@ def test_another_store_is_remembered_until_it_is_given_up():
     assert changes == ["STORE is nothing and was other"]
     assert finish(planned(STORE="")) == every
     assert Artifacts.of_run(RUN).store == RUN / "store"
+
+
+def test_a_finished_run_says_what_it_does_not_read(capsys):
+    finish(planned(DATA="records"))
+    announce(planned())
+    assert capsys.readouterr().err == ""
+    Path("records/b.tfrecord-00000-of-00001").touch()
+    announce(planned())
+    line = "make: records: 1 files or folders are not read: b.tfrecord-00000-of-00001; "
+    assert capsys.readouterr().err.startswith(line)
+
+
+def test_bad_videos_are_skipped_until_that_is_given_up():
+    finish(planned(DATA="records"))
+    found = planned(SKIP_BAD="1")
+    assert found.state.reasons["folds/decode"] == ("setting: SKIP_BAD",)
+    assert "--skip-bad" in found.graph.by_name["folds/decode"].command
+    assert "out.csv --skip-bad" in submission_rule(planned(SKIP_BAD="1", OUT="out.csv").settings)
+    finish(found)
+    assert planned().settings.skip_bad, "it is remembered"
+    assert planned().state.reasons == {}
+    assert planned(SKIP_BAD="0").settings.changes() == ["SKIP_BAD is nothing and was 1"]
+    found = planned(SKIP_BAD="")
+    assert found.state.reasons["folds/decode"] == ("setting: SKIP_BAD",)
+    assert "--skip-bad" not in found.graph.by_name["folds/decode"].command
+    with pytest.raises(InputError, match="SKIP_BAD yes: 0 or 1 is allowed"):
+        planned(SKIP_BAD="yes")
 
 
 def test_a_remembered_store_is_no_code():

@@ -182,7 +182,7 @@ def test_video_level_is_the_mean_of_the_dequantised_frames(count):
         (example(id=[b"a", b"b"], **means()), "has no id"),
         (example(id=[b"\0"], **means()), "has no id"),
         (example(labels=[3]), "has none of the described features; it has id, labels"),
-        (example(labels=[-1], **means()), "label -1 is out of range; 0 to 65535"),
+        (example(labels=[-1], **means()), "label -1 is out of range; 0 to 9 are"),
         (example(labels=[65536], **means()), "label 65536 is out of range"),
         (example(labels=[b"x"], **means()), "labels holds a bytes_list, not a int64_list"),
         (example(mean_rgb=[1, 2]), "mean_rgb holds a int64_list, not a float_list"),

@@ -196,7 +196,7 @@ def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
 def test_an_empty_inner_split_is_refused(store, splits, tmp_path, change):
     settings = SETTINGS.model_copy(update=change)
     with pytest.raises(
-        InputError, match=r"\[test\] no videos for the inner split .*training.inner"
+        InputError, match=r"\[test\] no videos with labels for the inner split .*training.inner"
     ):
         _fit(store, splits.others(0), tmp_path, settings, check=np.zeros(0, np.int64))
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.files import read_json
+from yt8m.base.locks import LOCK
 
 # Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
@@ -27,8 +28,10 @@ MANIFEST = "manifest.json"
 ABOUT = "about.json"
 # Of records.
 DESCRIPTION_FILE = "dataset.toml"
+NEAR_COPIES = "near_copies.csv"  # beside the folds: groups that join videos that are alike
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its run
+CANARY, FLIPS = "_canary", "_flips"  # of plans that `make canary` runs on false labels
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
 # Of a fold of the stack.
@@ -43,6 +46,14 @@ FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trai
 EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
 EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
+EXPORT_PREDICT = "predict.py"  # runs the graph without this project
+EXPORT_TRAINED_ON = "trained_on.safetensors"  # hashes of the videos that it learnt from
+EXPORT_SUMS = "SHA256SUMS"
+
+
+def trained_on(predictions: Path) -> Path:
+    """The file beside a file of predictions: hashes of the videos that trained what made it."""
+    return predictions.with_name(f"{predictions.name}.{EXPORT_TRAINED_ON}")
 
 
 def fold_folder(folder: Path, fold: int) -> Path:
@@ -69,6 +80,11 @@ class Artifacts:
     def given(self) -> Path:
         """Settings that the run was given, remembered."""
         return self.run / "given.json"
+
+    @property
+    def lock(self) -> Path:
+        """Who works on the run."""
+        return self.run / LOCK
 
     @property
     def jobs(self) -> Path:

@@ -3,6 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+from yt8m.base.cli import InputError
 from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.layouts import Layouts
@@ -20,14 +21,20 @@ class Reader:
     def videos(self, shard: Path, digest=None) -> Iterator[Video]:
         """The records of a shard in order. digest: as for `read_records`.
 
-        InputError names file and record: other sizes, a label out of range, or what `parse` finds.
+        InputError names file and record: other sizes, a label out of range, another vocabulary than
+        the first record states, or what `parse` finds.
         """
+        statement = None
         for number, payload in enumerate(read_records(shard, digest)):
             video = self.layouts.read(payload)
             if video is None:
                 video = self._judge(payload, f"{shard}: record {number}")
             elif len(video.features) < len(self.dims.features):
                 check(video, self.dims, self.description, f"{shard}: record {number}")
+            statement = statement if number else video.statement
+            if video.statement != statement and self.description.labels:
+                text = "has labels of another vocabulary than record 0; keep them in own shards"
+                raise InputError(f"{shard}: record {number}: {text}")
             yield video
 
     def _judge(self, payload: memoryview, where: str) -> Video:
