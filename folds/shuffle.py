@@ -54,6 +54,7 @@ def write_rows(source: Path, folder: Path, labels: Labels) -> None:
     np.save(folder / "indices.npy", labels.indices)
     about = read_json(folder / ROWS)
     (folder / ROWS).unlink()
+    write_sums(folder)
     write_json(folder / ROWS, about | {"files": sizes_of(folder)})
 
 

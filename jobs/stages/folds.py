@@ -20,6 +20,7 @@ def folds_jobs(context: Context) -> Iterator[Job]:
     if settings.original is not None:
         yield shuffle_job(context, settings.original)
         yield assign_job(context)
+        yield fit_job(context)
         return
     if settings.generated:
         yield job(
@@ -39,6 +40,7 @@ def folds_jobs(context: Context) -> Iterator[Job]:
         store = files.unlabelled_store
         yield store_job(context, "unlabelled", settings.unlabelled, store, [files.manifest])
     yield assign_job(context)
+    yield fit_job(context)
 
 
 def shuffle_job(context: Context, original: Artifacts) -> Job:
@@ -73,7 +75,6 @@ def assign_job(context: Context) -> Job:
         [files.folds],
         settings={"HOLDOUT": decisive},
     )
-    yield fit_job(context)
 
 
 def fit_job(context: Context) -> Job:
