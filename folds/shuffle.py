@@ -16,6 +16,7 @@ from folds.false_labels import FOLD, false_labels, permute
 from folds.join import ROWS
 from folds.parts import sizes_of
 from yt8m.base import cli
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import log
 from yt8m.base.files import read_json, remove, working_in, write_json, writing
 from yt8m.base.paths import ABOUT, MANIFEST
