@@ -27,14 +27,14 @@ class SoftLabels(Config):
     how: Literal["mix", "fill"] = "mix"
     hard_weight: float = Field(0.3, ge=0, le=1)
     soft_weight: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
+    temperature: float = Field(1.0, ge=0.01, le=100)  # soft = sigmoid(logit / temperature)
     candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
     outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
 
 
 class ResnetTraining(Training):
     epochs: int = Field(15, ge=0)
-    mixup: float = Field(0.4, ge=0)
+    mixup: float = Field(0.4, ge=0, le=1000)
 
 
 class FineTuning(Training):

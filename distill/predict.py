@@ -21,9 +21,12 @@ import numpy as np
 from distill.challenge import HEADER, MOST_PAIRS, lines, quote
 from distill.export import batches
 from distill.export.run import Exported
+from first_level.bundle.manifest import read_trained_on
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log, name_some
-from yt8m.base.files import check_output, writing
+from yt8m.base.files import check_output, remove, writing
+from yt8m.base.paths import trained_on
+from yt8m.data.origins import hashes_of, write_hashes
 from yt8m.data.store import Dims, Features
 from yt8m.records.description import describe, find_shards
 from yt8m.records.reader import dims_of, stream
@@ -53,25 +56,52 @@ def main(
         raise InputError(f"--batch {batch}: must be 1 or more")
     _check_output(out)
     exported = Exported(export, threads=threads)
-    started = time.monotonic()
+    started, known = time.monotonic(), Known(read_trained_on(export))
     videos = features(records, exported, Path(description) if description else None)
     if exported.manifest.dims.max_frames:
         batch = min(batch, batches.VIDEOS)
     with writing(out) as temporary, open(temporary, "w", encoding="utf-8") as file:
-        count, skipped = write_lines(file, exported, chunks(videos, batch), names, skip_bad)
+        found = chunks(videos, batch)
+        count, skipped = write_lines(file, exported, found, names, skip_bad, known)
         if not count:
             raise InputError(f"{records[0]}: none of the videos can be predicted; give others")
     seconds = time.monotonic() - started
     if skipped:
         few = name_some(skipped)
         log(f"{out}: {len(skipped):,} videos cannot be predicted and are left out: {few}")
+    known.note(out)
     log(
         f"{out}: {count:,} videos, {count / seconds:,.0f} videos/s, "
         f"peak memory {cli.peak_memory_mb():,.0f} MB"
     )
 
 
-def write_lines(file, exported: Exported, chunks: Iterator[list], names: bool, skip_bad: bool):
+class Known:
+    """Which of the videos that were predicted have trained the export.
+
+    hashes: of those that trained it, uint64, sorted.
+    """
+
+    def __init__(self, hashes: np.ndarray):
+        self.hashes, self.parts = hashes, []
+
+    def look(self, ids: list[str]) -> None:
+        own = hashes_of(np.array([video.encode() for video in ids]))
+        self.parts.append(own[np.isin(own, self.hashes)])
+
+    def note(self, out: Path) -> None:
+        """Says so beside OUT.csv, for distill.evaluate; no such file where there are none."""
+        remove(trained_on(out))
+        count = sum(map(len, self.parts))
+        if count:
+            write_hashes(trained_on(out), np.sort(np.concatenate(self.parts)))
+            text = "of its videos trained this export: they do not judge it"
+            log(f"warning: {out}: {count:,} {text}")
+
+
+def write_lines(
+    file, exported: Exported, chunks: Iterator[list], names: bool, skip_bad: bool, known: Known
+):
     """Writes the header and the lines of all videos; returns (how many, ids of the others)."""
     count, skipped = 0, []
     file.write((NAMED if names else HEADER) + "\n")
@@ -86,6 +116,7 @@ def write_lines(file, exported: Exported, chunks: Iterator[list], names: bool, s
         else:
             file.writelines(lines(ids, classes, scores))
         count += len(ids)
+        known.look(ids)
     return count, skipped
 
 

@@ -10,13 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from folds.parts import MANIFEST, Part, sizes_of
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
 from yt8m.base.files import write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
 from yt8m.records.reader import Reader
-from yt8m.records.video import UNFIT, Video, find_unfit, video_level
+from yt8m.records.values import UNFIT, find_unfit
+from yt8m.records.video import Video, video_level
 
 CHUNK = 256  # videos gathered before they are written,
 HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again
@@ -40,6 +42,7 @@ def write_part(part: Part, folder: Path) -> dict:
                     writer.add(video, (shard.path, number))
                 digests.append(digest.hexdigest())
             writer.finish()
+        write_sums(temporary)
         manifest = {
             "version": VERSION,
             "videos": len(writer.rows),
@@ -53,6 +56,8 @@ def write_part(part: Part, folder: Path) -> dict:
         }
         if writer.skipped:
             manifest["skipped"] = writer.skipped
+        if writer.left_out:
+            manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
         write_json(temporary / MANIFEST, manifest)
     return manifest
 
@@ -65,9 +70,10 @@ class _PartWriter:
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
-        self.classes = self.held = 0
+        self.classes = self.held = self.left_out = 0
+        self.outside = ""  # the first record that has a segment beyond its end
         self.pending: list[tuple[Video, Where]] = []
-        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments
+        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments, group
         self.counts: Counter[Path] = Counter()  # videos of each shard
         self.skipped: list[str] = []  # ids
         widths, framed = part.dims.features, part.kind == "frame"
@@ -97,6 +103,16 @@ class _PartWriter:
         if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
 
+    def _inside(self, video: Video, where: Where):
+        """The segments that begin before the video has ended; the others are counted."""
+        if video.segments is None:
+            return None
+        inside = video.segments[0] < video.num_frames
+        if not inside.all():
+            self.outside = self.outside or f"{where[0]}: record {where[1]}"
+            self.left_out += int((~inside).sum())
+        return tuple(column[inside] for column in video.segments)
+
     def _flush(self) -> None:
         """Writes the pending videos, but those to leave out. InputError for a value that no stage
         takes."""
@@ -112,12 +128,13 @@ class _PartWriter:
             kept &= ~unfit
         for kind, values in stacked.items():
             self.means[kind].append(values[kept].astype(np.float16))
-        for (video, (path, _)), keep in zip(self.pending, kept, strict=True):
+        for (video, where), keep in zip(self.pending, kept, strict=True):
             if not keep:
                 self.skipped.append(video.id.decode())
                 continue
-            self.counts[path] += 1
-            self.rows.append((video.id, video.labels, video.num_frames, video.segments))
+            self.counts[where[0]] += 1
+            segments = self._inside(video, where)
+            self.rows.append((video.id, video.labels, video.num_frames, segments, video.group))
             for kind, column in self.frames.items():
                 column.append(video.frames[kind])
         self.pending, self.held = [], 0
@@ -136,7 +153,8 @@ class _PartWriter:
         self._flush()
         for column in (*self.means.values(), *self.frames.values()):
             column.finish()
-        ids, labels, lengths, segments = zip(*self.rows, strict=True) if self.rows else [()] * 4
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * 5
+        ids, labels, lengths, segments, groups = columns
         lists = [np.zeros(0, np.uint16) if classes is None else classes for classes in labels]
         ends = np.cumsum([len(classes) for classes in lists])
         arrays = {
@@ -145,6 +163,8 @@ class _PartWriter:
             "indptr": np.concatenate([[0], ends]).astype(np.int64),
             "indices": np.concatenate([np.zeros(0, np.uint16), *lists]),
         }
+        if any(groups):
+            arrays["groups"] = np.array([group or b"" for group in groups], "S")
         self.classes = _limit(arrays["indices"])
         if self.part.kind == "frame":
             arrays |= self._frame_level(lengths, segments)

@@ -11,6 +11,7 @@ import os
 import sys
 from pathlib import Path
 
+from jobs.freshness import DAMAGED
 from jobs.planner import Planned, plan
 from jobs.rules import jobs_text, rules_of, submission_rule
 from jobs.settings import Settings
@@ -27,6 +28,8 @@ def main() -> None:
     if settings.needs_no_plan:
         write_if_changed(rules, submission_rule(settings))
         return
+    if not os.environ.get("YT8M_DRY"):
+        settings.claim()
     planned = plan(settings)
     if not os.environ.get("YT8M_RESTARTED"):  # make plans again when jobs.mk has changed
         announce(planned)
@@ -39,9 +42,14 @@ def main() -> None:
 
 
 def announce(planned: Planned) -> None:
-    """Says what another DATA, HOLDOUT, STORE or description makes again, and how to keep both; and
-    what finished records hold that is not read."""
-    changes = planned.settings.changes()
+    """Says which files were exchanged or damaged; what another DATA, HOLDOUT, STORE or description
+    makes again, and how to keep both; and what finished records hold that is not read."""
+    for job in planned.state.to_run(planned.graph.jobs):
+        for reason in planned.state.reasons[job.name]:
+            if reason.startswith(DAMAGED):
+                path = reason.removeprefix(DAMAGED)
+                sys.stderr.write(f"make: {path} is not what its job wrote; {job.name} runs again\n")
+    changes = [] if planned.settings.original else planned.settings.changes()
     again = [job for job in planned.state.to_run(planned.graph.jobs) if job.target.exists()]
     if changes and again:
         sys.stderr.write(

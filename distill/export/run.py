@@ -1,8 +1,10 @@
 """An export, loaded: one folder with all that predicting needs, wherever it was copied.
 
 The folder has model.json (the networks, their inputs, class names), model.safetensors (their
-weights) and model.onnx (the same as one graph: without torch, and faster on a CPU). Its inputs:
-batches.py. N videos, T frames, W width of a kind of features, C classes.
+weights) and model.onnx (the same as one graph: without torch, and faster on a CPU). What is loaded
+is compared with its line in SHA256SUMS. The inputs: batches.py.
+
+N videos, T frames, W width of a kind of features, C classes.
 """
 
 from importlib.util import find_spec
@@ -14,13 +16,14 @@ import numpy as np
 from distill.export.batches import of_store
 from distill.export.graph import BEST, LOGITS, session_of
 from first_level.bundle.manifest import read_manifest
+from first_level.bundle.sums import check_sums
 from yt8m.base import processor
 from yt8m.base.arrays import blocks
 from yt8m.base.cli import InputError
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features, Videos
-from yt8m.records.video import UNFIT, find_unfit
+from yt8m.records.values import UNFIT, find_unfit
 
 TOGETHER = 512  # videos of a batch
 
@@ -193,6 +196,7 @@ class Onnx:
                 f"{folder}: no {EXPORT_GRAPH}, and torch is not installed; export without "
                 "--no-onnx, or install torch"
             )
+        check_sums(folder, EXPORT_GRAPH)
         self.session = session_of(folder / EXPORT_GRAPH, threads)
         shapes = {output.name: output.shape for output in self.session.get_outputs()}
         classes = shapes[LOGITS][-1] if LOGITS in shapes else 0

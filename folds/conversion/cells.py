@@ -11,6 +11,7 @@ import re
 import unicodedata
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
+from itertools import pairwise
 
 from yt8m.base.cli import InputError
 
@@ -19,6 +20,7 @@ NUMBER = re.compile(r"[0-9]+(?:\.0*)?")  # 7, and pandas' 7.0
 ABSENT = {"", "nan", "<na>", "nat"}  # what pandas and numpy write for no value
 UNCLEAR = {"none", "null", "na", "n/a"}  # no value among numbers; names might be called so
 BETWEEN = re.compile(r"[\s,;|]+")
+FEW = 20  # texts, of which names seldom share their words
 SELDOM = "/+&:"  # stand in names, and between them where that makes fewer classes
 TOKEN = r"""(?:"(?:[^"\\]|\\.)*"|'(?:[^'\\]|\\.)*'|[^\s,;'"\[\](){}]+)"""
 LIST = re.compile(rf"\s*(?:{TOKEN}(?:\s*[,;]\s*|\s+|$))*", re.DOTALL)
@@ -92,14 +94,12 @@ def _read_list(text: str, where) -> list[str] | None:
         return [] if called and not text else None
     inside = text[1:-1].strip() if bracketed else text
     tokens = re.findall(TOKEN, inside)
-    cut = "..." in tokens
-    if not cut and LIST.fullmatch(inside):
-        bare = [token for token in tokens if token[0] not in "\"'"]
-        values = all(is_number(t) or t.casefold() in ABSENT | UNCLEAR for t in bare)
-        if values or len(bare) < len(tokens):
-            dropped = {token for token in bare if token.casefold() in ABSENT | UNCLEAR}
-            return [_unquote(token) for token in tokens if token not in dropped]
-    elif cut or (text[0] in "[{" and bracketed and re.search(r"""["'\[{]""", inside)):
+    bare = [token for token in tokens if token[0] not in "\"'"]
+    absent = {token for token in bare if token.casefold() in ABSENT | UNCLEAR}
+    values = all(is_number(token) or token in absent for token in bare)
+    if values and LIST.fullmatch(inside) and (bracketed or not bare):
+        return [_unquote(token) for token in tokens if token not in absent]
+    if bracketed and text[0] in "[{" and ("..." in bare or re.search(r"""["'\[{]""", inside)):
         raise InputError(f"{where}: {text[:80]!r} is no list of labels; write [1, 2] or ['a', 'b']")
     return None
 
@@ -167,32 +167,39 @@ def _cuts(text: str, separator: str) -> bool:
 
 
 def _one_a_cell(texts: list[str], present: list[str], where) -> str:
-    """Refuses what looks like several labels in a column that promises one a cell."""
+    """Refuses what looks like several labels in a column that promises one a cell. Spaces are part
+    of names, unless most words stand in other cells too, as few names would have it."""
     for separator in present:
-        seen, halves = _count_pieces(texts, separator)
-        shared = separator in ";|" or any(seen[piece] > 1 for piece in halves)
-        if separator == " ":  # names of several words are common
-            alone = len(seen.keys() & set(texts))
-            shared = _makes_fewer(texts, separator) and 2 * alone >= len(seen)
-        if shared:
-            _refuse(texts, separator, where)
+        seen, _ = _count_pieces(texts, separator)
+        cut = [text for text in texts if _cuts(text, separator)]
+        shared = sum(all(seen[piece] > 1 for piece in _pieces(text, separator)) for text in cut)
+        few = len(texts) <= FEW or _makes_fewer(texts, separator)
+        if separator != " " or (few and 2 * shared >= len(cut)):
+            _refuse(cut, separator, where)
     return ""
 
 
 def _several_a_cell(texts: list[str], present: list[str], where) -> str:
+    """Refuses spaces, which names have too, and commas that parts of names may stand between."""
     marks = [separator for separator in present if separator != " "]
     if len(marks) > 1:
         other = next(text for text in texts if marks[1] in text)
         _refuse([other], marks[1], where, f"labels with a {WORDS[marks[0]]} between them")
-    if not present:
-        return ""
-    separator = present[0]
-    uneven = len({bool(space) for text in texts for space in re.findall(r",(\s?)", text)}) == 2
-    seen, halves = _count_pieces(texts, separator)
-    shared = _makes_fewer(texts, separator) or all(seen[piece] > 1 for piece in halves)
-    if separator == " " or (separator == "," and (uneven or not shared)):
-        _refuse(texts, separator, where)
-    return separator
+    if present and (present[0] == " " or (present[0] == "," and not _are_lists(texts))):
+        _refuse(texts, present[0], where)
+    return present[0] if present else ""
+
+
+def _are_lists(texts: list[str]) -> bool:
+    """Whether names come back on their own in texts with commas, as parts of names would not."""
+    if len({bool(space) for text in texts for space in re.findall(r",(\s?)", text)}) > 1:
+        return False
+    seen, halves = _count_pieces(texts, ",")
+    pairs = Counter(pair for text in texts for pair in pairwise(_pieces(text, ",")))
+    together = any(count == seen[a] == seen[b] > 1 for (a, b), count in pairs.items())
+    if together and any(", " in text for text in texts):
+        return False  # such as "Male speech, man speaking", a name of AudioSet's
+    return _makes_fewer(texts, ",") or all(seen[piece] > 1 for piece in halves)
 
 
 def _count_pieces(texts: list[str], separator: str) -> tuple[Counter, set[str]]:

@@ -13,6 +13,7 @@ from yt8m.records.description import MAX_CLASSES
 from yt8m.records.vocabulary import Vocabulary
 
 SHOWN = 100  # classes that are listed
+NUMERIC = re.compile(r"[-+]?[0-9]*\.?[0-9]+(?:[eE][-+]?[0-9]+)?")
 
 
 def number_labels(
@@ -32,6 +33,11 @@ def number_labels(
                 text = f"label {text!r} may be class {number} or the class of this name"
                 raise InputError(f"{where}: {text}; give names that are no numbers")
         return found, vocabulary
+    odd = [text for text in texts if NUMERIC.fullmatch(text)]
+    odd = [text for text in odd if not is_number(text) and text not in names]
+    if odd:
+        most = (len(names) or MAX_CLASSES) - 1
+        raise InputError(f"{where}: label {odd[0]}; whole numbers from 0 to {most} are allowed")
     if not set(names).issuperset(numbers):
         name = next(text for text in texts if not is_number(text))
         text = f"label {numbers[0]!r} is the number of a class or its name, {name!r} is a name"

@@ -11,6 +11,7 @@ from folds.conversion.converter import PUBLISHED, Converter, frames_name
 from folds.conversion.label_files import LabelFile
 from folds.conversion.sources import FeatureSource
 from yt8m.base.cli import InputError
+from yt8m.base.config import read_toml
 from yt8m.base.files import working_in, writing
 from yt8m.base.paths import DESCRIPTION_FILE
 from yt8m.records.content import check_vocabularies
@@ -47,7 +48,9 @@ def write_new(out: Path, converter: Converter, shard_videos: int) -> None:
             name = f"converted-{shard:05d}-of-{shards:05d}.tfrecord"
             write_records(folder / name, converter.take(shard_videos))
         description = Description(name=out.resolve().name, scale=converter.scale)
-        _write_description(out, _extend(description, converter), converter.known.vocabulary)
+        _write_description(out, _extend(description, converter))
+        if len(converter.known.vocabulary):
+            write_vocabulary(out / VOCABULARY_FILE, converter.known.vocabulary)
 
 
 def _extend(description: Description, converter: Converter) -> Description:
@@ -60,14 +63,16 @@ def _extend(description: Description, converter: Converter) -> Description:
         table = features.get(kind) or FeatureTable(frames=(frames_name(kind),) if framed else None)
         if framed or optional or kind not in PUBLISHED:
             features[kind] = table.model_copy(update={"optional": optional})
-    classes = max(known.classes, description.classes or 0) or None
-    changes = {"classes": classes, "features": features}
+    changes = {"features": features}
     changes["max_frames"] = max(description.max_frames, converter.longest)
-    changes["vocabulary"] = VOCABULARY_FILE if len(known.vocabulary) else description.vocabulary
+    if len(known.vocabulary):  # it says how many classes there are, so that one file says all
+        changes |= {"vocabulary": description.vocabulary or VOCABULARY_FILE, "classes": None}
+    else:
+        changes["classes"] = max(known.classes, description.classes or 0) or None
     return description.model_copy(update=changes)
 
 
-def _write_description(out: Path, description: Description, vocabulary: Vocabulary) -> None:
+def _write_description(out: Path, description: Description) -> None:
     values = description.model_dump(mode="json", exclude_defaults=True)
     tables = {"": values, **{f"[features.{k}]": t for k, t in values.pop("features", {}).items()}}
     lines = [TITLE]
@@ -76,8 +81,6 @@ def _write_description(out: Path, description: Description, vocabulary: Vocabula
         lines += [f"{key} = {_toml(value)}" for key, value in table.items()]
     with writing(out / DESCRIPTION_FILE) as temporary:
         temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
-    if len(vocabulary):  # later: more classes than names can be read, and fewer cannot
-        write_vocabulary(out / VOCABULARY_FILE, vocabulary)
 
 
 def _toml(value) -> str:
@@ -159,12 +162,15 @@ class DataFolder:
 
     def add(self, converter: Converter) -> None:
         """Writes one more shard. Its name appears last, so that a kill leaves the folder as it was,
-        but for classes, at their end, that no video has."""
+        but perhaps for names of classes, at the end, that no video has."""
         batch = sum(not re.match(r"converted-\d", shard.name) for shard in self.shards)
         shard = self.shards[0].with_name(f"converted-added-{batch:05d}.tfrecord")
         converter.widths = dict(self.widths)
         with writing(shard) as temporary:
             write_records(temporary, converter.take(len(converter.rows)))
-            description = _extend(self.description, converter)
-            if description != self.description:
-                _write_description(self.path, description, converter.known.vocabulary)
+            current = read_toml(self.path / DESCRIPTION_FILE, Description)
+            description = _extend(current, converter)
+            if description != current:
+                _write_description(self.path, description)
+            if len(converter.known.vocabulary) > len(self.vocabulary):
+                write_vocabulary(self.path / description.vocabulary, converter.known.vocabulary)

@@ -5,6 +5,8 @@ A CSV is in UTF-8, with or without a BOM; commas, tabs, semicolons or bars, as i
 
 import math
 import re
+import unicodedata
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,10 +14,12 @@ from pathlib import Path
 from folds.conversion.cells import Cell
 from folds.conversion.sources import open_parquet
 from yt8m.base.cli import InputError
+from yt8m.records.description import GROUP
 
 IDS = ("id", "video_id", "VideoId")
 MANY, ONE = "labels", "label"
 NUMBERED = re.compile(r"labels?(?:[ _.-]?\d+)?")  # label, label_2, and pandas' label.1
+UNNAMED = re.compile(r"$|unnamed: \d+$")  # the index of a pandas table
 DELIMITERS = (",", "\t", ";", "|")
 MARKS = {"0": False, "1": True, "0.0": False, "1.0": True, "false": False, "true": True}
 Rows = tuple[list, list[list[Cell]]]  # ids; cells of each column of labels
@@ -40,13 +44,26 @@ class TableColumns:
         return [self.header[place] for place in self.labels]
 
 
+def open_table(path: Path, id_column: str = "id") -> "_Csv | _Parquet":
+    """A table with a `header`, and `chunks` of rows of some columns. InputError when it is none."""
+    with open(path, "rb") as file:
+        return _Parquet(path) if file.read(4) == b"PAR1" else _Csv(path, id_column)
+
+
+def find_column(header: list[str], *names: str) -> int | None:
+    """The place of the first of the names that just one column has, in any case."""
+    columns = [str(name).strip().casefold() for name in header]
+    found = (name.casefold() for name in names if name.casefold() in columns)
+    name = next(found, None)
+    return columns.index(name) if columns.count(name) == 1 else None
+
+
 def read_rows(
     path: Path, rows: int, id_column: str, chosen: Sequence[str]
 ) -> tuple[TableColumns, Iterator[Rows]]:
     """A table's columns, and its rows, so many at a time. chosen: names of columns of labels, if
     the user gave some. InputError when it is no table, or lacks a column."""
-    with open(path, "rb") as file:
-        table = _Parquet(path) if file.read(4) == b"PAR1" else _Csv(path, id_column)
+    table = open_table(path, id_column)
     columns = find_columns(table.header, path, id_column, chosen)
     chunks = table.chunks(rows, [columns.id, *columns.labels])
     return columns, _check(chunks, columns, path)
@@ -54,17 +71,17 @@ def read_rows(
 
 def find_columns(header: list[str], where, id_column: str, chosen: Sequence[str]) -> TableColumns:
     """InputError, which `where` begins, unless the ids' column, and one of labels, is there."""
-    header = [name.strip() for name in header]
+    header = [unicodedata.normalize("NFC", name.strip()) for name in header]
     names = [name.casefold() for name in header]
-    wanted = next((name for name in (id_column, *IDS) if name.casefold() in names), "")
+    own = find_column(header, id_column, *IDS)
     absent = [name for name in chosen if name.casefold() not in names]
-    if names.count(wanted.casefold()) != 1 or absent:
+    if own is None or absent:
         raise InputError(f"{where}: {_ask_for_columns(header)}")
-    own = names.index(wanted.casefold())
-    others = [place for place, name in enumerate(names) if place != own and name]
+    others = [at for at, name in enumerate(names) if at != own and not UNNAMED.match(name)]
     if chosen:
         asked = {name.casefold() for name in chosen}
         return TableColumns(header, own, [at for at in others if names[at] in asked], True)
+    others = [at for at in others if names[at] != GROUP]
     labels = [place for place in others if NUMBERED.fullmatch(names[place])]
     several = {names[place].startswith(MANY) for place in labels}
     if len(several) > 1:
@@ -72,7 +89,11 @@ def find_columns(header: list[str], where, id_column: str, chosen: Sequence[str]
         raise InputError(f"{where}: {both} may be the labels; choose with --label-column")
     if not labels and len(others) < 2:
         raise InputError(f"{where}: {_ask_for_columns(header)}")
-    return TableColumns(header, own, labels or others, True not in several, one_hot=not labels)
+    found = TableColumns(header, own, labels or others, True not in several, one_hot=not labels)
+    twice = [name for name, count in Counter(found.names).items() if count > 1 and not labels]
+    if twice:
+        raise InputError(f"{where}: column {twice[0]!r} appears twice; give each class one column")
+    return found
 
 
 def _ask_for_columns(header: list[str]) -> str:
@@ -114,13 +135,19 @@ class _Csv:
     def __init__(self, path: Path, id_column: str):
         self.path = path
         known = {name.casefold() for name in (id_column, *IDS)}
-        rated = []
+        found, wrong = [], None
         for delimiter in DELIMITERS:
-            (frame,) = self._read(delimiter, nrows=1)
+            try:
+                (frame,) = self._read(delimiter, nrows=1)
+            except InputError as error:
+                wrong = wrong or error
+                continue
             header = frame.iloc[0].tolist() if len(frame) else []
             hit = any(str(name).strip().casefold() in known for name in header)
-            rated.append(((hit, len(header)), header, delimiter))
-        _, self.header, self.delimiter = max(rated, key=lambda entry: entry[0])
+            found.append(((hit, len(header)), header, delimiter))
+        if wrong and not any(rated[0] for rated, *_ in found):
+            raise wrong
+        _, self.header, self.delimiter = max(found, key=lambda entry: entry[0])
 
     def _read(self, delimiter: str, **more) -> Iterator:
         """Frames of text; an empty text is one, a field that is absent is NaN."""

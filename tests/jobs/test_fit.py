@@ -76,7 +76,6 @@ def test_what_each_model_takes(data_set):
             "attention_net is a frame-level",
         ),
         (LINEAR + "[training.noise]\ntest_passes = 3", "needs a model with dropout; it has none"),
-        (LINEAR + "[training]\npatience = 1\ninner = 1e-5", "inner = 1e-05 of 2.. videos is none"),
         (LINEAR + "[start]\nweights = 'w.safetensors'", "w.safetensors is no file"),
         (
             "arch = 'mlp'\n[start]\nweights = 'x.safetensors'",
@@ -121,18 +120,11 @@ def test_all_that_do_not_fit_are_named(video_level):
     ("stage", "text", "options", "message"),
     [
         ("distill", "[inputs]\nfeatures = ['text']", {}, "inputs.features names 'text', which the"),
-        ("distill", "[resnet.training]\npatience = 1\ninner = 1e-5", {}, "of 3.. videos is none"),
         (
             "distill",
             "scale = 1.0",
             {"budget_mb": 50},
             "takes [0-9.,]+ MB at least, over the budget",
-        ),
-        (
-            "stacking",
-            "inner_fraction = 1e-5",
-            {},
-            "inner_fraction = 1e-05 of 2.. videos leaves none",
         ),
         ("distill", "[refit]\nmodels = ['one']", {"budget_mb": 1e-3}, "0.0 MB at least, over the"),
     ],

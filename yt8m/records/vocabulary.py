@@ -7,6 +7,7 @@ and are joined on the index column; a field may hold newlines.
 import csv
 import hashlib
 import json
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -48,7 +49,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns, read = reader.fieldnames or [], list(reader)
+            columns = reader.fieldnames or []
+            read = [row for row in reader if any(row.values())]  # the last line may be empty
     except (csv.Error, UnicodeError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
     index, name = _column(path, columns, INDEX), _column(path, columns, NAME)
@@ -60,7 +62,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
             raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
         if int(key) in rows:
             raise InputError(f"{path}: {index} {key} appears twice; delete one row")
-        rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
+        called = unicodedata.normalize("NFC", (row[name] or "").strip())
+        rows[int(key)] = (called, (row[vertical] or "") if vertical else "")
     if not rows:
         raise InputError(f"{path}: holds no classes")
     known = [rows.get(key, ("", "")) for key in range(max(rows) + 1)]

@@ -23,6 +23,7 @@ from distill.export.run import Exported
 from first_level.bundle.manifest import Member, read_manifest
 from first_level.bundle.network import build_network
 from first_level.bundle.rounding import spread
+from first_level.bundle.sums import state_sums
 from first_level.config import ModelConfig, architecture
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
@@ -258,4 +259,5 @@ def test_an_older_export_takes_no_frames(run, tmp_path):
     text = (tmp_path / "x/model.json").read_text()
     assert '"frames": 30' in text
     (tmp_path / "x/model.json").write_text(text.replace('"frames": 30,', ""))
+    state_sums(tmp_path / "x")
     assert read_manifest(tmp_path / "x").frames == 0
