@@ -81,12 +81,14 @@ def fit_job(context: Context) -> Job:
     """Whether all models of the plan fit the data: before anything trains."""
     files, settings = context.files, context.settings
     dtype = ["--dtype", settings.dtype] if settings.dtype else []
+    segments = ["--segments"] * ("segments" in settings.goals)
     configs = [files.model(name) / paths.CONFIG for name in context.plan.models]
     return job(
         "folds/fit",
         "jobs.fit.check",
         [settings.plan, files.store, files.folds, files.fit, "--budget-mb", settings.budget_mb]
-        + dtype,
+        + dtype
+        + segments,
         [files.manifest, files.folds, files.stacking / paths.CONFIG, files.distill / paths.CONFIG]
         + configs,
         [files.fit],
