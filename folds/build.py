@@ -25,7 +25,7 @@ from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digests
 from yt8m.records.description import LEVELS, Description
 from yt8m.records.reader import dims_of
-from yt8m.records.video import UNFIT
+from yt8m.records.values import UNFIT
 from yt8m.records.vocabulary import Vocabulary
 
 DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
@@ -106,13 +106,12 @@ def _arrange_levels(levels: dict[str, Part], store: Path, *, look: bool = False)
 def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     """Joins the parts unless that is done, writes the manifest, then removes what it does not name;
     whether anything was to do."""
-    changed = [part for members in parts.values() for part in members if not part.finished]
+    whole = [part for members in parts.values() for part in members]
+    changed = [part for part in whole if not part.finished]
     if changed:
         raise InputError(f"{changed[0].shards[0].path}: changed while it was read; run it again")
     finished = Finished(store)
-    report_skipped(
-        [finished.parts[p.kind][p.finished] for ps in parts.values() for p in ps], recipe
-    )
+    report_skipped([finished.parts[part.kind][part.finished] for part in whole], recipe)
     digests = by_folder(recipe.shards, finished.digests, recipe.held_out)
     needs = [members[0].needs for members in parts.values()]
     text = json.dumps([digests, needs, recipe.without_key], sort_keys=True)
@@ -127,7 +126,7 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
         "description": recipe.description.model_dump(mode="json"),
         "class_names": recipe.vocabulary.names,
         "content": {"shards": digests} | described,
-        "shard_bytes": sum(part.size for members in parts.values() for part in members),
+        "shard_bytes": sum(part.size for part in whole),
     }
     manifest = {
         "version": VERSION,

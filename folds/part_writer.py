@@ -17,7 +17,8 @@ from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
 from yt8m.records.reader import Reader
-from yt8m.records.video import UNFIT, Video, find_unfit, video_level
+from yt8m.records.values import UNFIT, find_unfit
+from yt8m.records.video import Video, video_level
 
 CHUNK = 256  # videos gathered before they are written,
 HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again

@@ -23,7 +23,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features, Videos
-from yt8m.records.video import UNFIT, find_unfit
+from yt8m.records.values import UNFIT, find_unfit
 
 TOGETHER = 512  # videos of a batch
 

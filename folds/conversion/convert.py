@@ -61,14 +61,12 @@ def main(
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
     if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
         raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
-    named = kinds_of(feature)
-    files = files_of({"rgb": rgb, "audio": audio}, named, table)
+    files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
-    tables = [path for path in (table, labels) if path and has_groups(path, id_column)]
     taken = {name.casefold() for name in (*named.values(), *label_column)}
-    groups = groups_for(source.ids, [] if GROUP in taken else tables, id_column)
+    groups = find_groups(source.ids, () if GROUP in taken else (table, labels), id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
@@ -80,17 +78,27 @@ def main(
         with working_in(out):
             folder = DataFolder.read(out)
             folder.check_source(source, scale)
-            names = folder.go_on(vocabulary)
-            known, rows = read_classes(source.ids, labels, names, options)
+            known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
             folder.check_labels(known)
             converter = Converter(source, known, rows, folder.description.scale, groups)
             folder.add(converter)
-    for line in converter.warnings():
+    for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
-    if groups is not None:
-        count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
-        log(f"[convert] {count:,} groups; {without:,} videos have none")
     log(f"{out}: {_summary(converter.level, known, rows)}")
+
+
+def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:
+    """The groups of videos, of those tables (paths or None) that have any; None without one."""
+    known = [path for path in tables if path and has_groups(path, id_column)]
+    return groups_for(ids, known, id_column)
+
+
+def _describe(groups: np.ndarray | None) -> list[str]:
+    """A line on the groups, if there are any."""
+    if groups is None:
+        return []
+    count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+    return [f"{count:,} groups; {without:,} videos have none"]
 
 
 def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):

@@ -13,7 +13,7 @@ from folds.conversion.sources import FeatureSource
 from yt8m.base.cli import InputError
 from yt8m.records.description import GROUP
 from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, UNFIT, find_unfit, quantise
+from yt8m.records.values import QUANTUM, UNFIT, find_unfit, quantise
 from yt8m.records.vocabulary import CLASS_NAMES, STATEMENT, state_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2

@@ -73,6 +73,24 @@ def assign_job(context: Context) -> Job:
         [files.folds],
         settings={"HOLDOUT": decisive},
     )
+    yield fit_job(context)
+
+
+def fit_job(context: Context) -> Job:
+    """Whether all models of the plan fit the data: before anything trains."""
+    files, settings = context.files, context.settings
+    dtype = ["--dtype", settings.dtype] if settings.dtype else []
+    configs = [files.model(name) / paths.CONFIG for name in context.plan.models]
+    return job(
+        "folds/fit",
+        "jobs.fit.check",
+        [settings.plan, files.store, files.folds, files.fit, "--budget-mb", settings.budget_mb]
+        + dtype,
+        [files.manifest, files.folds, files.stacking / paths.CONFIG, files.distill / paths.CONFIG]
+        + configs,
+        [files.fit],
+        settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
+    )
 
 
 def store_job(

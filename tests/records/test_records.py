@@ -13,7 +13,8 @@ from yt8m.base.cli import InputError
 from yt8m.records.layouts import TAGS, Layouts
 from yt8m.records.messages import Record, feature, protobuf
 from yt8m.records.reader import stream
-from yt8m.records.video import dequantise, is_id, parse, read_video, video_level
+from yt8m.records.values import dequantise, is_id
+from yt8m.records.video import parse, read_video, video_level
 from yt8m.records.wire import MESSAGE, VALUE, Unusual, field, split
 
 

@@ -15,7 +15,7 @@ from bench.unusual.run import DONE, jobs_of, matches, plan_of, run_case, run_job
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.data.store import Store
-from yt8m.records.video import NOTHING
+from yt8m.records.values import NOTHING
 
 SOON = [
     name for name, case in CASES.items() if case.refused and case.refused[0] in (DECODE, ASSIGN)

@@ -180,9 +180,8 @@ def check_exists(data: Path, name: str = "") -> None:
 
 
 def _shards_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    files = (path for path in folder.iterdir() if is_shard(path) and path.is_file())
+    files = folder.iterdir() if folder.is_dir() else ()
+    files = (path for path in files if is_shard(path) and path.is_file())
     return sorted(path for path in files if not path.name.startswith("."))
 
 
