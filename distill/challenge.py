@@ -14,6 +14,7 @@ import numpy as np
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
 from yt8m.data.predictions import TOP_K
+from yt8m.records.content import check_vocabularies
 from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
 from yt8m.records.reader import stream
@@ -99,8 +100,9 @@ def read_labels(
     for data in records:
         found = find_shards(data)
         shards = found.get("video") or found["frame"]
-        names, _ = describe(data, {"video": shards}, description)
+        names, vocabulary = describe(data, {"video": shards}, description)
         name_unread(data, {"video": shards}, names)
+        check_vocabularies({"video": shards}, names, vocabulary)
         for video in stream(shards, names):
             name = video.id.decode()
             if name in rows or name in unlabelled:

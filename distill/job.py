@@ -48,7 +48,6 @@ from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.settings import Training
 from yt8m.training.weights import load_weights, save_weights, start_from_frequencies
 
-INNER = "distill inner"  # the salt that draws the videos which patience looks at
 EXTRACTOR_FOLDS, LAST_FOLDS = (0, 1, 2, UNLABELLED), (3, 4)  # extractor_videos = "split"
 
 
@@ -195,7 +194,7 @@ class StudentJob:
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
         if training.needs_inner:
-            inner = draw_share(self.lessons.keys[rows], INNER, training.inner)
+            inner = draw_share(self.lessons.keys[rows], "distill inner", training.inner)
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = source or Source(store, level_of(model), self.inputs)

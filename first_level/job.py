@@ -45,7 +45,6 @@ from yt8m.training.loop import Examples, fit, predict
 from yt8m.training.weights import load_weights, save_weights, size_of, start_from_frequencies
 
 WATCHED = 1000  # videos whose GAP is logged each epoch
-INNER = "inner split"  # the salt that draws the videos which patience looks at
 
 
 def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> None:
@@ -156,7 +155,7 @@ class FoldJob:
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
         learnt = digest_of_videos(data.ids, rows)
         if training.needs_inner:
-            inner = draw_share(self.splits.keys(data.ids)[rows], INNER, training.inner)
+            inner = draw_share(self.splits.keys(data.ids)[rows], "inner split", training.inner)
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
             judged = np.concatenate([self.splits.rows(self.fold), self.splits.holdout])

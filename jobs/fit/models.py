@@ -10,24 +10,21 @@ import torch
 from torch import nn
 
 from distill.config import member_of
-from distill.job import INNER as STUDENTS_INNER
 from distill.refittable import check_graph
 from first_level import start
 from first_level.bundle.network import build_member, level_of
 from first_level.bundle.rounding import least_mb
 from first_level.config import PlannedModel, architecture, build
-from first_level.job import INNER
+from first_level.segments.windows import check_segments
 from jobs.plans import FIRST_LEVEL, Plan
-from yt8m.base.cli import InputError
-from yt8m.data.splits import NUM_FOLDS, Splits, uniform
+from yt8m.base.cli import InputError, log
+from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
 from yt8m.inputs.derived import CLUSTER_FRAMES
 from yt8m.inputs.frames import Runs
+from yt8m.inputs.settings import Level
 from yt8m.networks.student import num_values
 from yt8m.training.noise import dropouts
-from yt8m.training.settings import Training
-
-MANY = 10_000  # videos: a share that is drawn from so many is not empty
 
 
 @dataclass(frozen=True)
@@ -37,13 +34,14 @@ class PlanFit:
     plan: Plan
     data: Store
     splits: Splits
+    segments: bool = False  # whether they are wanted now; else a line says what will be wrong
 
     def checks(self) -> dict[str, Callable[[], dict | None]]:
         """By what is checked, a function that says what it takes, or raises InputError."""
         refit = self.plan.distill.refit.models
         found = {name: partial(self.check_model, name) for name in self.plan.models}
         found |= {f"{name} in [refit]": partial(self.check_refit, name) for name in refit}
-        return found | {"students": self.check_students, "stack": self.check_stack}
+        return found | {"students": self.check_students}
 
     def check_model(self, name: str) -> dict:
         """A first-level model: its inputs, its network, what it begins with and learns from."""
@@ -60,9 +58,9 @@ class PlanFit:
             if level != network.level:
                 text = f"is {level}-level, this model {network.level}-level; choose others"
                 raise InputError(f"{where}: teachers.models: {teacher!r} {text}")
-        self._check_clusters(model, network.level, where)
-        for fold in range(NUM_FOLDS):
-            self._check_inner(model.training, self.splits.others(fold), INNER, where)
+        self._check_clusters(model, where)
+        if model.segments is not None:
+            self._check_segments(model, network.level, where)
         return about(network, model.inputs.dims(dims, network.level))
 
     def check_refit(self, name: str) -> None:
@@ -73,11 +71,7 @@ class PlanFit:
         """The students on all training videos."""
         settings, where, seen = self.plan.distill, self._where_students, self._seen
         settings.inputs.check("video", self.data.dims, where)
-        trained = {"resnet": [settings.resnet.training]}
-        if not settings.refit.models:
-            trained["student"] = [settings.extractors, settings.last_layers]
-        for training in [one for kind in trained for one in trained[kind]]:
-            self._check_inner(training, self.splits.training, STUDENTS_INNER, where)
+        trained = ["resnet"] if settings.refit.models else ["resnet", "student"]
         with torch.device("meta"):
             networks = {kind: build_member(member_of(kind, settings), seen) for kind in trained}
         return {kind: about(network, seen) for kind, network in networks.items()}
@@ -100,17 +94,6 @@ class PlanFit:
                 "smaller students"
             )
 
-    def check_stack(self) -> None:
-        """Whether boosters have videos to learn from and to stop by."""
-        stack, where = self.plan.stack, Path("stacking/configs") / f"{self.plan.name}.toml"
-        for fold in range(NUM_FOLDS) if stack.trees else ():
-            rows = self.splits.others(fold)
-            if len(rows) < MANY:
-                inner = uniform(self.data.ids[rows], f"stacking inner {stack.seed}")
-                if len(set(inner < stack.inner_fraction)) < 2:
-                    text = f"inner_fraction = {stack.inner_fraction} of {len(rows)} videos"
-                    raise InputError(f"{where}: {text} leaves none; give more records")
-
     @property
     def _seen(self) -> Dims:
         """What the students see of the data."""
@@ -123,13 +106,15 @@ class PlanFit:
     def _where(self, name: str) -> Path:
         return FIRST_LEVEL / self.plan.name / f"{name}.toml"
 
-    def _check_inner(self, training: Training, rows: np.ndarray, salt: str, where: Path) -> None:
-        if training.needs_inner and len(rows) < MANY:
-            if not (uniform(self.data.ids[rows], salt) < training.inner).any():
-                text = f"training.inner = {training.inner} of {len(rows)} videos is none"
-                raise InputError(f"{where}: {text}; raise it, or give more records")
+    def _check_segments(self, model: PlannedModel, level: Level, where: Path) -> None:
+        try:
+            check_segments(model, level, self.data, where)
+        except InputError as error:
+            if self.segments:
+                raise
+            log(f"[fit] make segments will be refused: {error}")
 
-    def _check_clusters(self, model: PlannedModel, level: str, where: Path) -> None:
+    def _check_clusters(self, model: PlannedModel, where: Path) -> None:
         inputs = model.inputs
         if inputs.sampling == "centroids":
             lengths = Runs.of(self.data, inputs).lengths[self.splits.training]

@@ -76,7 +76,6 @@ def test_what_each_model_takes(data_set):
             "attention_net is a frame-level",
         ),
         (LINEAR + "[training.noise]\ntest_passes = 3", "needs a model with dropout; it has none"),
-        (LINEAR + "[training]\npatience = 1\ninner = 1e-5", "inner = 1e-05 of 2.. videos is none"),
         (LINEAR + "[start]\nweights = 'w.safetensors'", "w.safetensors is no file"),
         (
             "arch = 'mlp'\n[start]\nweights = 'x.safetensors'",
@@ -121,18 +120,11 @@ def test_all_that_do_not_fit_are_named(video_level):
     ("stage", "text", "options", "message"),
     [
         ("distill", "[inputs]\nfeatures = ['text']", {}, "inputs.features names 'text', which the"),
-        ("distill", "[resnet.training]\npatience = 1\ninner = 1e-5", {}, "of 3.. videos is none"),
         (
             "distill",
             "scale = 1.0",
             {"budget_mb": 50},
             "takes [0-9.,]+ MB at least, over the budget",
-        ),
-        (
-            "stacking",
-            "inner_fraction = 1e-5",
-            {},
-            "inner_fraction = 1e-05 of 2.. videos leaves none",
         ),
         ("distill", "[refit]\nmodels = ['one']", {"budget_mb": 1e-3}, "0.0 MB at least, over the"),
     ],
@@ -169,6 +161,15 @@ def test_what_no_data_fits_is_refused_when_the_plan_is_read(text, message):
     Path("distill/configs/p.toml").write_text(text)
     with pytest.raises(InputError, match=message):
         Plan.read("p")
+
+
+def test_segments_are_refused_if_they_are_wanted(data_set, capsys):
+    model("two", FRAMES + "[segments]\n")
+    run_check(data_set)
+    text = "store: has no rated segments; give DATA"
+    assert f"make segments will be refused: {data_set}/{text}" in capsys.readouterr().out
+    with pytest.raises(InputError, match=text):
+        run_check(data_set, segments=True)
 
 
 def test_nothing_trains_before_the_check_and_no_result_depends_on_it():

@@ -10,7 +10,8 @@ from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.layouts import Layouts
 from yt8m.records.messages import Record
-from yt8m.records.video import NOTHING, Video, check_classes, parse, read_video
+from yt8m.records.values import NOTHING
+from yt8m.records.video import Video, check_classes, parse, read_video
 
 
 class Reader:

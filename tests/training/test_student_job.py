@@ -10,6 +10,7 @@ from distill_world import SCALE, soft_labels_of, toy_config
 from distill import job, train
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
+from yt8m.data.origins import Origin
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import seed_of, uniform
 from yt8m.networks.extractors import LAYOUTS
@@ -123,7 +124,8 @@ def test_videos_without_labels_neither_count_nor_judge(store, splits, tmp_path, 
     """The first 30 training videos, as if they were of UNLABELLED."""
     unknown = splits.training[:30]
     store.labelled = ~np.isin(np.arange(len(store)), unknown)
-    lessons = job.Lessons(store, splits.training, None, splits.holdout, [])
+    origin = Origin("distill", None, "", {})
+    lessons = job.Lessons(store, splits.training, None, splits.holdout, store.ids, [], origin)
     settings = toy_config(extractors=QUICK | {"epochs": 1, "patience": 1, "inner": 0.4})
     of_part = job.StudentJob(settings, lessons, tmp_path, "x", "made", settings.inputs)
     model, _ = of_part.train("a")
