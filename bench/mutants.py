@@ -95,8 +95,8 @@ def look(one: Mistake) -> str:
         test = first_failure(root, one.tests)
         log(f"{one.file}: {one.new.strip()}: {test or 'MISSED'}")
         (root / one.file).write_text(text)
-        if "::" in test and first_failure(root, (test,)):
-            raise InputError(f"{test}: fails without a mistake, too; mend it first")
+        if test and first_failure(root, (test,) if "::" in test else one.tests):
+            raise InputError(f"{test}: so without a mistake, too; mend that first")
     return test
 
 

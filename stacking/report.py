@@ -9,6 +9,7 @@ Every system is scored alike, by the 20 best float16 logits of each video (`metr
     holdout_single   the mean figures of the five versions
     gap_oof, gap_holdout, gap_holdout_single   GAP@20 of these three
     gap_folds        GAP@20 out of fold, fold by fold
+    gap_versions     GAP@20 of each of the five versions on the holdout
     bce_oof          binary cross-entropy of the kept logits (a lower bound)
 
 holdout/<system>.safetensors has the averaged predictions of the stack and of each member.
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
+from stacking.alarms import alarms_of
 from stacking.candidates import average
 from stacking.config import Stacking
 from stacking.learners.learned import Learned
@@ -29,16 +31,20 @@ from stacking.table import (
     Rows,
     column_names,
     fold_predictions,
+    origin_of_rows,
     read_models,
 )
 from yt8m.base import cli
-from yt8m.base.cli import log
+from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import (
     BOOSTER_TRAINING,
+    FIRST_LEVEL,
     HEAD_TRAINING,
     HOLDOUT_FOLDER,
+    PREDICTIONS,
     ROWS,
     ROWS_ABOUT,
     Artifacts,
@@ -46,6 +52,7 @@ from yt8m.base.paths import (
 )
 from yt8m.base.receipts import commit
 from yt8m.base.tables import mean_figures
+from yt8m.data.origins import without
 from yt8m.data.predictions import TOP_K, Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -63,31 +70,49 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     files = Artifacts(run, store)
     stacking = files.stacking
-    boosted = [fold_predictions(stacking, k) for k in FOLDS]
+    for name in names:
+        check_read(files, name)
+    boosted = [fold_predictions(stacking, k, truth.learnt[k]) for k in FOLDS]
     figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking, settings)
     figures["members"] = {}
     for name in names:
-        parts = [fold_predictions(files.model(name), k) for k in FOLDS]
+        parts = [fold_predictions(files.model(name), k, truth.learnt[k]) for k in FOLDS]
         own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
-    figures |= {"best_member": best, "importance": gains, "commit": commit()}
+    alarms = alarms_of(figures, files, min(map(len, truth.labels)))
+    figures |= {"best_member": best, "importance": gains, "alarms": alarms, "commit": commit()}
     write_json(out, figures | costs(stacking, settings))
     for name in ("stack", "weighted_mean", "mean"):
         log(f"[stack] {name:14s} {_text(figures[name])}")
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
+    for line in alarms:
+        log(f"warning: {line}")
+
+
+def check_read(files: Artifacts, name: str) -> None:
+    """InputError when the stack has read other predictions of a model than those that are there."""
+    for fold in FOLDS:
+        origin, path = origin_of_rows(files.stack_rows(fold), fold), files.model_fold(name, fold)
+        if origin.inputs.get(f"{FIRST_LEVEL}/{name}") != digest_of(path / PREDICTIONS):
+            raise InputError(
+                f"{files.stack_rows(fold)}: was made from other predictions than those in {path}; "
+                "delete it and run `make`"
+            )
 
 
 class Truth:
     """The labels of the training videos of each fold, and of the holdout, with their ids.
 
-    folder: where predictions are kept while they are compared.
+    folder: where predictions are kept while they are compared. learnt: digests of the videos that
+    what judges each fold may have learnt from.
     """
 
     def __init__(self, store, splits: Splits, folder: Path):
         self.classes, self.folder = store.dims.classes, folder
+        self.learnt = [without(fold, splits, store.ids) for fold in FOLDS]
         rows = [splits.rows(fold) for fold in FOLDS] + [splits.holdout]
         self.ids = [store.ids[part] for part in rows]
         self.labels = [store.labels.take(part, folder) for part in rows]
@@ -111,7 +136,8 @@ class Truth:
             if len(part.ids)
         ]
         pooled = self._evaluate(concatenate(own, self.folder), self.pooled)
-        single = mean_figures([self._evaluate(part, self.labels[-1]) for part in rest])
+        versions = [self._evaluate(part, self.labels[-1]) for part in rest]
+        single = mean_figures(versions)
         holdout = None
         if len(self.ids[-1]):
             mean = average(rest, self.classes, TOP_K, self.folder)
@@ -122,6 +148,7 @@ class Truth:
             "gap_oof": pooled["gap20"],
             "bce_oof": sum(losses) / len(self.pooled) if losses else None,
             "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
+            "gap_versions": [version["gap20"] for version in versions],
             "gap_holdout": holdout and holdout["gap20"],
             "gap_holdout_single": single["gap20"],
             "out_of_fold": pooled,

@@ -5,6 +5,7 @@ import shutil
 
 # Before numpy and torch are imported: several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("YT8M_FSYNC", "0")
 
 import numpy as np
 import pytest

@@ -25,6 +25,7 @@ import numpy as np
 import onnxruntime
 
 TOGETHER = 512  # items of a batch
+UNFIT = 65520  # features from here on are no float16, and none was trained on
 RECORD_KEYS = "mean_{}", "{}"  # what records call a kind of features
 HEADER = ["id", "class", "name", "score", "yes"]
 
@@ -73,7 +74,10 @@ class Model:
             frames = feed[min(self.framed)]
             whole = np.full(len(frames), frames.shape[1])
             feed["lengths"] = np.asarray(whole if lengths is None else lengths, np.int64)
-        classes, logits = self.session.run(["classes", "best_logits"], feed)
+        classes, logits, every = self.session.run(["classes", "best_logits", "logits"], feed)
+        if not (fine := np.isfinite(every.sum(1))).all():
+            item = start + int(np.flatnonzero(~fine)[0])
+            raise ValueError(f"item {item}: its logits are not finite")
         classes, logits = classes[:, :top], logits[:, :top].astype(np.float64)
         scores = 1 / (1 + np.exp(-logits))
         return Found(classes, self.names[classes], scores, scores >= self.thresholds[classes])
@@ -89,10 +93,10 @@ class Model:
         shape = "(N, T, {})" if name in self.framed else "(N, {})"
         if values.ndim != shape.count(",") + 1 or values.shape[-1] != width:
             raise ValueError(f"{name}: of shape {values.shape}, not {shape.format(width)}")
-        fine = np.isfinite(values).reshape(len(values), -1).all(1)
+        fine = (np.abs(values) < UNFIT).reshape(len(values), -1).all(1)  # NaN is not
         if not fine.all():
             item = start + int(np.flatnonzero(~fine)[0])
-            raise ValueError(f"{name}: item {item} has values that are no finite float32")
+            raise ValueError(f"{name}: item {item} has a value that is not finite or beyond 65504")
         return values
 
 

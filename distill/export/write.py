@@ -19,6 +19,7 @@ from distill.export.steps import Steps, table_of
 from distill.export.trained import Trained
 from first_level.bundle.manifest import Manifest
 from first_level.bundle.rounding import DTYPES, rounded_state
+from first_level.bundle.sums import state_sums
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import canonical, read_snapshot
@@ -29,12 +30,16 @@ from yt8m.base.paths import (
     EXPORT_PREDICT,
     EXPORT_README,
     EXPORT_STEPS,
+    EXPORT_SUMS,
+    EXPORT_TRAINED_ON,
     EXPORT_WEIGHTS,
 )
+from yt8m.data.origins import hashes_of, write_hashes
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
 FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS, EXPORT_PREDICT}
+FILES |= {EXPORT_TRAINED_ON, EXPORT_SUMS}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
 ALONE = Path(__file__).with_name("alone.py")
 
@@ -69,7 +74,7 @@ def main(
     trained = Trained(distill, settings, data, splits, soft_labels)
     network, manifest = trained.read(name or settings.export, dtype, plan)
     sample = ParitySample.of(network, data, manifest.dims)
-    steps = Steps(data, splits.holdout, manifest.dims)
+    steps = Steps(data, splits.holdout, manifest.dims, splits.groups)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS, {"format": "pt"})
@@ -77,6 +82,7 @@ def main(
         del network  # each copy in float32 that is no longer needed makes room for the next
         (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
+        write_hashes(folder / EXPORT_TRAINED_ON, hashes_of(data.ids, splits.training))
         (folder / EXPORT_README).write_text(readme(manifest))
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, steps, folder, onnx, dtype, threads)
@@ -87,13 +93,14 @@ def main(
 
 def write_receivers(steps: Steps, folder: Path, onnx: bool) -> None:
     """Says in a file of its own, and in the README, what each form of the student has; puts in
-    what runs its graph."""
+    what runs its graph; then states the checksums of all files."""
     if onnx:
         (folder / EXPORT_PREDICT).write_bytes(ALONE.read_bytes())
     lines = steps.lines()
     write_json(folder / EXPORT_STEPS, lines)
     with open(folder / EXPORT_README, "a") as file:
         file.write(f"\nOn videos that no stage has seen:\n\n{table_of(lines)}\n")
+    state_sums(folder)
 
 
 def readme(manifest: Manifest) -> str:

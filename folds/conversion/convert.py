@@ -15,6 +15,7 @@ Features, one of:
 --ids              text file, one id a line, in the order of the rows of the .npy
 --lengths          number of frames of each video, if an .npy has the frames of all videos in a row
 --labels           CSV or parquet of ids and labels; leave it out for videos that an export predicts
+                   a column `group` of it, or of the table: videos that the folds keep together
 --label-column     columns of labels (default: label, labels, or columns of 0 and 1, one a class)
 --label-separator  between labels of a cell: space, comma, semicolon, bar, none, or characters
 --vocabulary       CSV of class numbers and names
@@ -32,9 +33,10 @@ from folds.conversion.converter import PUBLISHED, Converter
 from folds.conversion.folder import DataFolder, write_new
 from folds.conversion.label_files import LabelFile, LabelOptions, labels_for
 from folds.conversion.sources import Table, from_files
+from folds.related.id_files import groups_for, has_groups
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require, working_in
-from yt8m.records.description import check_exists, check_kind
+from yt8m.records.description import GROUP, check_exists, check_kind
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
 
 
@@ -59,30 +61,44 @@ def main(
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
     if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
         raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
-    named = kinds_of(feature)
-    files = files_of({"rgb": rgb, "audio": audio}, named, table)
+    files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
     for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
         require(path, "give one that exists")
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
+    taken = {name.casefold() for name in (*named.values(), *label_column)}
+    groups = find_groups(source.ids, () if GROUP in taken else (table, labels), id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
         known, rows = read_classes(source.ids, labels, names, options)
-        converter = Converter(source, known, rows, scale or 1.0)
+        converter = Converter(source, known, rows, scale or 1.0, groups)
         write_new(out, converter, shard_videos)
     else:
         check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
             folder.check_source(source, scale)
-            names = folder.go_on(vocabulary)
-            known, rows = read_classes(source.ids, labels, names, options)
+            known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
             folder.check_labels(known)
-            converter = Converter(source, known, rows, folder.description.scale)
+            converter = Converter(source, known, rows, folder.description.scale, groups)
             folder.add(converter)
-    for line in converter.warnings():
+    for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
     log(f"{out}: {_summary(converter.level, known, rows)}")
+
+
+def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:
+    """The groups of videos, of those tables (paths or None) that have any; None without one."""
+    known = [path for path in tables if path and has_groups(path, id_column)]
+    return groups_for(ids, known, id_column)
+
+
+def _describe(groups: np.ndarray | None) -> list[str]:
+    """A line on the groups, if there are any."""
+    if groups is None:
+        return []
+    count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+    return [f"{count:,} groups; {without:,} videos have none"]
 
 
 def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):

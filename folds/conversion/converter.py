@@ -11,8 +11,9 @@ import numpy as np
 from folds.conversion.label_files import LabelFile
 from folds.conversion.sources import FeatureSource
 from yt8m.base.cli import InputError
+from yt8m.records.description import GROUP
 from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, quantise
+from yt8m.records.values import QUANTUM, UNFIT, find_unfit, quantise
 from yt8m.records.vocabulary import CLASS_NAMES, STATEMENT, state_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
@@ -23,8 +24,17 @@ PUBLISHED = ("rgb", "audio")  # kinds that YouTube-8M has, under names of its ow
 class Converter:
     """Serialises the videos of a source in order, and notes what became of their values."""
 
-    def __init__(self, source: FeatureSource, known: LabelFile, rows: np.ndarray, scale: float):
-        """rows: int64 (N,), of each video in `known`, -1 = unlabelled."""
+    def __init__(
+        self,
+        source: FeatureSource,
+        known: LabelFile,
+        rows: np.ndarray,
+        scale: float,
+        groups: np.ndarray | None = None,
+    ):
+        """rows: int64 (N,), of each video in `known`, -1 = unlabelled; groups: bytes (N,), b"" for
+        none."""
+        self.groups = groups
         self.source, self.known, self.rows, self.scale = source, known, rows, scale
         self.videos = enumerate(source)
         self.names = known.vocabulary.names
@@ -52,6 +62,8 @@ class Converter:
                 labels, at = self.known.labels, self.rows[row]
                 classes = labels.indices[labels.indptr[at] : labels.indptr[at + 1]]
                 features["labels"] = classes.tolist()
+            if self.groups is not None and self.groups[row]:
+                features[GROUP] = [bytes(self.groups[row])]
             for kind in ready.keys() - self.source.frames:
                 features[f"mean_{kind}"] = ready[kind]
             if self.source.frames:
@@ -84,10 +96,8 @@ class Converter:
             raise InputError(f"{where}: {kind} is {values.dtype}; {text}")
         with np.errstate(over="ignore"):
             scaled = values.astype(np.float32) * np.float32(self.scale)
-            held = np.isfinite(scaled.astype(np.float16)).all()
-        if not held:
-            text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
-            raise InputError(f"{where}: {kind}: {text}")
+        if find_unfit(scaled[None])[0]:
+            raise InputError(f"{where}: {kind} {UNFIT} (--scale makes values smaller)")
         return self._quantise(kind, scaled) if framed else scaled
 
     def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:

@@ -5,14 +5,16 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError
+from yt8m.records.values import explain_id, is_id
 
 
 def as_ids(values, where) -> np.ndarray:
-    """Ids as numpy's bytes, S (n,). InputError on an empty one."""
-    ids = np.array([_bytes(value) for value in values], "S")
-    if len(ids) and (ids == b"").any():
-        raise InputError(f"{where}: row {int(np.argmax(ids == b''))} has an empty id")
-    return ids
+    """Ids as numpy's bytes, S (n,). InputError on one that records cannot have."""
+    ids = [_bytes(value) for value in values]
+    for row, identity in enumerate(ids):
+        if not is_id(identity):
+            raise InputError(f"{where}: row {row}: {explain_id(identity)}")
+    return np.array(ids, "S")
 
 
 def _bytes(value) -> bytes:

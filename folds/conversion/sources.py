@@ -11,6 +11,8 @@ import numpy as np
 
 from folds.conversion.ids import as_ids, read_lines
 from yt8m.base.cli import InputError
+from yt8m.base.files import check_members
+from yt8m.records.framing import LONGEST
 
 Arrays = dict[str, np.ndarray]
 BATCH = 64  # rows of a table decoded at a time
@@ -111,7 +113,7 @@ class Ragged(FeatureSource):
     def _read(self, kind: str, name: str) -> np.ndarray:
         try:
             return self.files[kind][name]
-        except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
+        except (ValueError, OSError, EOFError, MemoryError, zipfile.BadZipFile) as error:
             raise InputError(f"{self.paths[kind]}: {name}: cannot be read ({error})") from error
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -190,7 +192,12 @@ def open_parquet(path: Path):
 
 def _load(path: Path):
     try:
-        return np.load(path, mmap_mode="r", allow_pickle=False)
+        found = np.load(path, mmap_mode="r", allow_pickle=False)
+        if isinstance(found, np.lib.npyio.NpzFile):
+            check_members(found.zip, path, LONGEST)
+        return found
+    except InputError:
+        raise
     except (ValueError, OSError, EOFError, zipfile.BadZipFile) as error:
         if isinstance(error, (FileNotFoundError, PermissionError)):
             raise

@@ -14,6 +14,7 @@ from pathlib import Path
 from folds.conversion.cells import Cell
 from folds.conversion.sources import open_parquet
 from yt8m.base.cli import InputError
+from yt8m.records.description import GROUP
 
 IDS = ("id", "video_id", "VideoId")
 MANY, ONE = "labels", "label"
@@ -43,13 +44,26 @@ class TableColumns:
         return [self.header[place] for place in self.labels]
 
 
+def open_table(path: Path, id_column: str = "id") -> "_Csv | _Parquet":
+    """A table with a `header`, and `chunks` of rows of some columns. InputError when it is none."""
+    with open(path, "rb") as file:
+        return _Parquet(path) if file.read(4) == b"PAR1" else _Csv(path, id_column)
+
+
+def find_column(header: list[str], *names: str) -> int | None:
+    """The place of the first of the names that just one column has, in any case."""
+    columns = [str(name).strip().casefold() for name in header]
+    found = (name.casefold() for name in names if name.casefold() in columns)
+    name = next(found, None)
+    return columns.index(name) if columns.count(name) == 1 else None
+
+
 def read_rows(
     path: Path, rows: int, id_column: str, chosen: Sequence[str]
 ) -> tuple[TableColumns, Iterator[Rows]]:
     """A table's columns, and its rows, so many at a time. chosen: names of columns of labels, if
     the user gave some. InputError when it is no table, or lacks a column."""
-    with open(path, "rb") as file:
-        table = _Parquet(path) if file.read(4) == b"PAR1" else _Csv(path, id_column)
+    table = open_table(path, id_column)
     columns = find_columns(table.header, path, id_column, chosen)
     chunks = table.chunks(rows, [columns.id, *columns.labels])
     return columns, _check(chunks, columns, path)
@@ -59,15 +73,15 @@ def find_columns(header: list[str], where, id_column: str, chosen: Sequence[str]
     """InputError, which `where` begins, unless the ids' column, and one of labels, is there."""
     header = [unicodedata.normalize("NFC", name.strip()) for name in header]
     names = [name.casefold() for name in header]
-    wanted = next((name for name in (id_column, *IDS) if name.casefold() in names), "")
+    own = find_column(header, id_column, *IDS)
     absent = [name for name in chosen if name.casefold() not in names]
-    if names.count(wanted.casefold()) != 1 or absent:
+    if own is None or absent:
         raise InputError(f"{where}: {_ask_for_columns(header)}")
-    own = names.index(wanted.casefold())
     others = [at for at, name in enumerate(names) if at != own and not UNNAMED.match(name)]
     if chosen:
         asked = {name.casefold() for name in chosen}
         return TableColumns(header, own, [at for at in others if names[at] in asked], True)
+    others = [at for at in others if names[at] != GROUP]
     labels = [place for place in others if NUMBERED.fullmatch(names[place])]
     several = {names[place].startswith(MANY) for place in labels}
     if len(several) > 1:

@@ -13,7 +13,7 @@ from folds.conversion import convert, folder
 from yt8m.base.cli import InputError
 from yt8m.records.description import describe, find_shards
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 FIRST = {"a": "cat", "b": "dog", "c": "cat"}
 LATER = {"x": "baby", "y": "cat", "z": "zebra"}

@@ -13,6 +13,7 @@ from stacking.learners import network
 from stacking.learners.learned import Learned
 from stacking.learners.network import GroupedRows, NetworkOfRows
 from stacking.table import ALL, FOLD_PREFIX, Rows, column_names, groups_of
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -93,6 +94,7 @@ def test_nothing_that_knows_the_fold_is_read(world, tmp_path):
         if kept is not None:
             variants[2] = kept
         np.save(path, variants)
+        write_sums(path.parent)
     assert learn(world, tmp_path / "after", stacking).read_bytes() == expected
 
 

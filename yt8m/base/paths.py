@@ -8,8 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from yt8m.base.files import read_json
+from yt8m.base.locks import LOCK
 
-# Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.safetensors"
@@ -25,13 +25,13 @@ MEMBERS = "members.txt"  # of the re-ranked student, one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
 MANIFEST = "manifest.json"
 ABOUT = "about.json"
-# Of records.
-DESCRIPTION_FILE = "dataset.toml"
+DESCRIPTION_FILE = "dataset.toml"  # of records
+NEAR_COPIES = "near_copies.csv"  # beside the folds: groups that join videos that are alike
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its run
+CANARY, FLIPS = "_canary", "_flips"  # of plans that `make canary` runs on false labels
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
-# Of a fold of the stack.
 ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
 # The network over rows has a folder of its own, since two jobs never write into one.
 HEAD, HEAD_TRAINING = f"network/{WEIGHTS}", f"network/{REPORT}"
@@ -39,11 +39,16 @@ HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of sta
 RERANKER_FOLDER = "reranker"
 LETTERS = "abcdef"  # of the extractors of the paper's student
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
-# Of an export.
-EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
-EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
+EXPORT_MANIFEST, EXPORT_WEIGHTS, EXPORT_GRAPH = "model.json", "model.safetensors", "model.onnx"
+EXPORT_README, EXPORT_SUMS = "README.md", "SHA256SUMS"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
 EXPORT_PREDICT = "predict.py"  # runs the graph without this project
+EXPORT_TRAINED_ON = "trained_on.safetensors"  # hashes of the videos that it learnt from
+
+
+def trained_on(csv: Path) -> Path:
+    """The file beside a file of predictions: hashes of the videos that trained what made it."""
+    return csv.with_name(f"{csv.name}.{EXPORT_TRAINED_ON}")
 
 
 def fold_folder(folder: Path, fold: int) -> Path:
@@ -70,6 +75,11 @@ class Artifacts:
     def given(self) -> Path:
         """Settings that the run was given, remembered."""
         return self.run / "given.json"
+
+    @property
+    def lock(self) -> Path:
+        """Who works on the run."""
+        return self.run / LOCK
 
     @property
     def jobs(self) -> Path:
@@ -144,6 +154,11 @@ class Artifacts:
     @property
     def folds(self) -> Path:
         return self.run / "folds.safetensors"
+
+    @property
+    def fit(self) -> Path:
+        """What each model of the plan takes of the data."""
+        return self.run / "fit.json"
 
     # 2. first_level
     @property

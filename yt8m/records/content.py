@@ -7,6 +7,7 @@ stays) changes nothing; a comment in dataset.toml changes nothing.
 
 import hashlib
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 
@@ -21,6 +22,7 @@ from yt8m.records.vocabulary import (
     state_vocabulary,
 )
 
+Shards = Mapping[str, list[Path]]  # by level of records
 Cache = dict[str, str]  # what `stamp` says of a shard -> its content digest; JSON can hold it
 
 
@@ -38,26 +40,45 @@ def digest_of(shard: Path, cache: Cache) -> str:
     return cache[key]
 
 
-def by_folder(shards: dict[str, list[Path]], cache: Cache) -> dict[str, list[str]]:
-    """The digests of shards, in order, by "video", "frame" and "segment": see `content_digest`."""
+def by_folder(shards: Shards, cache: Cache, held_out: Shards | None = None) -> dict[str, list[str]]:
+    """The digests of shards, in order, by "video", "frame" and "segment", and "holdout video", ...:
+    see `content_digest`."""
     found: dict[str, list[str]] = {}
-    for kind, paths in shards.items():
-        for path in paths:
-            folder = RATED if path.parent.name == RATED else kind
-            found.setdefault(folder, []).append(digest_of(path, cache))
+    for prefix, part in (("", shards), ("holdout ", held_out or {})):
+        for kind, paths in part.items():
+            for path in paths:
+                folder = RATED if path.parent.name == RATED else kind
+                found.setdefault(prefix + folder, []).append(digest_of(path, cache))
     return found
 
 
-def content_of(data: Path, cache: Cache, description: Path | None = None) -> dict:
+def content_of(
+    data: Path, cache: Cache, description: Path | None = None, holdout: Path | None = None
+) -> dict:
     """What a store of `data` is made of, and what its about.json keeps as "content":
     {"shards": as `by_folder`, and what `description_digests` says of the description and the
-    vocabulary that apply}. description: an explicit TOML file, as for folds.decode.
+    vocabulary that apply}. description: an explicit TOML file, as for folds.decode; holdout:
+    records of the holdout, if it has its own.
 
     InputError as `find_shards`, `describe` and `content_digest`.
     """
     shards = find_shards(data)
     described = describe(data, shards, description)
-    return {"shards": by_folder(shards, cache)} | description_digests(*described)
+    held_out = {} if holdout is None else find_held_out(holdout, shards)
+    return {"shards": by_folder(shards, cache, held_out)} | description_digests(*described)
+
+
+def find_held_out(holdout: Path, shards: Shards) -> dict[str, list[Path]]:
+    """The shards of a folder of records that are the holdout: of the levels that DATA has, whose
+    shards are given. InputError when it lacks one."""
+    found = find_shards(holdout)
+    lacking = [level for level in shards if level not in found]
+    if lacking:
+        raise InputError(
+            f"HOLDOUT {holdout}: has no {lacking[0]}-level records, but DATA has "
+            f"{' and '.join(shards)}; give HOLDOUT the same kinds of records"
+        )
+    return {level: found[level] for level in shards}
 
 
 def description_digests(description: Description, vocabulary: Vocabulary) -> dict[str, str]:

@@ -49,7 +49,8 @@ def read_vocabulary(path: Path) -> Vocabulary:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns, read = reader.fieldnames or [], list(reader)
+            columns = reader.fieldnames or []
+            read = [row for row in reader if any(row.values())]  # the last line may be empty
     except (csv.Error, UnicodeError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
     index, name = _column(path, columns, INDEX), _column(path, columns, NAME)

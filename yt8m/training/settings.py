@@ -29,7 +29,8 @@ class Noise(Config):
 
     smoothing: float = Field(0.0, ge=0, lt=1)  # label y -> (1 - s) y + s x the class's frequency
     drop: float = Field(0.0, ge=0, lt=1)  # share of labels left out, drawn anew each time
-    add: float = Field(0.0, ge=0)  # false labels for each true one, by class frequency, drawn anew
+    # False labels for each true one, by class frequency, drawn anew.
+    add: float = Field(0.0, ge=0, le=1000)
     by_accuracy: bool = False  # drop and add more where a class's cross-validation accuracy is low
     confidence: float = Field(0.0, ge=0)  # penalty on a class's score, times 1 - its accuracy
     # By a noise matrix for each class, P(label | truth), from the precision and recall of the
@@ -76,7 +77,7 @@ class Training(Config):
     precision: Precision = "auto"
     loss: Loss = "bce"
     vertical_weight: float = Field(1.0, ge=0)  # of the verticals' loss, in models that have them
-    mixup: float = Field(0.0, ge=0)  # alpha; 0: off
+    mixup: float = Field(0.0, ge=0, le=1000)  # alpha; 0: off
     patience: int = Field(0, ge=0)  # epochs without a better inner GAP; 0: fixed schedule
     inner: float = Field(0.05, gt=0, lt=0.5)  # share of training videos kept for these two
     seed: int = 0

@@ -92,7 +92,11 @@ def test_every_form_of_input_gives_the_same(students, alone, videos, tmp_path, m
         ({"text": np.zeros((9, 3))}, "text: the model does not take it"),
         ({"rgb": np.zeros((9, 3))}, r"rgb: of shape \(9, 3\), not \(N, 24\)"),
         ({"rgb": np.zeros((8, 24))}, "as many items of each kind"),
-        ({"audio": np.full((9, 8), 1e39)}, "audio: item 0 has values that are no finite float32"),
+        (
+            {"audio": np.full((9, 8), 1e39)},
+            "audio: item 0 has a value that is not finite or beyond",
+        ),
+        ({"audio": np.full((9, 8), 65520.0)}, "audio: item 0 has a value that is not finite"),
         ({"ids": np.array(["a"])}, "1 ids of 9 items"),
     ],
 )
