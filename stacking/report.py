@@ -70,6 +70,8 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     files = Artifacts(run, store)
     stacking = files.stacking
+    for name in names:
+        check_read(files, name)
     boosted = [fold_predictions(stacking, k, truth.learnt[k]) for k in FOLDS]
     figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
@@ -77,7 +79,6 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     figures["members"] = {}
     for name in names:
         parts = [fold_predictions(files.model(name), k, truth.learnt[k]) for k in FOLDS]
-        check_read(files, name)
         own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
@@ -240,10 +241,8 @@ def _gap(found: Predictions, labels: Labels) -> float | None:
 
 def _text(figures: dict) -> str:
     texts = {"gap_oof": "out of fold", "gap_holdout": "holdout", "gap_holdout_single": "single"}
-    known = [
-        f"{text} {figures[key]:.4f}" for key, text in texts.items() if figures[key] is not None
-    ]
-    return "GAP@20 " + ", ".join(known)
+    known = [key for key in texts if figures[key] is not None]
+    return "GAP@20 " + ", ".join(f"{texts[key]} {figures[key]:.4f}" for key in known)
 
 
 if __name__ == "__main__":

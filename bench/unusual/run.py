@@ -83,8 +83,7 @@ def plan_of(case: Case) -> Plan:
         segments = {"epochs": 1, "batch_size": 16} if case.goal == "segments" else None
         models["lstm"] = {"arch": "lstm", "model": LSTM, "training": training}
         models["lstm"] |= {"inputs": case.inputs, "segments": segments}
-    booster = SMALL["booster"] | case.booster
-    stack = Stacking.model_validate(SMALL | NETWORK | {"booster": booster})
+    stack = Stacking.model_validate(SMALL | NETWORK)
     students = {"refit": {"models": ["linear"]}, "resnet": {"model": {"width": 8}}}
     students["resnet"]["training"] = QUICK
     found = {name: PlannedModel.model_validate(models[name]) for name in sorted(models)}

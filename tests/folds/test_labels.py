@@ -62,6 +62,7 @@ def test_numbers_in_every_form(tmp_path, column, cells):
         (("tabby cat|dog", "", "Bird|"), {}),
         (('["tabby cat","dog"]', "[]", '["Bird"]'), {}),
         (("['tabby cat', 'dog']", "", "['Bird']"), {}),
+        (("['tabby cat' 'dog']", "['nan']", "['Bird']"), {}),
         (("['tabby cat' 'dog']", "[nan]", "['Bird' None]"), {}),
         (("('tabby cat', \"dog\")", "()", "('Bird',)"), {}),
         (("'tabby cat','dog'", "", "'Bird'"), {}),

@@ -10,8 +10,8 @@ COMMAND = ["make", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("status"))
+def tree(tmp_path_factory, planning):
+    return make_tree(tmp_path_factory.mktemp("status"), planning)
 
 
 def _files(tree):
@@ -122,3 +122,16 @@ def test_without_an_environment_it_makes_none(tree):
     assert done.returncode == 2
     assert "there is no .venv/bin/python yet; run `make venv`" in done.stderr
     assert not (tree / ".venv").exists()
+
+
+def test_make_says_which_file_was_exchanged(tree):
+    make(tree)
+    one, two = (tree / RUN / f"first_level/one/fold{k}/weights.safetensors" for k in (0, 1))
+    two.write_text("other\n")
+    one.write_bytes(two.read_bytes())
+    done = subprocess.run([*COMMAND, "all"], cwd=tree, capture_output=True, text=True, check=True)
+    for k in (0, 1):
+        name = f"first_level/one/fold{k}"
+        said = f"make: {RUN}/{name}/weights.safetensors is not what its job wrote; {name} runs"
+        assert said in done.stderr
+    assert one.read_text() == two.read_text() != "other\n"

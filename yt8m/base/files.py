@@ -195,7 +195,7 @@ def read_json(path: Path):
         return json.loads(Path(path).read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run `make` to build it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); delete it and run `make`") from error
 
 
