@@ -14,7 +14,7 @@ from yt8m.base import cli, device
 from yt8m.base.arrays import open_arrays, read_metadata
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.files import fingerprint, read_json, seal, working_in, write_json
 from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
@@ -71,7 +71,7 @@ def has_weights(out: Path, made_from: str) -> bool:
 def keep_trained(model, out: Path, made_from: str, history: list, started: float, **more) -> None:
     """Writes training.json, then the weights; removes the checkpoint. started: this process."""
     seconds = seconds_of(history, time.monotonic() - started)
-    write_json(out / TRAINING, more | {"seconds": seconds, "epochs": history})
+    write_json(out / TRAINING, seal(more | {"seconds": seconds, "epochs": history}))
     save_weights(model, out / WEIGHTS, {"source": made_from})
     (out / CHECKPOINT).unlink(missing_ok=True)
 

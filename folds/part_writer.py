@@ -11,7 +11,7 @@ import numpy as np
 from folds.parts import MANIFEST, Part, sizes_of
 from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
-from yt8m.base.files import write_json, writing
+from yt8m.base.files import seal, write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
@@ -54,7 +54,7 @@ def write_part(part: Part, folder: Path) -> dict:
             "longest": max(row[2] for row in writer.rows),
             "files": sizes_of(temporary),
         }
-        write_json(temporary / MANIFEST, manifest)
+        write_json(temporary / MANIFEST, seal(manifest))
     return manifest
 
 

@@ -23,12 +23,16 @@ class Reader:
         InputError names file and record: other sizes, a label out of range, or what `parse` finds.
         """
         for number, payload in enumerate(read_records(shard, digest)):
-            video = self.layouts.read(payload)
-            if video is None:
-                video = self._judge(payload, f"{shard}: record {number}")
-            elif len(video.features) < len(self.dims.features):
-                check(video, self.dims, self.description, f"{shard}: record {number}")
-            yield video
+            yield self.read(payload, shard, number)
+
+    def read(self, payload: memoryview, shard: Path, number: int) -> Video:
+        """One record, of that number in a shard."""
+        video = self.layouts.read(payload)
+        if video is None:
+            return self._judge(payload, f"{shard}: record {number}")
+        if len(video.features) < len(self.dims.features):
+            check(video, self.dims, self.description, f"{shard}: record {number}")
+        return video
 
     def _judge(self, payload: memoryview, where: str) -> Video:
         record = Record(payload, where)
