@@ -74,7 +74,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench torture plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -162,6 +162,8 @@ format: | $(VENV) ## writes the format
 	$(PYTHON) -m ruff format .
 bench: | $(VENV) ## ratios to other ways, into bench/results: make bench PARTS="decode rows"
 	OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) )) $(PYTHON) -m bench.speed.run bench/results --parts "$$YT8M_PARTS"
+torture: | $(VENV) ## what a small plan survives: kills, full disks, damaged files; an hour or more
+	$(PYTHON) -m bench.torture.run bench/results
 venv: .venv/requirements.lock ## the environment, from requirements.lock
 .venv/requirements.lock: requirements.lock
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

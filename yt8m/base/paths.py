@@ -74,8 +74,8 @@ class Artifacts:
 
     @property
     def lock(self) -> Path:
-        """Who works on the run."""
-        return self.run / LOCK
+        """Says which make works on the run; its jobs lock their folders, the run's among them."""
+        return self.run / f".make{LOCK}"
 
     @property
     def jobs(self) -> Path:
