@@ -19,12 +19,22 @@ from yt8m.data.store import Store
 
 
 def main(
-    plan: str, store: Path, folds: Path, out: Path, *, budget_mb: float = 1000.0, dtype: str = ""
+    plan: str,
+    store: Path,
+    folds: Path,
+    out: Path,
+    *,
+    budget_mb: float = 1000.0,
+    dtype: str = "",
+    segments: bool = False,
 ) -> None:
     """Checks every model of PLAN against STORE and FOLDS; writes OUT. InputError names all that do
-    not fit, and why the first one does not."""
+    not fit, and why the first one does not.
+
+    --segments: what the segment task would refuse is an error too, not a line.
+    """
     data = Store(store)
-    fit = PlanFit(Plan.read(plan), data, Splits.read(folds, data.ids))
+    fit = PlanFit(Plan.read(plan), data, Splits.read(folds, data.ids), segments)
     found, faults = {}, {}
     for name, check in fit.checks().items():
         try:

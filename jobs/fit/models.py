@@ -15,12 +15,14 @@ from first_level import start
 from first_level.bundle.network import build_member, level_of
 from first_level.bundle.rounding import least_mb
 from first_level.config import PlannedModel, architecture, build
+from first_level.segments.windows import check_segments
 from jobs.plans import FIRST_LEVEL, Plan
-from yt8m.base.cli import InputError
+from yt8m.base.cli import InputError, log
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
 from yt8m.inputs.derived import CLUSTER_FRAMES
 from yt8m.inputs.frames import Runs
+from yt8m.inputs.settings import Level
 from yt8m.networks.student import num_values
 from yt8m.training.noise import dropouts
 
@@ -32,6 +34,7 @@ class PlanFit:
     plan: Plan
     data: Store
     splits: Splits
+    segments: bool = False  # whether they are wanted now; else a line says what will be wrong
 
     def checks(self) -> dict[str, Callable[[], dict | None]]:
         """By what is checked, a function that says what it takes, or raises InputError."""
@@ -55,7 +58,9 @@ class PlanFit:
             if level != network.level:
                 text = f"is {level}-level, this model {network.level}-level; choose others"
                 raise InputError(f"{where}: teachers.models: {teacher!r} {text}")
-        self._check_clusters(model, network.level, where)
+        self._check_clusters(model, where)
+        if model.segments is not None:
+            self._check_segments(model, network.level, where)
         return about(network, model.inputs.dims(dims, network.level))
 
     def check_refit(self, name: str) -> None:
@@ -101,7 +106,15 @@ class PlanFit:
     def _where(self, name: str) -> Path:
         return FIRST_LEVEL / self.plan.name / f"{name}.toml"
 
-    def _check_clusters(self, model: PlannedModel, level: str, where: Path) -> None:
+    def _check_segments(self, model: PlannedModel, level: Level, where: Path) -> None:
+        try:
+            check_segments(model, level, self.data, where)
+        except InputError as error:
+            if self.segments:
+                raise
+            log(f"[fit] make segments will be refused: {error}")
+
+    def _check_clusters(self, model: PlannedModel, where: Path) -> None:
         inputs = model.inputs
         if inputs.sampling == "centroids":
             lengths = Runs.of(self.data, inputs).lengths[self.splits.training]

@@ -163,6 +163,15 @@ def test_what_no_data_fits_is_refused_when_the_plan_is_read(text, message):
         Plan.read("p")
 
 
+def test_segments_are_refused_if_they_are_wanted(data_set, capsys):
+    model("two", FRAMES + "[segments]\n")
+    run_check(data_set)
+    text = "store: has no rated segments; give DATA"
+    assert f"make segments will be refused: {data_set}/{text}" in capsys.readouterr().out
+    with pytest.raises(InputError, match=text):
+        run_check(data_set, segments=True)
+
+
 def test_nothing_trains_before_the_check_and_no_result_depends_on_it():
     Path("distill/configs/p.toml").write_text("[refit]\nmodels = ['one']\n")
     settings = Settings("p", Path("artifacts/p"), {"DATA": "records"}, {})
