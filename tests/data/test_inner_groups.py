@@ -14,6 +14,7 @@ from first_level.config import build as build_model
 from stacking.config import Stacking
 from stacking.learners import booster
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
+from yt8m.base.cli import InputError
 from yt8m.data.splits import Splits, uniform
 from yt8m.training.settings import Training
 
@@ -60,7 +61,7 @@ def test_the_videos_that_early_stopping_watches(store, splits, tmp_path, monkeyp
 
 def test_the_videos_that_a_student_watches(store, splits, tmp_path, monkeypatch):
     groups = of_groups(store)
-    lessons = students.Lessons(store, splits.training, None, splits.holdout, groups, [])
+    lessons = students.Lessons(store, splits.training, None, splits.holdout, groups, [], None)
     job = students.StudentJob(toy_config(), lessons, tmp_path, "x", "", SimpleNamespace())
     monkeypatch.setattr(students, "fit", stop)
     with pytest.raises(Seen) as seen:
@@ -73,6 +74,9 @@ def test_the_folds_of_extractors(data_set, store, splits, tmp_path, monkeypatch)
     groups = of_groups(store)
     Splits(splits.fold, groups).write(tmp_path / "folds.safetensors", store.ids)
     monkeypatch.setattr(students, "SoftTargets", lambda *_: None)
+    monkeypatch.setattr(students, "origin_of", lambda path: None)
+    monkeypatch.setattr(students, "check_origin", lambda *_: None)
+    monkeypatch.setattr(students, "digest_of", lambda path: "")
     files = (data_set / "store", tmp_path / "folds.safetensors", tmp_path / "soft")
     config = toy_config(extractor_videos="leave_one")
     lessons = students.Lessons.open("b", config, config.targets, files, None)
@@ -81,10 +85,17 @@ def test_the_folds_of_extractors(data_set, store, splits, tmp_path, monkeypatch)
     np.testing.assert_array_equal(lessons.keys, groups)
 
 
+def regroup(world, groups, monkeypatch) -> None:
+    """Writes the folds of a world with groups; its predictions are of those without."""
+    folds = world.folder / "folds.safetensors"
+    Splits(world.splits.fold, groups).write(folds, world.ids)
+    monkeypatch.setattr("stacking.table.check_origin", lambda found, *_, **__: found)
+
+
 def test_the_rows_that_a_booster_stops_by(tmp_path, monkeypatch):
     world = StackingWorld(tmp_path, monkeypatch, videos=400)
     groups = of_groups(world.ids)
-    Splits(world.splits.fold, groups).write(tmp_path / "folds.safetensors", world.ids)
+    regroup(world, groups, monkeypatch)
     world.all_rows()
     settings = Stacking(inner_fraction=0.3)
     train, inner, _ = booster.sequences(world.stacking, 2, settings)
@@ -100,7 +111,7 @@ def test_the_rows_that_a_booster_stops_by(tmp_path, monkeypatch):
         Rows.open(folder, HOLDOUT_PREFIX).ids.tolist()
     )
     (folder / "keys.npy").unlink()
-    with pytest.raises(FileNotFoundError):
+    with pytest.raises(InputError, match="keys.npy: is missing"):
         Rows.open(folder, FOLD_PREFIX)
 
 
@@ -108,7 +119,7 @@ def test_other_groups_are_other_rows(tmp_path, monkeypatch):
     """Learners are made from rows.json alone, so it says what splits them."""
     world, texts = StackingWorld(tmp_path, monkeypatch, videos=300), []
     for groups in (None, of_groups(world.ids), of_groups(world.ids, 5)):
-        Splits(world.splits.fold, groups).write(tmp_path / "folds.safetensors", world.ids)
+        regroup(world, groups, monkeypatch)
         world.rows(0)
         about = (world.stacking / "fold0/rows/rows.json").read_text()
         texts.append([line for line in about.splitlines() if '"keys"' in line])

@@ -28,7 +28,7 @@ def fitted(monkeypatch):
     def fit(model, *others):
         learning = {name for name, tensor in model.named_parameters() if tensor.requires_grad}
         calls.append((model, learning, *others))
-        return [{"seconds": 1.0, "loss": float(len(calls))}]
+        return [{"seconds": 1000.0, "loss": float(len(calls))}]
 
     monkeypatch.setattr(job, "fit", fit)
     return calls
@@ -116,8 +116,9 @@ def test_the_report_of_a_part_says_what_it_is_and_reaches(store, splits, run, fi
             )
         )
         assert report["megabytes"] == pytest.approx(report["values"] * 4 / 1e6)
-        assert report["history"] == [{"seconds": 1.0, "loss": float(len(fitted))}]
+        assert report["history"] == [{"seconds": 1000.0, "loss": float(len(fitted))}]
         assert (report["part"], report["config"]["scale"]) == (part, SCALE)
+        assert report["seconds"] == 1000, "those of a killed process count"
 
 
 def test_videos_without_labels_neither_count_nor_judge(store, splits, tmp_path, fitted):

@@ -29,16 +29,21 @@ class Reader:
         """
         statement = None
         for number, payload in enumerate(read_records(shard, digest)):
-            video = self.layouts.read(payload)
-            if video is None:
-                video = self._judge(payload, f"{shard}: record {number}")
-            elif len(video.features) < len(self.dims.features):
-                check(video, self.dims, self.description, f"{shard}: record {number}")
+            video = self.read(payload, shard, number)
             statement = statement if number else video.statement
             if video.statement != statement and self.description.labels:
                 text = "has labels of another vocabulary than record 0; keep them in own shards"
                 raise InputError(f"{shard}: record {number}: {text}")
             yield video
+
+    def read(self, payload: memoryview, shard: Path, number: int) -> Video:
+        """One record, of that number in a shard."""
+        video = self.layouts.read(payload)
+        if video is None:
+            return self._judge(payload, f"{shard}: record {number}")
+        if len(video.features) < len(self.dims.features):
+            check(video, self.dims, self.description, f"{shard}: record {number}")
+        return video
 
     def _judge(self, payload: memoryview, where: str) -> Video:
         record = Record(payload, where)
