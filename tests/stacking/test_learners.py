@@ -196,14 +196,28 @@ def test_what_a_learner_says_of_itself(world, tmp_path):
     assert trees["inner_loss"] == pytest.approx(loss, rel=1e-4)
 
 
-def test_the_loss_of_a_network_is_that_of_its_last_epoch(world, tmp_path, monkeypatch):
-    fit = network.fit_head
+def test_the_loss_is_that_of_the_last_epoch_and_other_settings_begin_anew(
+    world, tmp_path, monkeypatch
+):
+    fit, sources = network.fit_head, []
 
-    def noted(*arguments):
-        return fit(*arguments)[0], [{"loss": 3.0}, {"loss": 2.0}]
+    def noted(groups, columns, settings, fold, out, made_from):
+        sources.append(made_from)
+        quick = settings.network.training.model_copy(update={"epochs": 1})
+        quick = settings.network.model_copy(update={"training": quick})
+        settings = settings.model_copy(update={"network": quick})
+        head, _ = fit(groups, columns, settings, fold, out, made_from)
+        return head, [{"loss": 3.0}, {"loss": 2.0}]
 
     monkeypatch.setattr(network, "fit_head", noted)
     assert read_json(learn(world, tmp_path).with_name("report.json"))["loss"] == 2
+    plain, config = world.config, tmp_path / "wider.json"
+    config.write_text(plain.read_text().replace('"width": 8', '"width": 9'))
+    monkeypatch.setattr(world, "config", config)
+    learn(world, tmp_path / "wider")
+    monkeypatch.setattr(world, "config", plain)
+    learn(world, tmp_path / "again")
+    assert sources[0] == sources[2] != sources[1]
 
 
 def test_unknown_learners_are_named(world, tmp_path):
