@@ -4,3 +4,5 @@ Paper: label-denoising-large-ensembles, section 3 (figure 2). Order of the verbs
 export.pack (with refitted models), export.write, export.evaluate; then predict and evaluate, for
 whoever receives the export.
 """
+
+import yt8m  # noqa: F401, for what Ctrl-C does from here on

@@ -4,3 +4,5 @@ python -m folds.decode DATA STORE          TFRecords -> memory-mapped arrays
 python -m folds.assign STORE FOLDS     video id -> fold or holdout
 python -m folds.unlabelled FOLDER STORE    videos whose labels are not read, beside those
 """
+
+import yt8m  # noqa: F401, for what Ctrl-C does from here on

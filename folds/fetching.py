@@ -24,6 +24,8 @@ from urllib3.util import parse_url
 from yt8m.base.cli import DISK_FULL, InputError
 
 TIMEOUT = 60  # seconds without a byte
+MOST_IN_MEMORY = 1 << 24  # bytes; the largest public plan has 250 KB
+LARGEST_FILE = 1 << 31  # bytes; the largest public shards have 500 MB
 BLOCK = 1 << 18
 FIRST_WAIT, LONGEST_WAIT = 1.0, 60.0  # seconds between tries, doubled each time
 MOST_KEPT = 32  # connections to a host that stay open
@@ -45,8 +47,16 @@ class Fetcher:
         self._stopped.set()
 
     def content(self, url: str) -> bytes:
-        """What is at a URL, in memory. InputError when it cannot be had."""
-        return self._persist(lambda: self._response(url).data, url)
+        """What is at a URL, in memory. InputError when it cannot be had, or is too large for it."""
+        return self._persist(lambda: self._read(url), url)
+
+    def _read(self, url: str) -> bytes:
+        with self._response(url, have=0) as response:
+            found = b""
+            while block := response.read(BLOCK, decode_content=True):
+                found += block
+                _check_size(len(found), MOST_IN_MEMORY, url)
+        return found
 
     def size(self, url: str) -> int | None:
         """Bytes at a URL; None when the server does not say."""
@@ -96,11 +106,15 @@ class Fetcher:
     def _append(self, url: str, partial: Path) -> None:
         """Continues `partial` to its end, from the beginning if the server knows no ranges."""
         have = size_of(partial)
+        if have > LARGEST_FILE:
+            partial.unlink()  # of what turned out to be endless
+            have = 0
         with self._response(url, have=have) as response:
             if response.status == NOTHING_FOLLOWS:
                 return
             found = re.match(r"bytes (\d+)-", response.headers.get("Content-Range", ""))
             begins = int(found[1]) if found else 0
+            _check_size(begins + int(response.length_remaining or 0), LARGEST_FILE, url)
             if begins not in (0, have):
                 partial.unlink()
                 raise HTTPError(f"asked from byte {have}, the server answered from {begins}")
@@ -108,6 +122,7 @@ class Fetcher:
                 # As it comes, so that a stall loses nothing of it.
                 while block := response.read1(BLOCK, decode_content=False):
                     file.write(block)
+                    _check_size(file.tell(), LARGEST_FILE, url)
                     if self._stopped.is_set():
                         raise CancelledError
 
@@ -129,6 +144,12 @@ class Fetcher:
         if response.status in WORTH_ANOTHER_TRY:
             raise HTTPError(answer)
         raise InputError(f"{url}: {answer}; check the partition and the mirror")
+
+
+def _check_size(size: int, most: int, url: str) -> None:
+    """InputError when a body has more bytes than `most`: it may be endless."""
+    if size > most:
+        raise InputError(f"{url}: has more than {most:,} bytes; check the partition and the mirror")
 
 
 def _proxy_of(url: str) -> str | None:

@@ -85,7 +85,7 @@ class Partition:
         content = fetcher.content(url)
         try:
             files = {name: str(md5) for name, md5 in json.loads(content)["files"].items()}
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             text = f'{url}: is no download plan ({{"files": {{name: MD5}}}}); check the mirror'
             raise InputError(text) from error
         for name, md5 in files.items():

@@ -11,7 +11,9 @@ import json
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from yt8m.base.files import read_json
+from yt8m.base.checksums import open_checked
+from yt8m.base.cli import InputError, log
+from yt8m.base.digests import read_cache
 from yt8m.data.store import VERSION
 from yt8m.records.content import Cache, digest_of, stamp
 from yt8m.records.description import LEVELS, Description, Dims
@@ -19,7 +21,8 @@ from yt8m.records.description import LEVELS, Description, Dims
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
 MANIFEST = "part.json"
-NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
+# Fields of a description.
+NOT_DECODED = {"name", "classes", "vocabulary", "max_frames", "renamed", "scale"}
 
 
 @dataclass(frozen=True)
@@ -40,7 +43,8 @@ class Part:
     """A group of shards of one level ("video" or "frame") of records.
 
     dims: what every record must have; means: store video-level means of the frames; finished: the
-    name of its folder, None until it is decoded.
+    name of its folder, None until it is decoded; skip_bad: leave out videos with values that no
+    stage takes, which are an error otherwise.
     """
 
     kind: str
@@ -49,6 +53,7 @@ class Part:
     dims: Dims
     means: bool
     finished: str | None = None
+    skip_bad: bool = False
 
     @property
     def needs(self) -> str:
@@ -84,8 +89,9 @@ def _hash(*values) -> str:
 class Finished:
     """The parts that a store has, by level and folder: what their part.json says."""
 
-    def __init__(self, store: Path):
-        self.parts = {level: _finished_in(store / level) for level in LEVELS}
+    def __init__(self, store: Path, look: bool = False):
+        """look: compares all that they hold with its checksums; parts that differ are none."""
+        self.parts = {level: _finished_in(store / level, look) for level in LEVELS}
 
     @property
     def digests(self) -> Cache:
@@ -105,17 +111,18 @@ class Finished:
             if about["needs"] == wanted.needs
             and about["classes"] <= wanted.dims.classes
             and about["longest"] <= wanted.description.max_frames
+            and (wanted.skip_bad or not about.get("skipped"))
         }
 
 
-def _finished_in(folder: Path) -> dict[str, dict]:
-    manifests = {path.parent.name: read_json(path) for path in folder.glob(f"*/{MANIFEST}")}
+def _finished_in(folder: Path, look: bool) -> dict[str, dict]:
+    manifests = {path.parent.name: read_cache(path) for path in folder.glob(f"*/{MANIFEST}")}
     return {
         name: about
         for name, about in sorted(manifests.items())
         if not name.endswith(".tmp")
         and about.get("version") == VERSION
-        and is_complete(folder / name, about["files"])
+        and is_complete(folder / name, about["files"], look)
     }
 
 
@@ -124,10 +131,18 @@ def sizes_of(folder: Path) -> dict[str, int]:
     return {path.name: path.stat().st_size for path in sorted(folder.iterdir())}
 
 
-def is_complete(folder: Path, files: dict[str, int]) -> bool:
-    """Whether a folder has these files, each of that size."""
+def is_complete(folder: Path, files: dict[str, int], look: bool = False) -> bool:
+    """Whether a folder has these files, each of that size. look: and as they were written."""
     with contextlib.suppress(FileNotFoundError):
-        return all((folder / name).stat().st_size == size for name, size in files.items())
+        if any((folder / name).stat().st_size != size for name, size in files.items()):
+            return False
+        try:
+            for name in files if look else ():
+                if name.endswith(".npy"):
+                    open_checked(folder / name)
+            return True
+        except InputError as error:
+            log(f"warning: {error.args[0].partition(';')[0]}; making it again")
     return False
 
 

@@ -24,6 +24,7 @@ def main() -> None:
             f"MODEL {name or 'is not given'}: say the name of a model; those of plan "
             f"{settings.plan}: {', '.join(models)}"
         )
+    settings.claim()
     for job in jobs:
         for path in (
             settings.artifacts.receipt(job.name),

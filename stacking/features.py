@@ -28,6 +28,7 @@ OF_VIDEO = (  # the same for all candidates of a video: how sure the models are
     "over_half",  # candidates with a mean probability above a half
     "entropy",  # sum of -p log p
 )
+FRAMES, NORM = "frames", "_norm"  # a column; what ends the name of one
 
 
 def names(models: list[str], context: dict[str, np.ndarray]) -> list[str]:
@@ -118,7 +119,7 @@ def video_context(store, rows: np.ndarray, frames: bool = True) -> dict[str, np.
     """Norms of the videos' features, and their numbers of frames if wanted and known."""
     context = norms(store.video(rows))
     if frames and store.has_frames:
-        context["frames"] = np.asarray(store.num_frames[rows], np.float32)
+        context[FRAMES] = np.asarray(store.num_frames[rows], np.float32)
     return context
 
 
@@ -127,5 +128,5 @@ def norms(video: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     context = {}
     for name, values in video.items():
         wide = np.asarray(values, np.float32)
-        context[f"{name}_norm"] = np.sqrt(np.square(wide).sum(1))
+        context[name + NORM] = np.sqrt(np.square(wide).sum(1))
     return context

@@ -5,6 +5,7 @@ import shutil
 
 # Before numpy and torch are imported: several test processes share few cores.
 os.environ.setdefault("OMP_NUM_THREADS", "1")
+os.environ.setdefault("YT8M_FSYNC", "0")
 
 import numpy as np
 import pytest
@@ -26,7 +27,7 @@ from yt8m.records import synthetic
 from yt8m.records.video import video_level
 from yt8m.training.weights import save_weights
 
-LONGEST = ("jobs", "distill", "bench")
+LONGEST = ("jobs", "distill", "export", "bench")
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -13,6 +13,7 @@ from distill.export.steps import Steps, Top, size_mb
 from first_level.bundle.manifest import Manifest
 from first_level.bundle.network import Network
 from first_level.bundle.rounding import rounded_state
+from first_level.bundle.sums import state_sums
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_WEIGHTS
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Dims, Store
@@ -70,6 +71,7 @@ def graph_about(manifest: Manifest) -> dict[str, str]:
         "class_names": json.dumps(manifest.class_names),
         "threshold": json.dumps(manifest.threshold),
         "thresholds": json.dumps(manifest.thresholds),
+        "expected": manifest.expected.model_dump_json() if manifest.expected else "",
         "inputs": json.dumps([kind.model_dump() for kind in manifest.features]),
     }
 
@@ -105,6 +107,7 @@ def check_parity(
 
     AssertionError over tolerance: the export is then wrong, whatever its user did.
     """
+    state_sums(folder)
     exported = Exported(folder, "torch")
     texts = [sample.compare(exported, EXPORT_WEIGHTS, dtype)]
     if dtype == "int8":
@@ -115,6 +118,7 @@ def check_parity(
         graph, about = folder / EXPORT_GRAPH, graph_about(exported.manifest)
         write_onnx(exported.network, exported.manifest.dims, graph, dtype, about)
         del exported
+        state_sums(folder)
         by_graph = Exported(folder, "onnx", threads)
         texts.append(sample.compare(by_graph, EXPORT_GRAPH, dtype))
         steps.judge(f"graph ({dtype})", by_export(by_graph), size_mb(graph))

@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from first_level.bundle.manifest import Manifest, Member, RerankerAbout, groups_of
 from first_level.bundle.rounding import load_rounded
+from first_level.bundle.sums import check_sums
 from first_level.config import build
 from yt8m.base.paths import EXPORT_WEIGHTS
 from yt8m.data.predictions import TOP_K
@@ -91,6 +92,7 @@ def split(features: Features, lengths: Tensor | None):
 
 def load_network(folder: Path, manifest: Manifest) -> Network:
     """The network of an export folder, with its values. InputError when they do not fit."""
+    check_sums(folder, EXPORT_WEIGHTS)
     with torch.device("meta"):  # without memory for values: those come from the file
         network = build_network(manifest.members, manifest.inputs, manifest.dims)
         if manifest.reranker:

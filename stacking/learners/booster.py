@@ -9,8 +9,9 @@ import numpy as np
 from stacking.config import Stacking
 from stacking.table import Rows, groups_of, title_of
 from yt8m.base.arrays import blocks, let_go
+from yt8m.base.checksums import open_text, seal_text
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import require
+from yt8m.base.files import writing
 from yt8m.data.splits import uniform
 
 LOG_EVERY = 50  # rounds
@@ -75,14 +76,16 @@ def sequences(stacking: Path, fold: int, settings: Stacking):
     if share < 1:
         log(f"[stack {title_of(fold)}] learns from {share:.1%} of {total:,} rows")
     train, inner = [], []
-    for group in groups:
-        ids = group.rows.ids
-        chosen = uniform(ids, f"stacking sample {settings.seed}") < share
-        inside = uniform(ids, f"stacking inner {settings.seed}") < settings.inner_fraction
+    draws = [uniform(group.rows.keys, f"stacking inner {settings.seed}") for group in groups]
+    least = min((draw.min() for draw in draws if len(draw)), default=0)  # one video at least
+    for group, draw in zip(groups, draws, strict=True):
+        rows = group.rows
+        chosen = uniform(rows.ids, f"stacking sample {settings.seed}") < share
+        inside = (draw < settings.inner_fraction) | (draw == least)
         for parts, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
-                parts.append(RowSequence(group.rows, videos, group.variant))
+                parts.append(RowSequence(rows, videos, group.variant))
     if not train or not inner:
         raise InputError(
             f"{stacking}: too few videos to train the booster of {title_of(fold)}; "
@@ -122,10 +125,19 @@ def fit(train, inner, names: list[str], options: dict, prefix: str):
     return booster, losses
 
 
+def save_booster(booster: lightgbm.Booster, path: Path) -> None:
+    """Writes LightGBM's text up to the best round, atomically, and a checksum as its last line."""
+    text = booster.model_to_string(num_iteration=booster.best_iteration)
+    with writing(path) as temporary:
+        temporary.write_text(seal_text(text), encoding="utf-8")
+
+
 def read_booster(path: Path) -> lightgbm.Booster:
-    """Reads LightGBM's text. InputError when the file is absent or damaged."""
+    """Reads what `save_booster` wrote. InputError when the file is absent or damaged: LightGBM
+    would end the process over a text that is cut off."""
+    text = open_text(path)
     try:
-        return lightgbm.Booster(model_file=require(path, "run `make` to build it"))
+        return lightgbm.Booster(model_str=text)
     except lightgbm.basic.LightGBMError as error:
         raise InputError(
             f"{path}: not a LightGBM model ({error}); delete it, run `make`"

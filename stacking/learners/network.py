@@ -11,7 +11,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors import safe_open
 from torch import nn
 from torch.nn import functional as F
 
@@ -19,9 +18,10 @@ from stacking.config import Stacking
 from stacking.table import FoldRows, title_of
 from yt8m.base import device as devices
 from yt8m.base import processor
-from yt8m.base.arrays import blocks, let_go
+from yt8m.base.arrays import blocks, let_go, read_metadata
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
+from yt8m.data.origins import Origin
 from yt8m.data.splits import seed_of, uniform
 from yt8m.networks.candidate_head import CandidateHead
 from yt8m.networks.cpu import use_fast_layers
@@ -118,19 +118,19 @@ def _train_epoch(run: TrainingRun, rows: GroupedRows) -> float:
     return float(total) / steps
 
 
-def save_head(head: CandidateHead, path: Path, columns: list[str]) -> None:
-    """Writes the weights, and the names of the columns."""
-    save_weights(head, path, {"columns": json.dumps(columns)})
+def save_head(
+    head: CandidateHead, path: Path, columns: list[str], origin: Origin | None = None
+) -> None:
+    """Writes the weights, the names of the columns, and what they were made from."""
+    header = origin.header if origin else {}
+    save_weights(head, path, {"columns": json.dumps(columns)} | header)
 
 
 def load_head(head: CandidateHead, path: Path, columns: list[str]) -> None:
     """Reads what `save_head` wrote. InputError when it is absent, damaged or of other columns."""
     load_weights(head, require(path, "run `make` to build it"))
-    with safe_open(path, "pt") as file:
-        if file.metadata().get("columns") != json.dumps(columns):
-            raise InputError(
-                f"{path}: was trained on other columns than these rows have; run `make`"
-            )
+    if read_metadata(path).get("columns") != json.dumps(columns):
+        raise InputError(f"{path}: was trained on other columns than these rows have; run `make`")
 
 
 class NetworkOfRows:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from yt8m.base import arrays
+from yt8m.base import arrays, files
 from yt8m.base.cli import InputError
 from yt8m.base.digests import digest_of
 
@@ -155,7 +155,7 @@ def test_a_full_disk_is_one_line_and_no_signal(tmp_path, monkeypatch, make):
 WALK = """
 import numpy as np
 from pathlib import Path
-from yt8m.base import arrays
+from yt8m.base import arrays, files
 
 def peak():
     lines = open("/proc/self/status").read().splitlines()
@@ -191,7 +191,7 @@ def test_memory_does_not_grow_with_a_file_that_is_walked_through(tmp_path):
 def test_more_maps_than_files_are_allowed_at_first(tmp_path):
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     np.save(tmp_path / "a.npy", np.ones(3))
-    arrays._allow_many_files.cache_clear()
+    files.allow_many_files.cache_clear()
     try:
         resource.setrlimit(resource.RLIMIT_NOFILE, (256, hard))
         many = [arrays.open_array(tmp_path / "a.npy") for _ in range(400)]

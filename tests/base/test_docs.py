@@ -38,7 +38,8 @@ from yt8m.training.weights import save_weights
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
 SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
-PROGRAMS = ("make", "python -m", "python example.py", "python alone.py", "cp", "rm", "mkdir", "sed")
+PROGRAMS = ("make", "python -m", "cp", "rm", "mkdir", "sed")
+PROGRAMS += ("python example.py", "python alone.py", "python export/predict.py")
 
 
 @dataclass(frozen=True)
@@ -85,6 +86,10 @@ def _data_inputs(folder: Path) -> None:
     table = {"id": ids, "title_vector": titles, "transcript": texts}
     pyarrow.parquet.write_table(pyarrow.table(table), folder / "posts.parquet")
     (folder / "ids.txt").write_text("".join(f"{identity}\n" for identity in ids))
+    for name in ("rgb", "audio"):
+        np.save(folder / f"{name}2.npy", np.load(folder / f"{name}.npy")[:5])
+    (folder / "ids2.txt").write_text("".join(f"w{number}\n" for number in range(5)))
+    (folder / "labels2.csv").write_text("id,labels\nw0,3 12\nw1,0\nw2,\n")
     labels = rng.integers(0, 12, (60, 2))
     rows = (f"{i},{a} {b}\n" for i, (a, b) in zip(ids, labels, strict=True))
     (folder / "labels.csv").write_text("id,labels\n" + "".join(rows))

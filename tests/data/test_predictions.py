@@ -11,6 +11,7 @@ import yt8m.data.splits
 import yt8m.records.labels
 from yt8m.base.arrays import write_arrays
 from yt8m.base.cli import InputError
+from yt8m.data import predictions
 from yt8m.data.predictions import Predictions, sigmoid, top_k
 from yt8m.data.splits import HOLDOUT, Splits, row_finder, uniform
 from yt8m.records.labels import Labels
@@ -128,3 +129,10 @@ def test_splits_align_by_id(tmp_path):
     assert splits.training.tolist() == [0, 2, 3]
     assert splits.holdout.tolist() == [1]
     assert row_finder(ids, "x")(np.array([b"d", b"a"])).tolist() == [3, 0]
+
+
+def test_an_archive_that_would_fill_the_memory_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(predictions, "LONGEST", 10_000)
+    np.savez_compressed(tmp_path / "a.npz", ids=np.zeros(10_000_000, np.uint8))
+    with pytest.raises(InputError, match=r"a.npz: ids.npy claims 10,000,128 bytes in .*; write"):
+        Predictions.read(tmp_path / "a.npz")

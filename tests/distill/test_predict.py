@@ -16,6 +16,7 @@ from kinds import named
 from distill import evaluate, predict
 from distill.export import evaluate as score
 from distill.export.run import Exported
+from first_level.bundle.sums import state_sums
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 from yt8m.data.predictions import Predictions
@@ -52,6 +53,7 @@ def test_class_names_on_request(students, data_set, tmp_path):
     odd = ['a, "b"', *manifest["class_names"][1:]]
     shutil.copytree(students / "out", tmp_path / "out")
     write_json(tmp_path / "out" / "model.json", manifest | {"class_names": odd})
+    state_sums(tmp_path / "out")
     records, out = data_set / "records" / "video", tmp_path / "named.csv"
     predict.main(tmp_path / "out", [records], out, names=True)
     predict.main(tmp_path / "out", [records], out, names=True)  # an older result is replaced
@@ -225,6 +227,7 @@ def test_score_of_another_format(students, data_set, tmp_path):
     shutil.copytree(students / "out", tmp_path / "out")
     manifest = read_json(tmp_path / "out" / "model.json")
     write_json(tmp_path / "out" / "model.json", manifest | {"format": 99})
+    state_sums(tmp_path / "out")
     with pytest.raises(InputError, match="not an export of format 4"):
         score.main(
             tmp_path / "out",

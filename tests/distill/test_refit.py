@@ -12,11 +12,10 @@ from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
 from torch import nn
 
-from distill.config import DistillConfig
+from distill.config import DistillConfig, check_refittable
 from distill.export import reranking
 from distill.export.run import Exported
 from distill.export.thresholds import choose_thresholds
-from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from stacking import features, label_features, rows
@@ -118,8 +117,10 @@ def test_the_export_states_thresholds_and_what_each_form_has(run, data_set, stor
     labels = store.labels.take(splits.training)
     overall, each = choose_thresholds(soft, labels, store.dims.classes)
     manifest = Exported(run / "export").manifest
-    assert manifest.threshold == pytest.approx(overall, abs=1e-4)
-    np.testing.assert_allclose(manifest.thresholds, each, atol=1e-4)
+    assert manifest.threshold == pytest.approx(overall.at[0], abs=1e-4)
+    np.testing.assert_allclose(manifest.thresholds, each.at, atol=1e-4)
+    np.testing.assert_allclose(manifest.expected.precisions, each.precision, atol=1e-4)
+    assert manifest.expected.recall == pytest.approx(overall.recall[0], abs=1e-4)
     lines = read_json(run / "export/compression.json")
     assert [line["step"] for line in lines] == ["float32", "graph (float32)"]
     for line in lines:

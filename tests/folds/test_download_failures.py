@@ -116,3 +116,20 @@ def test_plans_that_are_none(server, tmp_path, plan, message):
 def test_a_server_that_is_not_there(server, tmp_path):
     with pytest.raises(InputError, match=r"refused, 3 times in a row"):
         fetch(server, tmp_path, mirror="http://127.0.0.1:9")
+
+
+def test_an_endless_plan_and_an_endless_shard_are_refused(server, tmp_path, monkeypatch):
+    monkeypatch.setattr(fetching, "MOST_IN_MEMORY", 100)
+    with pytest.raises(InputError, match=r"train.json: has more than 100 bytes; check the part"):
+        fetch(server, tmp_path)
+    monkeypatch.setattr(fetching, "MOST_IN_MEMORY", 1 << 24)
+    monkeypatch.setattr(fetching, "LARGEST_FILE", 1)
+    server.tells_sizes = False
+    with pytest.raises(InputError, match=r"tfrecord: has more than 1 bytes; check the partition"):
+        fetch(server, tmp_path)
+    monkeypatch.setattr(fetching, "LARGEST_FILE", 1 << 31)
+    fetch(server, tmp_path)
+    assert arrived(tmp_path) == EVERYTHING
+    server.plan = "[" * 100_000
+    with pytest.raises(InputError, match="is no download plan"):
+        fetch(server, tmp_path)

@@ -2,6 +2,7 @@
 
 import gzip
 import struct
+import tracemalloc
 
 import pytest
 from hypothesis import given, settings
@@ -9,6 +10,7 @@ from hypothesis import strategies as st
 from record_bytes import example, means
 
 from yt8m.base.cli import InputError
+from yt8m.records import framing
 from yt8m.records.framing import read_records, with_crcs, write_records
 
 
@@ -103,3 +105,20 @@ def test_files_that_are_no_tfrecords(shard):
     path.write_bytes(struct.pack("<Q", 1 << 60) + records[0][8:])
     with pytest.raises(InputError, match="record 0 fails the CRC of its length"):
         list(read_records(path))
+
+
+def test_a_record_that_claims_too_much_is_refused_before_it_is_read(tmp_path, monkeypatch):
+    for claimed in (1 << 40, framing.LONGEST + 1):
+        length = struct.pack("<Q", claimed)
+        head = length + struct.pack("<I", framing.masked_crc(length))
+        for data in (head + b"\0" * 99, gzip.compress(head + b"\0" * (4 << 20))):
+            (tmp_path / "a").write_bytes(data)
+            tracemalloc.start()
+            text = rf"a: record 0 at byte 0 claims {claimed:,} bytes; 268,435,456 at most are read"
+            with pytest.raises(InputError, match=text):
+                list(read_records(tmp_path / "a"))
+            assert tracemalloc.get_traced_memory()[1] < 3 << 20
+            tracemalloc.stop()
+    monkeypatch.setattr(framing, "LONGEST", 5)
+    write_records(tmp_path / "b", [b"12345"])
+    assert [bytes(record) for record in read_records(tmp_path / "b")] == [b"12345"]

@@ -9,10 +9,11 @@ from stacking_world import StackingWorld
 
 from stacking import train
 from stacking.config import Stacking
-from stacking.learners import network
+from stacking.learners import booster, network
 from stacking.learners.learned import Learned
 from stacking.learners.network import GroupedRows, NetworkOfRows
 from stacking.table import ALL, FOLD_PREFIX, Rows, column_names, groups_of
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -103,6 +104,7 @@ def test_nothing_that_knows_the_fold_is_read(world, learnt, tmp_path):
         if kept is not None:
             variants[2] = kept
         np.save(path, variants)
+        write_sums(path.parent)
     assert learn(world, tmp_path / "after", stacking).read_bytes() == expected
 
 
@@ -178,6 +180,38 @@ def test_the_learners_that_the_settings_name_are_read(world, learnt, learner, co
     other = about | {"features": about["features"][::-1]}
     with pytest.raises(InputError, match="was trained on other columns"):
         Learned.read(learnt, settings, other)
+
+
+def test_what_a_learner_says_of_itself(world, tmp_path):
+    path = learn(world, tmp_path)
+    head, settings = read_json(path.with_name("report.json")), read_snapshot(world.config, Stacking)
+    train.main(world.config, world.stacking, tmp_path / "model.txt", fold=2, learner="trees")
+    trees = read_json(tmp_path / "train.json")
+    groups, names = groups_of(world.stacking, 2)
+    total = sum(group.rows.labels.size for group in groups)
+    assert head["rows"] == trees["rows"] + trees["inner_rows"] == total
+    learner = Learned.read(
+        tmp_path, settings.model_copy(update={"learner": "trees"}),
+        read_json(world.stacking / "fold0/rows/rows.json"),
+    ).learners[0]  # fmt: skip
+    assert trees["rounds"] == learner.booster.num_trees() < settings.booster.max_rounds
+    _, inner, _ = booster.sequences(world.stacking, 2, settings)
+    matrix = np.concatenate([part[0 : len(part)] for part in inner])
+    labels = np.concatenate([part.labels for part in inner])
+    z = learner.score(matrix)
+    loss = np.mean(np.logaddexp(0, z) - labels * z)
+    assert trees["inner_rows"] == len(labels)
+    assert trees["inner_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_the_loss_of_a_network_is_that_of_its_last_epoch(world, tmp_path, monkeypatch):
+    fit = network.fit_head
+
+    def noted(*arguments):
+        return fit(*arguments)[0], [{"loss": 3.0}, {"loss": 2.0}]
+
+    monkeypatch.setattr(network, "fit_head", noted)
+    assert read_json(learn(world, tmp_path).with_name("report.json"))["loss"] == 2
 
 
 def test_unknown_learners_are_named(world, tmp_path):

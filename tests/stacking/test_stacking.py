@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -11,6 +12,7 @@ from stacking import predict, rows, soft_labels, train, unlabelled
 from stacking.config import Stacking, parameters
 from stacking.learners.booster import fit, sequences
 from stacking.table import FOLD_PREFIX, Rows
+from yt8m.base.checksums import seal_text
 from yt8m.base.cli import InputError, parser_of
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json
@@ -222,12 +224,14 @@ def test_of_too_many_rows_a_booster_learns_from_a_sample_of_the_videos(world):
 def test_missing_and_doubled_videos_are_named(world):
     path = world.path("second", 1)
     whole = Predictions.read(path)
-    Predictions(whole.ids[3:], whole.classes[3:], whole.logits[3:]).write(path)
+    replace(whole, ids=whole.ids[3:], classes=whole.classes[3:], logits=whole.logits[3:]).write(
+        path
+    )
     with pytest.raises(InputError, match=r"second.fold1.*: 3 of [0-9]+ videos are absent"):
         world.rows(1)
     assert not (world.stacking / "fold1" / "rows").exists()
     twice = (np.concatenate([part] * 2) for part in (whole.ids, whole.classes, whole.logits))
-    Predictions(*twice).write(path)
+    Predictions(*twice, origin=whole.origin).write(path)
     with pytest.raises(InputError, match="appears twice"):
         world.rows(1)
 
@@ -241,6 +245,9 @@ def test_absent_inputs_are_named(world):
     with pytest.raises(InputError, match=r"model.txt: no such file"):
         predict.main(*arguments)
     out.write_text("nonsense")
+    with pytest.raises(InputError, match=r"model.txt: is cut off, or its checksum differs; delete"):
+        predict.main(*arguments)
+    out.write_text(seal_text("nonsense"))
     with pytest.raises(InputError, match=r"model.txt: not a LightGBM model"):
         predict.main(*arguments)
     train.main(world.config, world.stacking, out, fold=0)

@@ -50,7 +50,7 @@ with recorder.recording():
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(texts.get(output.name, "made")) + "\\n")
 """
-PRINTED = ("report.table", "report.segments", "report.stage", "distill.predict")
+PRINTED = ("jobs.fit.check", "report.table", "report.segments", "report.stage", "distill.predict")
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 RUN = Path("artifacts/tiny")
 

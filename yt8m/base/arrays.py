@@ -17,7 +17,6 @@ import json
 import mmap
 import os
 import re
-import resource
 import tempfile
 import weakref
 from collections.abc import Iterable, Iterator, Mapping
@@ -27,18 +26,17 @@ import numpy as np
 from crc32c import crc32c
 
 from yt8m.base.cli import DISK_FULL, InputError
-from yt8m.base.files import writing
+from yt8m.base.files import allow_many_files, writing
 
 MEMORY_MB = 128  # of mapped files in a process's memory; the variable YT8M_MEMORY_MB says otherwise
 PAGE = mmap.PAGESIZE
-MOST_FILES = 10_240  # open at a time; what macOS allows
 BLOCK_BYTES = 1 << 20  # read or written at a time
 ALIGNMENT = 64  # bytes; where the data of a .safetensors begin
 TYPES = {  # safetensors' names of numpy's types
     f"{letter}{8 * size}": np.dtype(f"<{letter.lower()}{size}")
     for letter, sizes in (("F", (2, 4, 8)), ("I", (1, 2, 4, 8)), ("U", (1, 2, 4, 8)))
     for size in sizes
-}
+} | {"BOOL": np.dtype(bool)}
 DIGEST, BLANK = 32, "0" * 8  # hexadecimal digits of a digest; what a checksum is computed with
 HEAD = re.compile(  # how the header of a file of ours begins, after its length
     rb'(?s:.{8}){"__metadata__":{"checksum":"(?P<checksum>\w{8})","digest":"(?P<digest>\w{32})"'
@@ -49,8 +47,17 @@ _before = 0  # bytes of files that were in memory when pages were let go of
 
 
 def open_array(path: Path) -> np.ndarray:
-    """A .npy, to be read. FileNotFoundError; ValueError when it is none or cut off."""
-    return _register(np.lib.format.open_memmap(path, mode="r"))
+    """A .npy, to be read; checksums.py compares. FileNotFoundError; ValueError when cut off."""
+    return map_array(path)[1]
+
+
+def map_array(path: Path) -> tuple[np.ndarray, np.ndarray]:
+    """All bytes of a .npy, and the array in them. Errors as of `open_array`."""
+    array = np.lib.format.open_memmap(path, mode="r")
+    with open(path, "rb") as file:
+        data = _register(np.memmap(file, np.uint8, "r"))
+    values = data[len(data) - array.nbytes :].view(array.dtype)
+    return data, values.reshape(array.shape, order="C" if array.flags.c_contiguous else "F")
 
 
 def create(path: Path, dtype, shape: tuple[int, ...]) -> np.ndarray:
@@ -78,7 +85,7 @@ def empty(folder: Path | None, dtype, shape: tuple[int, ...]) -> np.ndarray:
     return np.empty(shape, dtype) if folder is None else scratch(folder, dtype, shape)
 
 
-def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
+def write_arrays(path: Path, arrays: Mapping[str, np.ndarray], metadata=None) -> None:
     """Writes named arrays as safetensors, atomically. The same arrays are the same bytes.
 
     Byte strings (N,) of W bytes become U8 (N, W). The header's metadata hold a digest of all that
@@ -87,7 +94,8 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
     """
     arrays = {name: np.asarray(arrays[name]) for name in sorted(arrays)}
     arrays = dict(sorted(arrays.items(), key=lambda item: -item[1].dtype.alignment))
-    header = _header(arrays, BLANK, "0" * DIGEST)
+    more = metadata or {}  # texts by name
+    header = _header(arrays, BLANK, "0" * DIGEST, more)
     digest, checksum = hashlib.sha256(header), 0
     with writing(path) as temporary, open(temporary, "wb") as file:
         file.write(header)
@@ -96,9 +104,9 @@ def write_arrays(path: Path, arrays: Mapping[str, np.ndarray]) -> None:
             digest.update(block)
             checksum = crc32c(block, checksum)
         digest = digest.hexdigest()[:DIGEST]
-        checksum = crc32c(_header(arrays, BLANK, digest), checksum)
+        checksum = crc32c(_header(arrays, BLANK, digest, more), checksum)
         file.seek(0)
-        file.write(_header(arrays, f"{checksum:08x}", digest))
+        file.write(_header(arrays, f"{checksum:08x}", digest, more))
 
 
 def open_arrays(path: Path) -> dict[str, np.ndarray]:
@@ -116,6 +124,12 @@ def open_arrays(path: Path) -> dict[str, np.ndarray]:
     entries = json.loads(header[8:])
     strings = entries.pop("__metadata__")["strings"].split()
     return {name: _tensor(data, entry, name in strings) for name, entry in entries.items()}
+
+
+def read_metadata(path: Path) -> dict[str, str]:
+    """What a file of write_arrays says beside its arrays. InputError when absent or none."""
+    with _reading(path) as file:
+        return json.loads(_read_header(file)[8:])["__metadata__"]
 
 
 def let_go() -> None:
@@ -159,20 +173,9 @@ def _open_statm(process: int) -> int | None:
 
 def _register(array: np.memmap) -> np.ndarray:
     """A mapped array as a plain one, which let_go knows of."""
-    _allow_many_files()
+    allow_many_files()
     _maps.add(array._mmap)
     return np.asarray(array)
-
-
-@functools.cache
-def _allow_many_files() -> None:
-    """Each map keeps its file open: a large store has thousands, and many systems allow 1,024
-    unless a process asks for more."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    wanted = MOST_FILES if hard == resource.RLIM_INFINITY else min(hard, MOST_FILES)
-    if soft != resource.RLIM_INFINITY and soft < wanted:
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
 
 
 def _take_room(file, size: int, folder: Path) -> None:
@@ -213,10 +216,10 @@ def _read_header(file) -> bytes:
     return header
 
 
-def _header(arrays: Mapping[str, np.ndarray], checksum: str, digest: str) -> bytes:
+def _header(arrays: Mapping[str, np.ndarray], checksum: str, digest: str, more: dict) -> bytes:
     """The header of arrays that lie one after the other; HEAD describes its beginning."""
     strings = [name for name, array in arrays.items() if array.dtype.kind == "S"]
-    about = {"checksum": checksum, "digest": digest, "strings": " ".join(strings)}
+    about = {"checksum": checksum, "digest": digest, "strings": " ".join(strings)} | more
     names = {dtype: name for name, dtype in TYPES.items()}
     entries, end = {"__metadata__": about}, 0
     for name, array in arrays.items():

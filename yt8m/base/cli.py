@@ -11,9 +11,11 @@ import gc
 import inspect
 import os
 import resource
+import signal
 import sys
 import threading
 import typing
+from collections.abc import Sequence
 
 # A user named a path that cannot be used.
 PATHS = (
@@ -23,6 +25,8 @@ PATHS = (
     IsADirectoryError,
     NotADirectoryError,
 )
+# Ids and names come from anyone: no terminal obeys what is in them.
+HIDDEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -33,10 +37,17 @@ class InputError(ValueError):
 def log(text: str) -> None:
     """Prints one line at once, also into a file or pipe.
 
-    In one write, so that lines of jobs that share a pipe do not run into each other.
+    In one write, so that lines of jobs that share a pipe do not run into each other. Control
+    characters, as an id may have, are spelled.
     """
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(text.translate(HIDDEN) + "\n")
     sys.stdout.flush()
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, for a line; those that cannot be printed are quoted."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    return ", ".join(shown) + (", ..." if len(names) > most else "")
 
 
 def peak_memory_mb() -> float:
@@ -99,6 +110,8 @@ def run(main, argv: list[str] | None = None) -> None:
     """
     arguments = vars(parser_of(main).parse_args(argv))
     if argv is None:
+        if callable(signal.getsignal(signal.SIGINT)):  # not while imports ran: see yt8m/__init__.py
+            signal.signal(signal.SIGINT, signal.default_int_handler)
         gc.freeze()  # collections, the last one at the exit too, need not walk through all imports
     try:
         with _record(main) if argv is None else contextlib.nullcontext(True) as needed:
@@ -107,7 +120,7 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     except (InputError, *PATHS) as error:
-        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n")
+        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n".translate(HIDDEN))
         sys.stderr.flush()
         sys.exit(2)
     except KeyboardInterrupt:
@@ -146,12 +159,14 @@ def _record(main):
     recorder = Recorder.of_command(_module_name(main), sys.argv[1:])
     if recorder is None:
         yield True
-    elif recorder.is_done():
-        log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
-        yield False
-    else:
-        with recorder.recording():
-            yield True
+        return
+    with recorder.lock():
+        if recorder.is_done():
+            log(f"{recorder.job['name']}: what it is made from is the same; nothing to do")
+            yield False
+        else:
+            with recorder.recording():
+                yield True
 
 
 def _module_name(main) -> str:

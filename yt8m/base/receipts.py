@@ -22,8 +22,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from yt8m.base import locks
 from yt8m.base.cli import InputError
-from yt8m.base.digests import digest_of, read_cache, seal_of
+from yt8m.base.digests import digest_of, read_cache, same_seal, seal_of
 from yt8m.base.files import read_json, remove, write_json
 from yt8m.base.paths import Artifacts
 
@@ -64,6 +65,27 @@ def commits_of(run: Path) -> str | None:
     return ", ".join(f"{name} ({count} jobs)" for name, count in found.most_common())
 
 
+def check_seal(path: Path) -> None:
+    """InputError when a receipt of the file's run says that its job wrote another file.
+
+    Nothing is checked in a folder without receipts, where verbs were called by hand.
+    """
+    path = path.absolute()
+    for run in path.parents:
+        files = Artifacts(run, run / "store")
+        if not files.receipts.is_dir():
+            continue
+        own, name = (
+            files.receipt(str(path.parent.relative_to(run))),
+            f"@run/{path.relative_to(run)}",
+        )
+        for receipt in (own, *sorted(own.with_suffix("").glob("*.json"))):
+            kept = read_cache(receipt).get("outputs", {}).get(name)
+            if kept is not None and not same_seal(seal_of(path), kept):
+                raise InputError(f"{path}: is not what its job wrote; delete it and run `make`")
+        return
+
+
 @dataclass(frozen=True)
 class Recorder:
     """The job that this process runs, as jobs.json has it."""
@@ -96,12 +118,22 @@ class Recorder:
             )
             paths = [self.artifacts.find(text) for text in receipt["outputs"]]
             same &= set(map(Path, self.job["outputs"])) <= set(paths)  # older code had others
-            return same and [seal_of(path) for path in paths] == list(receipt["outputs"].values())
+            seals = zip(paths, receipt["outputs"].values(), strict=True)
+            return same and all(same_seal(seal_of(path), seal) for path, seal in seals)
         return False
 
     def inputs(self) -> dict[str, str | None]:
         """Digests of the job's inputs."""
         return {self.artifacts.shorten(Path(p)): digest_of(Path(p)) for p in self.job["inputs"]}
+
+    def lock(self) -> contextlib.AbstractContextManager:
+        """Holds the job: a killed make's may still be working on it. Of processes that train
+        together, the first does."""
+        if os.environ.get("RANK", "0") != "0":
+            return contextlib.nullcontext()
+        lock = self.artifacts.receipt(self.job["name"]).with_suffix(locks.LOCK)
+        lock.parent.mkdir(parents=True, exist_ok=True)
+        return locks.hold(lock, self.job["name"], self.artifacts.lock)
 
     @contextlib.contextmanager
     def recording(self) -> Iterator[None]:
@@ -144,7 +176,8 @@ class Recorder:
         yield from {Path(path) for path in self.job["outputs"]}
         for pattern in self.job["folders"]:
             for folder in _folders(Path(pattern)):
-                yield from (path for path in folder.rglob("*") if path.is_file())
+                found = (path for path in folder.rglob("*") if path.is_file())
+                yield from (path for path in found if not locks.is_passing(path))
         for folder in _derived:
             yield from folder.iterdir()
 

@@ -23,7 +23,7 @@ WRITTEN = {"job", "epochs", "epoch", "loss", "lr", "examples_per_s", "seconds", 
 def write_log(folder: Path, job: str, epochs: int, history: list[dict]) -> None:
     """Writes FOLDER/log.jsonl from the lines of a run's history so far, atomically."""
     lines = [json.dumps({"job": job, "epochs": epochs} | line) + "\n" for line in history]
-    with writing(folder / RUN_LOG) as temporary:
+    with writing(folder / RUN_LOG, durable=False) as temporary:
         temporary.write_text("".join(lines))
 
 

@@ -7,22 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from yt8m.base.arrays import let_go, open_array
-from yt8m.base.cli import InputError
+from yt8m.base.arrays import let_go
+from yt8m.base.checksums import CheckedRows, open_rows
 
 SEGMENT_TYPES = {"start": np.int32, "end": np.int32, "label": np.uint16, "score": np.float32}
-
-
-def open_in(path: Path, store: Path) -> np.ndarray:
-    """An array of a store. InputError when it is missing or damaged."""
-    try:
-        return open_array(path)
-    except FileNotFoundError as error:
-        raise InputError(f"{path}: is missing; delete the store and run `make`") from error
-    except (OSError, ValueError, EOFError) as error:
-        raise InputError(
-            f"{store}: incomplete ({path.name}: {error}); delete it and run `make`"
-        ) from error
 
 
 class FeatureFiles:
@@ -33,7 +21,7 @@ class FeatureFiles:
         self.parts, self.videos, self.located = parts, videos, located
         self.ends = np.cumsum(videos)
         self.starts = self.ends - videos
-        self._arrays: dict[tuple[int, str], np.ndarray] = {}
+        self._arrays: dict[tuple[int, str], CheckedRows | np.ndarray] = {}
 
     def followed_by(self, other: "FeatureFiles") -> "FeatureFiles":
         """The rows of both."""
@@ -94,17 +82,16 @@ class FeatureFiles:
         for part, where, local in zip(parts.tolist(), *pieces, strict=False):  # no rows, one piece
             yield part, where, local - self.starts[part]
 
-    def _array(self, part: int, name: str) -> np.ndarray:
+    def _array(self, part: int, name: str) -> CheckedRows:
         """An array of a part, mapped when first used and kept so."""
         if (part, name) not in self._arrays:
-            path = self.parts[part] / f"{name}.npy"
-            self._arrays[part, name] = open_in(path, path.parents[2])
+            self._arrays[part, name] = open_rows(self.parts[part] / f"{name}.npy")
         return self._arrays[part, name]
 
     def _offsets(self, part: int, name: str) -> np.ndarray:
         """int64 (videos of the part + 1,): where each video's run begins, from its lengths."""
         key = (part, f"{name} offsets")
         if key not in self._arrays:
-            ends = np.cumsum(self._array(part, name), dtype=np.int64)
+            ends = np.cumsum(self._array(part, name).check_all(), dtype=np.int64)
             self._arrays[key] = np.append(0, ends)
         return self._arrays[key]

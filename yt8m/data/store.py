@@ -19,10 +19,11 @@ from pathlib import Path
 
 import numpy as np
 
+from yt8m.base.checksums import open_checked
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
 from yt8m.base.paths import ABOUT, MANIFEST
-from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles, open_in
+from yt8m.data.feature_files import SEGMENT_TYPES, FeatureFiles
 from yt8m.records.description import Description, Dims
 from yt8m.records.labels import Labels
 
@@ -136,18 +137,32 @@ class Store(Videos):
     """A complete store on disk. Beside what Videos has:
 
     class_names: list[str] (C,); verticals: list[str] (C,), [] when unknown; description:
-    Description of the records.
+    Description of the records; groups: what records say of the group, bytes (N,), b"" for nothing,
+    or None when none says any; held_out: whether a video is of the records of HOLDOUT, bool (N,),
+    or None without such records.
     """
 
     def __init__(self, folder: Path):
         """InputError when the store is missing, incomplete or of another version."""
         manifest = _read_manifest(Path(folder))
         about = read_json(Path(folder) / ABOUT)
-        self.description = Description.model_validate(about["description"])
-        self.class_names: list[str] = about["class_names"]
-        self.verticals: list[str] = manifest["verticals"]
-        known = sorted(set(self.verticals) - {""})
-        super().__init__(**_columns(Path(folder), manifest, known))
+        try:
+            self.description = Description.model_validate(about["description"])
+            self.class_names: list[str] = about["class_names"]
+            self.verticals: list[str] = manifest["verticals"]
+            known = sorted(set(self.verticals) - {""})
+            super().__init__(**_columns(Path(folder), manifest, known))
+            rows = Path(folder) / manifest["rows"]
+        except InputError:
+            raise
+        except (KeyError, TypeError, ValueError, AttributeError) as error:
+            where = f"{Path(folder) / MANIFEST}, {ABOUT}"
+            text = " ".join(str(error).split()[:9])
+            raise InputError(f"{where}: not a store's ({text}); delete them, run `make`") from error
+        self.groups, self.held_out = (
+            open_checked(path) if path.is_file() else None
+            for path in (rows / f"{name}.npy" for name in ("groups", "held_out"))
+        )
 
 
 def _read_manifest(folder: Path) -> dict:
@@ -157,7 +172,7 @@ def _read_manifest(folder: Path) -> dict:
             "`python -m folds.decode DATA STORE`"
         )
     manifest = read_json(folder / MANIFEST)
-    if manifest.get("version") != VERSION:
+    if not isinstance(manifest, dict) or manifest.get("version") != VERSION:
         raise InputError(f"{folder}: written by another version; delete it and run `make`")
     return manifest
 
@@ -166,7 +181,7 @@ def _columns(folder: Path, manifest: dict, known: list[str]) -> dict:
     """The fields of Videos. known: names of the verticals, sorted."""
 
     def load(name: str) -> np.ndarray:
-        return open_in(folder / manifest["rows"] / f"{name}.npy", folder)
+        return open_checked(folder / manifest["rows"] / f"{name}.npy")
 
     kinds = {}
     for kind, parts in manifest["parts"].items():

@@ -24,8 +24,10 @@ import torch
 from torch import Tensor
 
 from yt8m.base import device as devices
-from yt8m.base.arrays import create, open_array
-from yt8m.base.cli import log
+from yt8m.base.arrays import create
+from yt8m.base.checksums import CheckedRows, open_checked, open_rows, write_sums
+from yt8m.base.cli import InputError, log
+from yt8m.base.digests import SEALED
 from yt8m.base.files import fingerprint, working_in, writing
 from yt8m.base.paths import MANIFEST
 from yt8m.base.receipts import note_derived
@@ -82,6 +84,7 @@ def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path],
             with writing(arrays) as temporary:
                 temporary.mkdir()
                 make(temporary)
+                write_sums(temporary)
                 names = sorted(path.name for path in temporary.iterdir())
                 (temporary / LISTING).write_text("\n".join(names))
             size = sum(path.stat().st_size for path in arrays.iterdir()) / 1e6
@@ -90,10 +93,21 @@ def made_once(store: Videos, what: str, depends_on: list, make: Callable[[Path],
 
 
 def _is_complete(arrays: Path) -> bool:
-    """Whether the folder has all files that were made, none of them deleted since."""
+    """Whether the folder has all files that were made, none of them deleted since, nor of the small
+    ones changed; a change in a large one is found when it is read."""
     if not (arrays / LISTING).is_file():
         return False
-    return all((arrays / name).is_file() for name in (arrays / LISTING).read_text().split())
+    paths = [arrays / name for name in (arrays / LISTING).read_text().split()]
+    if not paths or not all(path.is_file() for path in paths):
+        return False
+    try:
+        for path in paths:
+            if path.suffix == ".npy" and path.stat().st_size <= SEALED:
+                open_checked(path)
+        return True
+    except InputError as error:
+        log(f"warning: {str(error).partition(';')[0]}; making it again")
+        return False
 
 
 def _frames(source: Source) -> StoredFrames:
@@ -130,12 +144,12 @@ def _clusters(source: Source, training: np.ndarray) -> Clusters:
 
     depends_on = [_settings(source, (*MOVING, "clusters")), _hash(sample)]
     folder = made_once(store, "clusters", depends_on, make)
-    centroids = torch.from_numpy(np.load(folder / "centroids.npy")).to(device)
-    nearest_ones = open_array(folder / "nearest.npy")[:, 0]
+    centroids = torch.from_numpy(open_checked(folder / "centroids.npy").copy()).to(device)
+    nearest_ones = open_checked(folder / "nearest.npy")[:, 0]
     return Clusters(centroids, nearest_ones, _widths(source), runs)
 
 
-def _statistics(source: Source, training: np.ndarray) -> dict[str, np.ndarray]:
+def _statistics(source: Source, training: np.ndarray) -> dict[str, CheckedRows]:
     """Statistics of all videos, before they are normalised."""
     store, whole = source.store, source.inputs.model_copy(update={"feature_share": 1.0})
     columns = whole.dims(store.dims, "video").features
@@ -191,8 +205,8 @@ def _fill(arrays: dict[str, np.ndarray], rows: np.ndarray, features: dict[str, T
         arrays[name][rows] = part.cpu().numpy()
 
 
-def _open(folder: Path, names: Iterable[str]) -> dict[str, np.ndarray]:
-    return {name: open_array(folder / f"{name}.npy") for name in names}
+def _open(folder: Path, names: Iterable[str]) -> dict[str, CheckedRows]:
+    return {name: open_rows(folder / f"{name}.npy") for name in names}
 
 
 def _spread(rows: np.ndarray, most: int) -> np.ndarray:

@@ -15,6 +15,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from yt8m.base.checksums import open_checked
+
 # Variances below this share of the largest one are taken for that share. Those of means and frames
 # all lie above the first (YouTube-8M 0.04, AudioSet 0.02 at least), but statistics nearly repeat
 # each other: AudioSet's [mean; std; top5] scored 0.346 with it, 0.307 with 1e-6, and 0.382 not
@@ -37,7 +39,8 @@ class Scaling:
     @classmethod
     def read(cls, folder: Path, name: str, device: torch.device) -> "Scaling":
         """Reads what `write` wrote."""
-        return cls(*(torch.from_numpy(np.load(path)).to(device) for path in _paths(folder, name)))
+        arrays = (open_checked(path).copy() for path in _paths(folder, name))
+        return cls(*(torch.from_numpy(array).to(device) for array in arrays))
 
     def write(self, folder: Path, name: str) -> None:
         """Writes two arrays that begin with `name`."""

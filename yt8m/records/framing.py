@@ -26,6 +26,7 @@ READ = 1 << 17  # bytes read at a time, as far as it goes: they are still in the
 HEADER = struct.Struct("<QI")
 FOOTER = struct.Struct("<I")
 ASK = "download the file again or leave it out"
+LONGEST = 1 << 28  # bytes of a record; an hour of frames of a video takes a fourth of that
 
 
 def masked_crc(data) -> int:
@@ -62,8 +63,8 @@ def read_records(path: Path, digest=None) -> Iterator[memoryview]:
                     _truncated(path, number, start)
             header = block[at : at + HEADER.size].tobytes()
             length = _length(header)
-            if length is None:
-                _reject_header(path, header, number, start)
+            if length is None or length > LONGEST:
+                _reject_header(path, header, number, start, length)
             whole = HEADER.size + length + FOOTER.size
             if at + whole > size:
                 block = _refill(source, block[at:], whole, path, number, start)
@@ -181,7 +182,11 @@ def _truncated(path: Path, number: int, start: int) -> None:
     raise InputError(text) from None
 
 
-def _reject_header(path: Path, begins: bytes, number: int, start: int) -> None:
+def _reject_header(path: Path, begins: bytes, number: int, start: int, length=None) -> None:
+    """length: what it says, if its CRC is right."""
+    if length is not None:
+        text = f"{path}: record {number} at byte {start} claims {length:,} bytes"
+        raise InputError(f"{text}; {LONGEST:,} at most are read; {ASK}")
     if number == 0 and all(32 <= byte < 127 or byte in b"\r\n\t" for byte in begins):
         raise InputError(f"{path}: is not a TFRecord file (it begins with {begins!r}); {ASK}")
     hint = " or is not a TFRecord file" if number == 0 else ""

@@ -4,11 +4,10 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.torch import load_file, save_file
-from torch import nn
+from torch import Tensor, nn
 
+from yt8m.base.arrays import let_go, open_arrays, write_arrays
 from yt8m.base.cli import InputError
-from yt8m.base.files import writing
 
 
 def start_from_frequencies(model: nn.Module, counts: np.ndarray, videos: int) -> None:
@@ -44,17 +43,25 @@ def _classifier(model: nn.Module, classes: int) -> nn.Linear | None:
 
 
 def save_weights(model: nn.Module, path: Path, metadata: dict[str, str] | None = None) -> None:
-    """Writes the model's state as safetensors, atomically."""
-    state = {name: value.detach().cpu().contiguous() for name, value in model.state_dict().items()}
-    with writing(path) as temporary:
-        save_file(state, temporary, metadata)
+    """Writes the model's state as safetensors, atomically, with a checksum."""
+    state = {name: value.detach().cpu().numpy() for name, value in model.state_dict().items()}
+    write_arrays(path, state, metadata)
+
+
+def read_state(path: Path) -> dict[str, Tensor]:
+    """What `save_weights` wrote, in memory. InputError when it is absent or damaged."""
+    state = {}
+    for name, array in open_arrays(path).items():
+        state[name] = torch.from_numpy(array.copy())
+        let_go()
+    return state
 
 
 def load_weights(model: nn.Module, path: Path) -> None:
-    """Reads what `save_weights` wrote; InputError when it does not fit the model."""
+    """Reads what `save_weights` wrote; InputError when it is damaged or does not fit the model."""
     try:
-        model.load_state_dict(load_file(path))
-    except (RuntimeError, OSError, ValueError) as error:
+        model.load_state_dict(read_state(path))
+    except RuntimeError as error:
         text = str(error).splitlines()[0]
         raise InputError(f"{path}: not this model's weights ({text}); delete it") from error
 

@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -16,6 +17,7 @@ from distill.config import DistillConfig, member_of
 from distill.export import parity
 from distill.export.run import Exported
 from first_level.bundle.network import build_network
+from first_level.bundle.sums import state_sums
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot, write_snapshot
 from yt8m.base.files import read_json, write_json
@@ -35,7 +37,10 @@ def float_network(root, kinds=("student",)):
 def test_the_folder(students, data_set):
     folder, data = students / "out", Store(data_set / "store")
     names = {"model.json", "model.onnx", "model.safetensors", "README.md", "compression.json"}
-    assert {p.name for p in folder.iterdir()} == names
+    names |= {"predict.py", "trained_on.safetensors"}
+    assert {p.name for p in folder.iterdir()} == names | {"SHA256SUMS"}
+    subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
+    assert {line.split()[1] for line in open(folder / "SHA256SUMS")} == names
     readme = (folder / "README.md").read_text()
     assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme
     assert "$" not in readme
@@ -151,15 +156,24 @@ def test_export_errors(students, data_set, tmp_path):
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_damaged_or_foreign_networks(students, tmp_path, runtime):
     name = {"torch": "model.safetensors", "onnx": "model.onnx"}[runtime]
-    cut = {"torch": "does not fit model.json", "onnx": "cannot be loaded .*; export again"}[runtime]
-    other = {"torch": cut, "onnx": "gives 30 classes, but model.json has 31"}[runtime]
+    unloaded = "cannot be loaded .*; export again"
+    unfit = {"torch": "does not fit model.json", "onnx": unloaded}[runtime]
+    other = {"torch": unfit, "onnx": "gives 30 classes, but model.json has 31"}[runtime]
     shutil.copytree(students / "out", tmp_path / "out")
     path = tmp_path / "out" / name
-    path.write_bytes(path.read_bytes()[:-99])
-    with pytest.raises(InputError, match=f"{name}: {cut}"):
+    whole = path.read_bytes()
+    path.write_bytes(whole[:-99])
+    with pytest.raises(InputError, match=f"{name}: is not as SHA256SUMS says; copy the export"):
+        Exported(tmp_path / "out", runtime)
+    state_sums(tmp_path / "out")
+    with pytest.raises(InputError, match=f"{name}: {unfit}"):
         Exported(tmp_path / "out", runtime)
     shutil.copytree(students / "out", tmp_path / "wider")
     manifest = read_json(tmp_path / "wider" / "model.json")
-    write_json(tmp_path / "wider" / "model.json", manifest | {"classes": 31})
+    write_json(
+        tmp_path / "wider" / "model.json",
+        manifest | {"classes": 31, "class_names": ["x"] * 31, "thresholds": []},
+    )
+    state_sums(tmp_path / "wider")
     with pytest.raises(InputError, match=f"{name}: {other}"):
         Exported(tmp_path / "wider", runtime)

@@ -14,6 +14,7 @@ from kinds import FOUR, as_tensors, random_features
 from rounded_inputs import rounded_inputs
 
 from distill import predict, refittable
+from distill.config import check_refittable
 from distill.export import batches as given
 from distill.export import evaluate as score
 from distill.export.graph import session_of
@@ -22,6 +23,7 @@ from distill.export.run import Exported
 from first_level.bundle.manifest import Member, read_manifest
 from first_level.bundle.network import build_network
 from first_level.bundle.rounding import spread
+from first_level.bundle.sums import state_sums
 from first_level.config import ModelConfig, architecture
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json
@@ -251,7 +253,7 @@ def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
         config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
         text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
         with pytest.raises(InputError, match=text):
-            refittable.check_refittable(config, tmp_path / "config.json")
+            check_refittable(config, tmp_path / "config.json")
 
 
 def test_an_older_export_takes_no_frames(run, tmp_path):
@@ -259,4 +261,5 @@ def test_an_older_export_takes_no_frames(run, tmp_path):
     text = (tmp_path / "x/model.json").read_text()
     assert '"frames": 30' in text
     (tmp_path / "x/model.json").write_text(text.replace('"frames": 30,', ""))
+    state_sums(tmp_path / "x")
     assert read_manifest(tmp_path / "x").frames == 0
