@@ -19,7 +19,7 @@ from folds.join import read_rows, write_rows
 from folds.parts import Finished, Part, Shard, arrange
 from yt8m.base.cli import InputError, log, name_some
 from yt8m.base.config import write_if_changed
-from yt8m.base.files import read_json, remove
+from yt8m.base.files import read_json, remove, seal
 from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digests
@@ -138,7 +138,7 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     }
     files = {ABOUT: names, MANIFEST: manifest}
     written = [
-        write_if_changed(store / name, json.dumps(values, indent=1) + "\n")
+        write_if_changed(store / name, json.dumps(seal(values), indent=1) + "\n")
         for name, values in files.items()
     ]
     _remove_stale(parts, store, rows.name)

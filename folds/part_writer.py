@@ -12,7 +12,7 @@ import numpy as np
 from folds.parts import MANIFEST, Part, sizes_of
 from yt8m.base.checksums import write_sums
 from yt8m.base.cli import InputError
-from yt8m.base.files import write_json, writing
+from yt8m.base.files import seal, write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
@@ -58,7 +58,7 @@ def write_part(part: Part, folder: Path) -> dict:
             manifest["skipped"] = writer.skipped
         if writer.left_out:
             manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
-        write_json(temporary / MANIFEST, manifest)
+        write_json(temporary / MANIFEST, seal(manifest))
     return manifest
 
 

@@ -56,6 +56,7 @@ def write_rows(source: Path, folder: Path, labels: Labels) -> None:
     write_sums(folder)
     about = read_json(folder / ROWS)
     (folder / ROWS).unlink()
+    write_sums(folder)
     write_json(folder / ROWS, about | {"files": sizes_of(folder)})
 
 

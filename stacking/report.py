@@ -227,10 +227,8 @@ def _gap(found: Predictions, labels: Labels) -> float | None:
 
 def _text(figures: dict) -> str:
     texts = {"gap_oof": "out of fold", "gap_holdout": "holdout", "gap_holdout_single": "single"}
-    known = [
-        f"{text} {figures[key]:.4f}" for key, text in texts.items() if figures[key] is not None
-    ]
-    return "GAP@20 " + ", ".join(known)
+    known = [key for key in texts if figures[key] is not None]
+    return "GAP@20 " + ", ".join(f"{texts[key]} {figures[key]:.4f}" for key in known)
 
 
 if __name__ == "__main__":

@@ -99,10 +99,10 @@ class Exported:
                 ready[name] = values.copy()
                 ready[name][unfit] = 0
         found = self.student.run(outputs, ready, lengths)
-        # A sum is finite only if all are; of the best they are then, too.
-        with np.errstate(invalid="ignore", over="ignore"):
-            overflows = np.flatnonzero(~np.isfinite(found[-1].sum(1))).tolist()
-        return found, dict.fromkeys(overflows, "its logits are not finite") | faults
+        for part in found:  # the best ones may come from a re-ranker
+            overflows = np.flatnonzero(~np.isfinite(part).all(1)).tolist()
+            faults = dict.fromkeys(overflows, "its logits are not finite") | faults
+        return found, faults
 
     def _refuse(self, faults: dict[int, str]) -> None:
         for row in sorted(faults)[:1]:

@@ -74,7 +74,7 @@ def main(
     trained = Trained(distill, settings, data, splits, soft_labels)
     network, manifest = trained.read(name or settings.export, dtype, plan)
     sample = ParitySample.of(network, data, manifest.dims)
-    steps = Steps(data, splits.holdout, manifest.dims)
+    steps = Steps(data, splits.holdout, manifest.dims, splits.groups)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS, {"format": "pt"})

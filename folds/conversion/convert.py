@@ -20,6 +20,7 @@ Features, one of:
 --label-separator  between labels of a cell: space, comma, semicolon, bar, none, or characters
 --vocabulary       CSV of class numbers and names
 --scale            factor for all values (1); frames are stored in 8 bits between -2 and 2
+--cut-frames       where the kinds of a video differ in frames, keeps as many as the shortest has
 --shard-videos     videos in one file of records
 --add              adds videos to the folder OUT: its classes keep their numbers, new ones come last
 """
@@ -57,6 +58,7 @@ def main(
     scale: float | None = None,
     shard_videos: int = 1000,
     add: bool = False,
+    cut_frames: bool = False,
 ) -> None:
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
     if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
@@ -71,7 +73,7 @@ def main(
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
         known, rows = read_classes(source.ids, labels, names, options)
-        converter = Converter(source, known, rows, scale or 1.0, groups)
+        converter = Converter(source, known, rows, scale or 1.0, groups, cut_frames)
         write_new(out, converter, shard_videos)
     else:
         check_exists(out)
@@ -80,7 +82,8 @@ def main(
             folder.check_source(source, scale)
             known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
             folder.check_labels(known)
-            converter = Converter(source, known, rows, folder.description.scale, groups)
+            scale = folder.description.scale
+            converter = Converter(source, known, rows, scale, groups, cut_frames)
             folder.add(converter)
     for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")

@@ -9,7 +9,7 @@ import torch
 
 import yt8m.data.predictions
 from distill.export import batches, run
-from folds import assign, join
+from folds import assign, hashes
 from stacking import candidates, soft_labels
 from stacking.learners import booster, network
 from stacking.table import Rows
@@ -40,7 +40,7 @@ def _rows() -> Rows:
     rng = np.random.default_rng(1)
     columns, known = rng.normal(size=(VIDEOS, K, 5)), rng.normal(size=(5, VIDEOS, K, 2))
     labels = rng.integers(0, 2, (VIDEOS, K)).astype(np.uint8)
-    return Rows(IDS, labels, labels, columns.astype("f"), known.astype("f"))
+    return Rows(IDS, labels, labels, columns.astype("f"), known.astype("f"), IDS)
 
 
 def _pair_loss(store, tmp_path):
@@ -92,10 +92,10 @@ def _loop(store, tmp_path):
 
 
 def _doubled(store, tmp_path):
-    ids = np.concatenate([IDS, IDS[3:4], [b"x", b"y"], IDS[11:12]])
-    rows = np.random.default_rng(0).permutation(len(ids))
-    found = rows[join._alike(ids, rows)]
-    assert sorted(found) == [3, 11, VIDEOS, VIDEOS + 3]
+    numbers = np.random.default_rng(0).permutation(33).astype(np.uint64)
+    numbers[[20, 29, 32]] = numbers[[3, 11, 3]]
+    found = hashes.rows_alike(lambda block: numbers[block], len(numbers))
+    assert sorted(found) == [3, 11, 20, 29, 32]
     return [np.sort(found)]
 
 
@@ -136,7 +136,7 @@ CASES = [
     (network, ["CHUNK"], _score),
     (booster, ["TOGETHER"], _sequence),
     (loop, ["PREDICTED"], _loop),
-    (join, ["BLOCK", "SORTED"], _doubled),
+    (hashes, ["BLOCK", "SORTED"], _doubled),
     (assign, ["BLOCK"], _folds),
     (run, ["TOGETHER"], _exported),
     (batches, ["VIDEOS", "MOST"], _exported),

@@ -12,11 +12,10 @@ from safetensors.torch import load_file
 from snapshots import write_distill_snapshots
 from torch import nn
 
-from distill.config import DistillConfig
+from distill.config import DistillConfig, check_refittable
 from distill.export import reranking
 from distill.export.run import Exported
 from distill.export.thresholds import choose_thresholds
-from distill.refittable import check_refittable
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, build
 from stacking import features, label_features, rows

@@ -14,6 +14,7 @@ from kinds import FOUR, as_tensors, random_features
 from rounded_inputs import rounded_inputs
 
 from distill import predict, refittable
+from distill.config import check_refittable
 from distill.export import batches as given
 from distill.export import evaluate as score
 from distill.export.graph import session_of
@@ -250,7 +251,7 @@ def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
         config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
         text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
         with pytest.raises(InputError, match=text):
-            refittable.check_refittable(config, tmp_path / "config.json")
+            check_refittable(config, tmp_path / "config.json")
 
 
 def test_an_older_export_takes_no_frames(run, tmp_path):

@@ -223,3 +223,10 @@ def test_a_setting_makes_the_job_stale_that_takes_it(setting, value, changed):
     )
     found = {job.name for job in after.jobs if job.settings != before.by_name[job.name].settings}
     assert found == changed
+
+
+def test_settings_that_are_not_given_are_as_the_makefile_says():
+    found = Settings("p", Path("run"), {"DATA": "records"}, {})
+    assert (found.holdout, found.budget_mb, found.dtype, found.videos) == ("0.1", "1000", "", 200)
+    assert (found.jobs, found.threads, found.store) == (1, 1, Path("run/store"))
+    assert (found.export, found.out) == (Path("run/export"), Path("run/submission.csv"))

@@ -10,8 +10,8 @@ COMMAND = ["make", "PYTHON=./python", "PLAN=tiny", "DATA=records"]
 
 
 @pytest.fixture(scope="module")
-def tree(tmp_path_factory):
-    return make_tree(tmp_path_factory.mktemp("status"))
+def tree(tmp_path_factory, planning):
+    return make_tree(tmp_path_factory.mktemp("status"), planning)
 
 
 def _files(tree):

