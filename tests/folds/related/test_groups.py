@@ -39,9 +39,9 @@ def by_hash(keys, share=0.1) -> np.ndarray:
 
 @pytest.mark.parametrize("frames", [False, True])
 def test_records_say_the_group_as_text_or_number_or_not_at_all(tmp_path, frames):
-    said = [b"cats", b"dogs", None, 17, 8, b"", b"mice\0"]
-    store = store_of(tmp_path, names(7), said, frames=frames)
-    assert store.groups.tolist() == [b"cats", b"dogs", b"", b"17", b"8", b"", b"mice"]
+    said = [b"cats", b"dogs", None, 17, 17, 8, b"", b"mice\0"]
+    store = store_of(tmp_path, names(8), said, frames=frames)
+    assert store.groups.tolist() == [b"cats", b"dogs", b"", b"17", b"17", b"8", b"", b"mice"]
 
 
 def test_other_names_of_groups_are_described(tmp_path):
