@@ -1,15 +1,16 @@
 # The whole pipeline: records -> folds -> first_level -> stacking -> distill -> export -> report.
 #
-# jobs/plan.py reads the settings and the TOMLs once and writes every job as a rule into
-# artifacts/<plan>/jobs.mk, included below, and into jobs.json, its twin. Content decides what is
-# stale, not times; make runs what is absent or stale, in order. Values of settings are data: they
-# reach verbs in the environment or quoted. Only RUN, PYTHON and TRAINER are commands.
+# jobs/plan.py reads settings and TOMLs once and writes every job as a rule into
+# artifacts/<plan>/jobs.mk, included below. Content decides what is stale, not times. Values of
+# settings are data: they reach verbs in the environment or quoted. RUN, PYTHON, TRAINER: commands.
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
-DATA        :=## a folder of records (or one shard); remembered, as are the next four
+DATA        :=## a folder of records (or one shard); remembered, as are the next six
 UNLABELLED  :=## more records, whose labels are not read: students learn from them
-HOLDOUT     :=## share of the videos that no stage trains on (0.1)
+HOLDOUT     :=## share of the videos that no stage trains on (0.1), a file of their ids, or their records
+GROUPS      :=## a CSV of id,group: the videos of a group stay together in the holdout and the folds
+SKIP_BAD    :=## 1: leaves out, and names, videos with features that are not finite
 DESCRIPTION :=## a TOML that names the features of other people's records
 STORE       :=## where the decoded records go (ARTIFACTS/PLAN/store)
 ARTIFACTS   := artifacts## where results go, in a folder for each plan
@@ -28,13 +29,14 @@ SHARDS      := 1,1## and which of its shards: 1,100 is every hundredth, from the
 MIRROR      := us## and from where: us, eu or asia
 CONNECTIONS := 4## and how many at a time
 PARTS       :=## of `make bench`: "decode rows"; all if empty
+SAMPLE      := 20## how many mistakes `make mutants` plants; 0: all
 DEVICE      := cpu## of `make plan-cost`: cpu or h200
 PYTHON      := .venv/bin/python## the interpreter
 TRAINER     :=## starts a training, such as ".venv/bin/torchrun --nproc-per-node=8" (PYTHON)
 RUN         :=## stands in front of every job, such as "srun -c 2"
 
-SETTINGS := PLAN DATA UNLABELLED HOLDOUT DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
-            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS DEVICE PYTHON TRAINER RUN
+SETTINGS := PLAN DATA UNLABELLED HOLDOUT GROUPS SKIP_BAD DESCRIPTION ARTIFACTS STORE JOBS THREADS MEMORY_MB BUDGET_MB DTYPE VIDEOS \
+            RECORDS EXPORT OUT MODEL PARTITION SHARDS MIRROR CONNECTIONS PARTS SAMPLE DEVICE PYTHON TRAINER RUN
 override origin_of = $(origin $1)
 GIVEN := $(foreach v,$(.VARIABLES),$(if $(filter command line,$(origin $v)),$v))
 $(foreach v,$(filter-out $(SETTINGS) origin_of GIVEN,$(GIVEN)),$(error unknown variable '$v'; allowed: $(SETTINGS)))
@@ -48,6 +50,7 @@ export YT8M_PLAN := $(PLAN)
 endif
 
 A       := $(ARTIFACTS)/$(PLAN)
+of_plan  = $(patsubst %_rehearsal,%,$(patsubst %_flips,%,$(patsubst %_canary,%,$1)))
 PLANS   := $(notdir $(patsubst %/,%,$(wildcard first_level/configs/*/)))
 PLANNED := all demo rehearse folds first_level segments stacking distill export evaluate submission table report
 VENV    := $(if $(filter .venv/bin/python,$(PYTHON)),.venv/requirements.lock)
@@ -55,9 +58,8 @@ override TRAINER := $(or $(TRAINER),$(PYTHON))
 open    := (
 UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
-$(if $(call unfit,$(ARTIFACTS)),\
-  $(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
-$(if $(call unfit,$(PLAN))$(if $(filter $(PLAN:%_rehearsal=%),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
+$(if $(call unfit,$(ARTIFACTS)),$(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
+$(if $(call unfit,$(PLAN))$(if $(filter $(call of_plan,$(PLAN)),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
 $(if $(filter demo,$(MAKECMDGOALS)),$(if $(filter demo,$(PLAN)),,$(error demo is of plan demo; for plan $(PLAN) say: make all PLAN=$(PLAN))))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
 $(foreach v,JOBS THREADS MEMORY_MB,$(if $(filter-out 1,$(words $($v)))$(filter 0,$($v))$(call letters,$($v)),$(error $v $($v): a whole number is needed, 1 or more)))
@@ -72,7 +74,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test lint format venv models status retrain bench torture plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench torture plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -98,22 +100,19 @@ endif
 
 ##@ The pipeline
 all: ## everything, ending with the table and the report
-	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(REPORTED)
 demo: ## the whole pipeline on generated records, in a few minutes
-	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(PYTHON) -m report.denoising $(A)
-	@$(REPORTED)
 rehearse: ## all of PLAN made small, on generated records, in about an hour
+all demo rehearse table:
 	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(REPORTED)
+	@$(if $(filter demo,$@),$(PYTHON) -m report.denoising $(A))
+	@$(if $(filter table,$@),,$(REPORTED))
 REPORTED = printf '\nthe report, for a browser: %s\n' $(A)/report.html
 folds: ## records -> store, holdout and five folds
-first_level stacking distill:
-	@cat $(A)/$@/table.txt
 first_level: ## every model of PLAN on every fold
 stacking: ## trees and networks over the predictions; soft labels
 distill: ## the students, on soft labels
+first_level stacking distill:
+	@cat $(A)/$@/table.txt
 export: ## one folder to hand over, within BUDGET_MB: safetensors, JSON, ONNX
 segments: ## a branch: 5-second segments by PLAN's models with a table [segments]
 	@test -n "$^" || { echo "error: make: no model of plan $(PLAN) has a table [segments]" >&2; exit 2; }
@@ -121,7 +120,6 @@ segments: ## a branch: 5-second segments by PLAN's models with a table [segments
 
 ##@ Results
 table: ## the table of all systems
-	@$(PYTHON) -m report.table $(A)/summary.json
 report: ## one HTML file: systems, figures, errors, predictions of VIDEOS videos
 	@$(REPORTED)
 evaluate: ## the export's six figures on the holdout
@@ -137,6 +135,11 @@ status: ## per stage what is done, stale, missing; what `make all` would run, an
 retrain: | $(VENV) ## makes one model again: make retrain MODEL=name PLAN=small
 	@$(PYTHON) -m jobs.retrain
 	@$(MAKE) first_level
+canary: | $(VENV) ## PLAN on false labels: is anything better than chance? twice the time of `make all`
+	@$(MAKE) folds
+	@$(MAKE) stacking distill evaluate PLAN=$(PLAN)_canary
+	@$(MAKE) stacking PLAN=$(PLAN)_flips
+	@$(PYTHON) -m report.canary $(A) $(A)_canary $(A)_flips $(A)_canary/canary.txt
 plan-cost: | $(VENV) ## hours, disk and memory: make plan-cost PLAN=paper VIDEOS=5600000 DEVICE=h200
 	@$(PYTHON) -m jobs.cost.plan $(PLAN) --videos "$${YT8M_VIDEOS:-5600000}" --device "$$YT8M_DEVICE" --cores $(JOBS)
 clean: ## removes the results of PLAN
@@ -149,6 +152,8 @@ download: | $(VENV) ## public shards into DATA: make download PARTITION=2/video/
 	$(RUN) $(PYTHON) -m folds.download "$$YT8M_PARTITION" "$$YT8M_DATA" --shards "$$YT8M_SHARDS" --mirror "$$YT8M_MIRROR" --connections "$$YT8M_CONNECTIONS"
 test: | $(VENV) ## the tests
 	OMP_NUM_THREADS=1 $(PYTHON) -m pytest -q -n $(JOBS) --dist loadfile --no-loadscope-reorder --durations=15 --durations-min=1
+mutants: | $(VENV) ## which of SAMPLE planted mistakes the tests notice
+	OMP_NUM_THREADS=1 $(PYTHON) -m bench.mutants --sample "$$YT8M_SAMPLE" --jobs $(JOBS)
 lint: | $(VENV) ## ruff and the format check
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m ruff format --check .

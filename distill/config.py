@@ -1,11 +1,14 @@
 """Settings of the stage: configs/<plan>.toml states differences from these defaults."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from first_level.bundle.manifest import Member, ResnetModel
+from first_level.config import ModelConfig
+from yt8m.base.cli import InputError
 from yt8m.base.config import Config
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -24,14 +27,14 @@ class SoftLabels(Config):
     how: Literal["mix", "fill"] = "mix"
     hard_weight: float = Field(0.3, ge=0, le=1)
     soft_weight: float = Field(0.5, ge=0, le=1)
-    temperature: float = Field(1.0, gt=0)  # soft = sigmoid(logit / temperature)
+    temperature: float = Field(1.0, ge=0.01, le=100)  # soft = sigmoid(logit / temperature)
     candidates: int = Field(0, ge=0)  # best candidates kept of each video; 0: all of them
     outside: float | None = Field(None, ge=0, le=1)  # target of a true label that is no candidate
 
 
 class ResnetTraining(Training):
     epochs: int = Field(15, ge=0)
-    mixup: float = Field(0.4, ge=0)
+    mixup: float = Field(0.4, ge=0, le=1000)
 
 
 class FineTuning(Training):
@@ -77,6 +80,13 @@ class Refit(Config):
         return folds
 
 
+class Aim(Config):
+    """What a class's threshold is chosen for: the largest F1, or recall at this precision."""
+
+    aim: Literal["f1", "precision"] = "f1"
+    precision: float = Field(0.9, gt=0, le=1)
+
+
 class DistillConfig(Config):
     """All settings of the stage."""
 
@@ -98,6 +108,7 @@ class DistillConfig(Config):
     export: Literal["student", "resnet", "both"] = "student"
     # How its weights are stored, unless DTYPE is given.
     dtype: Literal["float16", "float32", "int8"] = "float16"
+    thresholds: Aim = Aim()  # from which score on the export says yes
     seed: int = 0
 
     @field_validator("inputs")
@@ -105,6 +116,13 @@ class DistillConfig(Config):
     def _exportable(cls, inputs: Inputs) -> Inputs:
         check_exportable(inputs)
         return inputs
+
+    @field_validator("export")
+    @classmethod
+    def _has_a_mean(cls, export: str, others: ValidationInfo) -> str:
+        if export == "both" and "refit" in others.data and others.data["refit"].models:
+            raise ValueError("re-ranked students have no mean; allowed: student, resnet")
+        return export
 
     def refit_targets(self) -> SoftLabels:
         """What refitted models learn."""
@@ -119,7 +137,7 @@ class DistillConfig(Config):
         elif part == "resnet":
             values = {key: values[key] for key in ("inputs", "resnet", "seed", "targets")}
         else:
-            for others in ("dtype", "export", "refit", "resnet"):
+            for others in ("dtype", "export", "refit", "resnet", "thresholds"):
                 del values[others]
         return json.dumps(values, indent=1, sort_keys=True) + "\n"
 
@@ -138,3 +156,21 @@ def check_exportable(inputs: Inputs) -> None:
         raise ValueError(f"{name}: an export takes features as records have them; leave it out")
     if inputs.normalise not in ("none", "l2"):
         raise ValueError('normalise: an export supports only "none" and "l2"')
+
+
+def check_refittable(model: ModelConfig, where: Path) -> None:
+    """InputError when a model needs other models, or inputs that an export cannot make."""
+    for key in ("start", "teachers"):
+        if getattr(model, key) is not None:
+            raise InputError(
+                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
+            )
+    check_inputs(model, where)
+
+
+def check_inputs(model: ModelConfig, where: Path) -> None:
+    """InputError when an export cannot make the model's inputs."""
+    try:
+        check_exportable(model.inputs)
+    except ValueError as error:
+        raise InputError(f"{where}: cannot be refitted: {error}") from error

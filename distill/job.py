@@ -1,7 +1,7 @@
 """Training one part of a student: its videos, its targets, its model and its report."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -21,12 +21,22 @@ from distill.targets import SoftTargets
 from first_level.bundle.network import build_member, level_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError, log
+from yt8m.base.digests import digest_of
 from yt8m.base.files import remove, write_json
-from yt8m.base.paths import CHECKPOINT, FINE_TUNE, MANIFEST, REPORT, WEIGHTS
+from yt8m.base.paths import CHECKPOINT, DISTILL, FINE_TUNE, MANIFEST, REPORT, WEIGHTS
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
+from yt8m.data.origins import (
+    ANY,
+    SOFT_LABELS,
+    Origin,
+    check_origin,
+    digest_of_videos,
+    origin_of,
+    without,
+)
 from yt8m.data.predictions import TOP_K
-from yt8m.data.splits import UNLABELLED, Splits, seed_of, uniform
+from yt8m.data.splits import UNLABELLED, Splits, draw_share, seed_of
 from yt8m.data.store import Store, Videos
 from yt8m.data.unlabelled import FOLDER, open_both
 from yt8m.inputs.batch import Source
@@ -46,14 +56,17 @@ class Lessons:
     """The videos that a part learns from, and what it learns of them.
 
     store: with the videos of UNLABELLED, as rows behind those of DATA, if they are used; rows: the
-    training videos, store rows; files: their content decides what is learnt.
+    training videos, store rows; keys: of all rows, what splits hash (Splits.keys); files: their
+    content decides what is learnt; origin: of what learns from them.
     """
 
     store: Videos
     rows: np.ndarray
     targets: SoftTargets
     holdout: np.ndarray
+    keys: np.ndarray
     files: list[Path]
+    origin: Origin
 
     @classmethod
     def open(
@@ -74,15 +87,20 @@ class Lessons:
         data = Store(store)
         splits = Splits.read(folds, data.ids)
         decisive = [store / MANIFEST, folds, soft_labels]
+        everything = without(None, splits, data.ids)
+        check_origin(origin_of(soft_labels), soft_labels, SOFT_LABELS, None, everything)
         if unlabelled:
             data, splits = open_both(data, splits)
             decisive += [store / FOLDER / MANIFEST, unlabelled]
         rows, classes = rows_of(part, settings, splits), data.dims.classes
-        left_out = fold_without(part, settings, fold)
+        left_out, keys = fold_without(part, settings, fold), splits.keys(data.ids)
         if left_out is not None:
-            rows = rows[new_folds(data.ids[rows], settings.seed) != left_out]
+            rows = rows[new_folds(keys[rows], settings.seed) != left_out]
         targets = SoftTargets(soft_labels, data.ids, data.labels, rows, classes, wanted, unlabelled)
-        return cls(data, rows, targets, splits.holdout, decisive)
+        inputs = {"folds": splits.digest, "soft_labels": digest_of(soft_labels)}
+        learnt = digest_of_videos(data.ids, rows[splits.fold[rows] != UNLABELLED])
+        origin = Origin(DISTILL, None, learnt, inputs)
+        return cls(data, rows, targets, splits.holdout, keys, decisive, origin)
 
 
 def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
@@ -97,6 +115,17 @@ def rows_of(part: str, settings: DistillConfig, splits: Splits) -> np.ndarray:
     if len(rows) < 2:
         raise InputError(f"--part {part}: {len(rows)} training videos; give more records")
     return rows
+
+
+def check_student(path: Path, learnt: str, folds: str | None) -> None:
+    """InputError when the weights of a part are of other folds, or learnt from other videos than
+    those of the digest `learnt`. Weights of older code do not say it: the log does."""
+    origin = origin_of(path)
+    if origin is None:
+        log(f"{path}: older code did not say which videos it learnt from")
+        return
+    made_by = origin.made_by if origin.made_by.startswith(DISTILL) else DISTILL
+    check_origin(origin, path, made_by, None, learnt, folds=folds)
 
 
 @dataclass(frozen=True)
@@ -137,11 +166,13 @@ class StudentJob:
 
     def _train_last(self, model: Student) -> list[dict]:
         files, source = extractor_files(self.out, self.settings), None
+        for path in files:
+            check_student(path, ANY, self.lessons.origin.inputs["folds"])
         for letter, path in zip(LAYOUTS, files, strict=False):  # the copies follow
             load_weights(model.extractors[letter], path)
         if len(files) > len(LAYOUTS):
             store, copies = self.lessons.store, read_copies(model.extractors, files[len(LAYOUTS) :])
-            folds = new_folds(store.ids, self.settings.seed)
+            folds = new_folds(self.lessons.keys, self.settings.seed)
             source = OutOfFold(store, "video", self.inputs, folds=folds, copies=copies)
         trained = LastLayers(model.last) if source else model
         history = self.fit(trained, self.settings.last_layers, self.out, source)
@@ -163,7 +194,7 @@ class StudentJob:
         training = training.model_copy(update={"seed": seed})
         folder.mkdir(exist_ok=True)
         if training.needs_inner:
-            inner = uniform(store.ids[rows], "distill inner") < training.inner
+            inner = draw_share(self.lessons.keys[rows], "distill inner", training.inner)
             inner &= store.labelled[rows]
             rows, watched = rows[~inner], rows[inner]
         source = source or Source(store, level_of(model), self.inputs)
@@ -195,7 +226,8 @@ class StudentJob:
         gap = figures["gap20"]
         text = "no holdout" if gap is None else f"GAP@20 {gap:.4f} (holdout)"
         log(f"[{self.name}] {text}, {values:,} values, {seconds:.1f} s")
-        save_weights(kept, self.out / WEIGHTS, {"source": self.made_from})
+        origin = replace(self.lessons.origin, made_by=f"{DISTILL}/{self.name}")
+        save_weights(kept, self.out / WEIGHTS, {"source": self.made_from} | origin.header)
         for folder in (self.out, self.out / FINE_TUNE):
             remove(folder / CHECKPOINT)
 
@@ -203,6 +235,6 @@ class StudentJob:
         """All six figures of a model on the holdout; None each when there is no holdout."""
         store, rows = self.lessons.store, self.lessons.holdout
         source = Source(store, level_of(model), self.inputs)
-        found = predict(model, source, rows, TOP_K, folder=self.out)
+        found = predict(model, source, rows, TOP_K, folder=self.out, where=f"[{self.name}]")
         labels = store.labels.take(rows, self.out)
         return metrics.evaluate(found.classes, found.logits, labels, store.dims.classes)

@@ -29,9 +29,9 @@ from yt8m.training.weights import load_weights
 REMEDY = "run `make distill` to train the extractors"
 
 
-def new_folds(ids: np.ndarray, seed: int) -> np.ndarray:
-    """A fold of each video, of another split than the first level's: int8 (N,)."""
-    return (uniform(ids, f"distill folds {seed}") * NUM_FOLDS).astype(np.int8)
+def new_folds(keys: np.ndarray, seed: int) -> np.ndarray:
+    """A fold of each video, of another split than the first level's: int8 (N,). keys: of Splits."""
+    return (uniform(keys, f"distill folds {seed}") * NUM_FOLDS).astype(np.int8)
 
 
 def fold_without(part: str, settings: DistillConfig, fold: int | None) -> int | None:

@@ -6,37 +6,27 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distill.config import check_exportable
 from first_level.bundle.manifest import Member
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, architecture
 from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 
-
-def check_refittable(model: ModelConfig, where: Path) -> None:
-    """InputError when a model needs other models, or inputs that an export cannot make."""
-    for key in ("start", "teachers"):
-        if getattr(model, key) is not None:
-            raise InputError(
-                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
-            )
-    check_inputs(model, where)
-
-
-def check_inputs(model: ModelConfig, where: Path) -> None:
-    """InputError when an export cannot make the model's inputs."""
-    try:
-        check_exportable(model.inputs)
-    except ValueError as error:
-        raise InputError(f"{where}: cannot be refitted: {error}") from error
+MOST_PAIRS = (1 << 31) - 1  # of classes; int32
 
 
 def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:
     """InputError when a frame-level model has no graph for any number of videos and frames.
 
-    It looks at an untrained model, so that the error comes before the training.
+    It looks at an untrained model, so that the error comes before the training. So does that of
+    more classes than the re-ranker has numbers for pairs of.
     """
+    if dims.classes**2 > MOST_PAIRS:
+        text = f"a re-ranked student has at most {int(MOST_PAIRS**0.5):,} classes"
+        raise InputError(
+            f"{where}: cannot be refitted: {text}, and the data {dims.classes:,}; leave [refit] "
+            "out of distill/configs"
+        )
     if architecture(model.arch, where).level != "frame":
         return
     from distill.export.onnx_graph import write_onnx  # its imports take seconds

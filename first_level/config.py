@@ -122,7 +122,8 @@ def build(config: ModelConfig, dims: Dims, where) -> "nn.Module":
         return model(config.inputs.dims(dims, model.level), **arguments)
     except (ValueError, TypeError) as error:
         raise InputError(f"{where}: {error}") from error
-    except (ArithmeticError, IndexError, RuntimeError) as error:  # of sizes that no layer can have
+    # Of sizes that no layer can have.
+    except (ArithmeticError, IndexError, MemoryError, RuntimeError) as error:
         raise InputError(f"{where}: [model] {config.model} cannot be built ({error})") from error
 
 

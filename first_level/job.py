@@ -1,7 +1,7 @@
 """One model trained without one fold, which then predicts that fold."""
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,12 +14,29 @@ from yt8m.base import cli, device
 from yt8m.base.arrays import open_arrays, read_metadata
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import fingerprint, read_json, seal, working_in, write_json
-from yt8m.base.paths import CHECKPOINT, MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.paths import (
+    CHECKPOINT,
+    FIRST_LEVEL,
+    MANIFEST,
+    PREDICTIONS,
+    REPORT,
+    TRAINING,
+    WEIGHTS,
+)
 from yt8m.base.receipts import commit
 from yt8m.base.run_log import seconds_of
+from yt8m.data.origins import (
+    Origin,
+    check_origin,
+    digest_of_videos,
+    hashes_of,
+    origin_of,
+    without,
+)
 from yt8m.data.predictions import Predictions
-from yt8m.data.splits import Splits, seed_of, uniform
+from yt8m.data.splits import Splits, draw_share, seed_of
 from yt8m.data.store import Store
 from yt8m.inputs.batch import HardTargets
 from yt8m.inputs.derived import source_of
@@ -42,8 +59,8 @@ def train_fold(config: Path, store: Path, folds: Path, out: Path, fold: int) -> 
         if not done:
             job.train(model)
         if device.rank() == 0:
-            load_weights(model, out / WEIGHTS)
-            job.predict(model.to(device.pick()))
+            origin = job.load(model)
+            job.predict(model.to(device.pick()), origin)
 
 
 def open_job(config: Path, store: Path, folds: Path, out: Path, fold: int) -> "FoldJob":
@@ -68,11 +85,20 @@ def has_weights(out: Path, made_from: str) -> bool:
         return False
 
 
-def keep_trained(model, out: Path, made_from: str, history: list, started: float, **more) -> None:
+def keep_trained(
+    model,
+    out: Path,
+    made_from: str,
+    history: list,
+    started: float,
+    origin: Origin | None = None,
+    **more,
+) -> None:
     """Writes training.json, then the weights; removes the checkpoint. started: this process."""
     seconds = seconds_of(history, time.monotonic() - started)
     write_json(out / TRAINING, seal(more | {"seconds": seconds, "epochs": history}))
-    save_weights(model, out / WEIGHTS, {"source": made_from})
+    header = origin.header if origin else {}
+    save_weights(model, out / WEIGHTS, {"source": made_from} | header)
     (out / CHECKPOINT).unlink(missing_ok=True)
 
 
@@ -96,6 +122,28 @@ class FoldJob:
     def name(self) -> str:
         return f"{self.model_name} fold{self.fold}"
 
+    @property
+    def made_by(self) -> str:
+        """Whose artifacts these are, in any run."""
+        return f"{FIRST_LEVEL}/{self.model_name}"
+
+    def inputs(self) -> dict[str, str | None]:
+        """Digests of what decides the weights."""
+        return {"config": digest_of(self.config), "folds": self.splits.digest}
+
+    def load(self, model: nn.Module) -> Origin:
+        """Loads the weights of the job; returns what its predictions are made from.
+
+        InputError when they learnt from other videos than those outside its fold. Weights of older
+        code say only by their fingerprint what they were made from.
+        """
+        weights, learnt = self.out / WEIGHTS, without(self.fold, self.splits, self.store.ids)
+        load_weights(model, weights)
+        own = Origin(self.made_by, self.fold, learnt, self.inputs())
+        if (found := origin_of(weights)) is not None:
+            check_origin(found, weights, self.made_by, self.fold, learnt, sealed=False)
+        return replace(own, inputs=own.inputs | {"weights": digest_of(weights)})
+
     def seed(self, use: str) -> int:
         """A seed that depends on the job, never on when or where it runs."""
         return seed_of(self.settings.training.seed, self.name, use)
@@ -105,29 +153,35 @@ class FoldJob:
         started = time.monotonic()
         data, training = self.store, self.settings.training
         rows, check = self.splits.others(self.fold), self.splits.rows(self.fold)[:WATCHED]
+        learnt = digest_of_videos(data.ids, rows)
         if training.needs_inner:
-            inner = uniform(data.ids[rows], "inner split") < training.inner
+            inner = draw_share(self.splits.keys(data.ids)[rows], "inner split", training.inner)
             rows, check = rows[~inner], rows[inner]
         if self.settings.start is not None:
+            judged = np.concatenate([self.splits.rows(self.fold), self.splits.holdout])
+            start.check_unseen(self.settings, hashes_of(data.ids, judged), learnt, self.splits)
             start.begin(model, self.settings, data.dims, self.config)
         counts = data.labels.class_counts(data.dims.classes, rows)
         start_from_frequencies(model, counts, len(rows))
         source = source_of(data, model.level, self.settings.inputs, self.splits)
         targets = HardTargets(data.labels, data.dims.classes)
-        teach = teachers.teaching(
-            self.settings, data.dims, teachers.files_of(self.settings, self.out)
-        )
+        files = teachers.files_of(self.settings, self.out)
+        for path in files:
+            made_by = f"{FIRST_LEVEL}/{path.parent.parent.name}"
+            check_origin(origin_of(path), path, made_by, self.fold, learnt)
+        teach = teachers.teaching(self.settings, data.dims, files)
         examples = Examples(source, rows, targets, check, teach)
         training = training.model_copy(update={"seed": self.seed("fit")})
         history = fit(model, examples, training, self.out, self.name, self.made_from)
         if device.rank() == 0:
-            keep_trained(model, self.out, self.made_from, history, started)
+            origin = Origin(self.made_by, self.fold, learnt, self.inputs())
+            keep_trained(model, self.out, self.made_from, history, started, origin)
 
-    def predict(self, model: nn.Module) -> None:
+    def predict(self, model: nn.Module, origin: Origin) -> None:
         """Predicts the held-out fold and the holdout; writes the report and the predictions."""
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = np.concatenate([held_out, holdout])
-        found = self.predict_rows(model, rows)
+        found = replace(self.predict_rows(model, rows), origin=origin)
         own, rest = (
             self._figures(found, rows, part)
             for part in (slice(len(held_out)), slice(len(held_out), None))
@@ -166,6 +220,7 @@ class FoldJob:
             seed=self.seed("passes"),
             precision=training.precision,
             folder=self.out,
+            where=f"[{self.name}]",
         )
 
     def _figures(self, found, rows: np.ndarray, part: slice) -> dict:

@@ -12,9 +12,8 @@ from first_level.config import build
 from first_level.job import has_weights, open_job
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
-from yt8m.base.paths import UNLABELLED_PREDICTIONS, WEIGHTS
+from yt8m.base.paths import UNLABELLED_PREDICTIONS
 from yt8m.data.unlabelled import open_both
-from yt8m.training.weights import load_weights
 
 
 def main(
@@ -26,10 +25,10 @@ def main(
     if not has_weights(out, job.made_from):
         raise InputError(f"{out}: has no weights of these settings and folds; run `make`")
     model = build(job.settings, job.store.dims, config)
-    load_weights(model, out / WEIGHTS)
+    origin = job.load(model)
     both, splits = open_both(job.store, job.splits)
     job = replace(job, store=both, splits=splits)
-    found = job.predict_rows(model.to(device.pick()), splits.unlabelled)
+    found = replace(job.predict_rows(model.to(device.pick()), splits.unlabelled), origin=origin)
     found.write(out / UNLABELLED_PREDICTIONS)
     log(f"[{job.name}] {len(found.ids):,} unlabelled videos predicted")
 

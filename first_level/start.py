@@ -10,16 +10,19 @@ sets have as many: they need not mean the same. All else must fit by name and sh
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import torch
 from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from first_level.bundle.manifest import read_manifest
+from first_level.bundle.manifest import read_manifest, read_trained_on
 from first_level.config import EXPORTED, ModelConfig, build
 from yt8m.base.cli import InputError
 from yt8m.base.digests import stated_digest
 from yt8m.base.paths import EXPORT_MANIFEST, EXPORT_WEIGHTS
+from yt8m.data.origins import origin_of
+from yt8m.data.splits import Splits
 from yt8m.data.store import Dims
 from yt8m.training.weights import read_state
 
@@ -36,8 +39,39 @@ def files_of(config: ModelConfig, where) -> list[Path]:
     return files
 
 
+def check_unseen(config: ModelConfig, judged: np.ndarray, learnt: str, splits: Splits) -> None:
+    """InputError when the weights of [start] have learnt from videos that the model will judge.
+
+    judged: `hashes_of` these; learnt: digest of those that the model learns from. Of weights of
+    other data, and of older code, nothing is known.
+    """
+    path = Path(config.start.weights)
+    if config.arch == EXPORTED:
+        known = int(np.isin(judged, read_trained_on(path)).sum())
+    else:
+        origin = origin_of(path)
+        same = origin is not None and origin.inputs.get("folds") == splits.digest
+        known = len(judged) if same and origin.training != learnt else 0
+    if known:
+        raise InputError(
+            f"{path}: has learnt from {known:,} of {len(judged):,} videos that a model with this "
+            "[start] is to judge; give weights of other videos"
+        )
+
+
 def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
     """Loads [start] into a new model for data of these dims, and freezes it if that is asked for.
+
+    InputError as `read_weights`.
+    """
+    loaded = read_weights(model, config, dims, where)
+    model.load_state_dict(loaded, strict=False)
+    if config.start.freeze:
+        freeze(model, model.state_dict().keys() - loaded.keys())
+
+
+def read_weights(model: nn.Module, config: ModelConfig, dims: Dims, where) -> dict[str, Tensor]:
+    """The tensors of [start] for a model of data of these dims: all but the classifier's.
 
     InputError names the tensor that does not fit.
     """
@@ -53,9 +87,7 @@ def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
                 f"{path}: {name} is {theirs} there and {ours} in the model of {where}; [start] "
                 "takes weights of the same architecture, [model], [inputs] and feature widths"
             )
-    model.load_state_dict({name: loaded[name] for name in own.keys() - new}, strict=False)
-    if config.start.freeze:
-        freeze(model, new)
+    return {name: loaded[name] for name in own.keys() - new}
 
 
 def classifier_of(config: ModelConfig, dims: Dims, where) -> set[str]:

@@ -9,7 +9,7 @@ import json
 import re
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
@@ -17,7 +17,7 @@ import numpy as np
 from folds.decoding import LOCKS, MIB, decode, estimate
 from folds.join import read_rows, write_rows
 from folds.parts import Finished, Part, Shard, arrange
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import InputError, log, name_some
 from yt8m.base.config import write_if_changed
 from yt8m.base.files import read_json, remove, seal
 from yt8m.base.paths import ABOUT, MANIFEST
@@ -25,6 +25,7 @@ from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digests
 from yt8m.records.description import LEVELS, Description
 from yt8m.records.reader import dims_of
+from yt8m.records.values import UNFIT
 from yt8m.records.vocabulary import Vocabulary
 
 DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
@@ -34,21 +35,30 @@ DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
 class Recipe:
     """What a store is made of: records of a description, and names of the classes.
 
-    data: as the user named it; shards: by level of records, "video" and "frame"; without: ids to
-    leave out, bytes (n,); without_key: a text that changes when they do.
+    data: as the user named it; shards: by level of records, "video" and "frame"; held_out: the
+    same of HOLDOUT, where that has records of its own; without: ids to leave out, bytes (n,);
+    without_key: a text that changes when they do; skip_bad: as of Part.
     """
 
     data: Path
     shards: dict[str, list[Path]]
     description: Description
     vocabulary: Vocabulary
+    held_out: Mapping[str, list[Path]] = field(default_factory=dict)
     without: np.ndarray | tuple = ()
     without_key: str = ""
+    skip_bad: bool = False
+
+    @property
+    def all_shards(self) -> dict[str, list[Path]]:
+        """By level, those of DATA, then those of the holdout."""
+        return {k: [*paths, *self.held_out.get(k, ())] for k, paths in self.shards.items()}
 
     def levels(self, known: Mapping[str, int] | None = None) -> dict[str, Part]:
         """All shards of each level as one part. known: as for `dims_of`. InputError when the levels
         differ in sizes."""
-        dims = {k: dims_of(paths, self.description, known) for k, paths in self.shards.items()}
+        shards = self.all_shards
+        dims = {k: dims_of(paths, self.description, known) for k, paths in shards.items()}
         if len(dims) == 2:
             video, frame = dims["video"], dims["frame"]
             if not frame.features.items() <= video.features.items():
@@ -56,8 +66,15 @@ class Recipe:
                 raise InputError(f"video/ and frame/ are of different data sets: {sizes}")
         means = "video" not in dims
         return {
-            level: Part(level, tuple(map(Shard.of, paths)), self.description, dims[level], means)
-            for level, paths in self.shards.items()
+            level: Part(
+                level,
+                tuple(map(Shard.of, paths)),
+                self.description,
+                dims[level],
+                means,
+                skip_bad=self.skip_bad,
+            )
+            for level, paths in shards.items()
         }
 
 
@@ -89,23 +106,27 @@ def _arrange_levels(levels: dict[str, Part], store: Path, *, look: bool = False)
 def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     """Joins the parts unless that is done, writes the manifest, then removes what it does not name;
     whether anything was to do."""
-    changed = [part for members in parts.values() for part in members if not part.finished]
+    whole = [part for members in parts.values() for part in members]
+    changed = [part for part in whole if not part.finished]
     if changed:
         raise InputError(f"{changed[0].shards[0].path}: changed while it was read; run it again")
-    digests = by_folder(recipe.shards, Finished(store).digests)
+    finished = Finished(store)
+    report_skipped([finished.parts[part.kind][part.finished] for part in whole], recipe)
+    digests = by_folder(recipe.shards, finished.digests, recipe.held_out)
     needs = [members[0].needs for members in parts.values()]
     text = json.dumps([digests, needs, recipe.without_key], sort_keys=True)
     rows = store / f"rows-{hashlib.blake2b(text.encode(), digest_size=8).hexdigest()}"
     about = read_rows(rows)
     joined = about is None
     if joined:
-        about = write_rows(parts, store, rows, recipe.without)
+        own = {k: len(recipe.shards[k]) for k in recipe.held_out}
+        about = write_rows(parts, store, rows, recipe.without, own)
     described = description_digests(recipe.description, recipe.vocabulary)
     names = {  # apart, so that other names of classes make no result stale that knows none
         "description": recipe.description.model_dump(mode="json"),
         "class_names": recipe.vocabulary.names,
         "content": {"shards": digests} | described,
-        "shard_bytes": sum(part.size for members in parts.values() for part in members),
+        "shard_bytes": sum(part.size for part in whole),
     }
     manifest = {
         "version": VERSION,
@@ -122,6 +143,16 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     ]
     _remove_stale(parts, store, rows.name)
     return joined or any(written)
+
+
+def report_skipped(abouts: list[dict], recipe: Recipe) -> None:
+    """Says which videos were left out. abouts: of all parts. InputError when none is left."""
+    skipped = [name for about in abouts for name in about.get("skipped", ())]
+    if not any(about["videos"] for about in abouts):
+        raise InputError(f"{recipe.data}: each of the {len(skipped):,} videos {UNFIT}; give others")
+    if skipped:
+        names = name_some(skipped)
+        log(f"[decode] {len(skipped):,} videos are left out, each {UNFIT}: {names}")
 
 
 def _dims(parts: Parts) -> dict:

@@ -66,14 +66,16 @@ def decode(missing: list[Part], store: Path, jobs: int) -> None:
     """Writes parts in `jobs` processes; a failure leaves those that are complete."""
     started = reported = time.perf_counter()
     done = videos = size = 0
+    outside: list[dict] = []  # segments, of each part that has some
     total = sum(part.size for part in missing)
     backend = joblib.Parallel(
         min(jobs, len(missing)), batch_size=1, return_as="generator_unordered"
     )
     tasks = (joblib.delayed(_decode_one)(part, store) for part in missing)
     try:
-        for part_videos, part_size in backend(tasks):
-            done, videos, size = done + 1, videos + part_videos, size + part_size
+        for about, part_size in backend(tasks):
+            done, videos, size = done + 1, videos + about["videos"], size + part_size
+            outside += [about["outside"]] if "outside" in about else []
             now = time.perf_counter()
             if now - reported > REPORT_SECONDS:
                 reported = now
@@ -85,10 +87,14 @@ def decode(missing: list[Part], store: Path, jobs: int) -> None:
             "a decoding process was killed (out of memory?); run the command again, complete parts "
             "are kept; fewer --jobs take less memory"
         ) from error
+    if outside:
+        count, first = sum(one["segments"] for one in outside), min(one["first"] for one in outside)
+        text = "segments begin when their video has ended, and are left out"
+        log(f"[decode] {count:,} rated {text} ({first})")
 
 
-def _decode_one(part: Part, store: Path) -> tuple[int, int]:
-    """(videos, bytes of shards). Waits for a worker of a killed run that still writes this part."""
+def _decode_one(part: Part, store: Path) -> tuple[dict, int]:
+    """(its manifest, bytes of shards). Waits for a worker of a killed run that writes it still."""
     with working_in(store / LOCKS / part.pending):
         folder = store / part.kind / part.pending
         about = write_part(part, folder)
@@ -97,4 +103,4 @@ def _decode_one(part: Part, store: Path) -> tuple[int, int]:
         finished = store / part.kind / name
         remove(finished)
         os.replace(folder, finished)
-    return about["videos"], part.size
+    return about, part.size

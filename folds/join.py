@@ -4,11 +4,13 @@ What is known of every video stays in files (base/arrays.py), a block of them in
 videos are left out, or two kinds of records joined, are all ids compared in memory.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from folds.hashes import hash_ids, rows_alike
 from folds.parts import MANIFEST, Part, is_complete, sizes_of
 from yt8m.base.arrays import create, let_go, scratch
 from yt8m.base.checksums import open_checked, write_sums
@@ -20,16 +22,22 @@ from yt8m.records.labels import Labels
 
 ROWS = "rows.json"
 BLOCK = 1 << 15  # rows at a time
-SORTED = 1 << 18  # hashes of ids at a time
 
 
-def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=()) -> dict:
+def write_rows(
+    parts: dict[str, list[Part]], store: Path, folder: Path, without=(), own: Mapping | None = None
+) -> dict:
     """Writes the arrays that Store opens into `folder`; returns what the manifest says of them.
 
-    parts: by level, all finished; without: ids to leave out. InputError on an id that appears
-    twice, or when video and frame records have no video in common.
+    parts: by level, all finished; without: ids to leave out; own: by level, how many of the shards
+    are of DATA, where those behind them are the holdout. InputError on an id that appears twice, or
+    when video and frame records have no video in common.
     """
-    tables = {level: _Table.of(level, members, store, without) for level, members in parts.items()}
+    own = own or {}
+    tables = {
+        level: _Table.of(level, members, store, without, own.get(level))
+        for level, members in parts.items()
+    }
     located = _common(tables)
     first = next(iter(tables))  # "video" before "frame"
     table, rows = tables[first], located[first]
@@ -40,6 +48,8 @@ def write_rows(parts: dict[str, list[Part]], store: Path, folder: Path, without=
         labels = table.labels.take(rows, store)
         _write(temporary, "indptr", labels.indptr)
         _write(temporary, "indices", labels.indices)
+        for name in ("held_out", "groups"):  # of the first level that has them
+            _write_first(temporary, name, tables, located)
         for level, places in located.items():
             _write(temporary, f"{level}_rows", places)
         if "frame" in tables:
@@ -70,24 +80,36 @@ def _write(folder: Path, name: str, values: np.ndarray, rows: np.ndarray | None 
     return out
 
 
+def _write_first(folder: Path, name: str, tables: dict, located: dict) -> None:
+    """Writes an array that some tables have, if one of these has it."""
+    for level, rows in located.items():
+        values = getattr(tables[level], name)
+        if values is not None:
+            _write(folder, name, values, rows)
+            return
+
+
 @dataclass(frozen=True)
 class _Table:
     """The rows of all parts of one kind, in order; N of them.
 
-    ids bytes (N,), labelled bool (N,), lengths int32 (N,) or None, labels: N rows; rows: those to
-    take, int64, so that each id appears once: a record of segment/ takes the place of the same
-    video's in frame/; videos: of each part.
+    ids bytes (N,), labelled bool (N,), lengths int32 (N,) or None, labels: N rows; groups: bytes
+    (N,), b"" where there is none, or None; held_out: bool (N,), or None; rows: those to take,
+    int64, so that each id appears once: a record of segment/ takes the place of the same video's in
+    frame/, and one of the holdout of one of DATA; videos: of each part.
     """
 
     ids: np.ndarray
     labelled: np.ndarray
     lengths: np.ndarray | None
     labels: Labels
+    groups: np.ndarray | None
+    held_out: np.ndarray | None
     rows: np.ndarray
     videos: list[int]
 
     @classmethod
-    def of(cls, kind: str, parts: list[Part], store: Path, without) -> "_Table":
+    def of(cls, kind: str, parts: list[Part], store: Path, without, own: int | None) -> "_Table":
         """InputError on an id that is to be taken twice."""
         manifests = [read_json(part.folder(store) / MANIFEST) for part in parts]
         counts = np.concatenate([about["counts"] for about in manifests]).astype(np.int64)
@@ -96,6 +118,9 @@ class _Table:
         rated = np.repeat([path.parent.name == RATED for path in shards], counts)
         kept = rated | ~np.isin(ids, ids[rated]) if rated.any() else ~rated
         kept &= ~_among(ids, without, kind)
+        held_out = None if own is None else np.repeat(np.arange(len(counts)) >= own, counts)
+        if held_out is not None:
+            kept &= held_out | ~_of_holdout(ids, ids[held_out], kind)
         rows = scratch(store, np.int64, (int(kept.sum()),))
         start = 0
         for block in _blocks(len(kept)):
@@ -107,6 +132,8 @@ class _Table:
             _concatenate(parts, store, "labelled"),
             _concatenate(parts, store, "lengths") if kind == "frame" else None,
             Labels(_concatenate(parts, store, "indptr"), _concatenate(parts, store, "indices")),
+            _groups(parts, store),
+            held_out,
             rows,
             [about["videos"] for about in manifests],
         )
@@ -134,6 +161,31 @@ def _concatenate(parts: list[Part], store: Path, name: str) -> np.ndarray:
     return out
 
 
+def _groups(parts: list[Part], store: Path) -> np.ndarray | None:
+    """The groups of all parts, b"" in those that have none; None when no part has any."""
+    paths = [part.folder(store) / "groups.npy" for part in parts]
+    arrays = [open_checked(path) if path.is_file() else None for path in paths]
+    types = [array.dtype for array in arrays if array is not None]
+    if not types:
+        return None
+    counts = [len(open_checked(path.with_name("ids.npy"))) for path in paths]
+    out, start = scratch(store, max(types), (sum(counts),)), 0
+    for array, count in zip(arrays, counts, strict=True):
+        out[start : start + count] = b"" if array is None else array
+        start += count
+        let_go()
+    return out
+
+
+def _of_holdout(ids: np.ndarray, held_out: np.ndarray, kind: str) -> np.ndarray:
+    """Which of the ids are those of HOLDOUT: bool (N,). Says how many DATA has too."""
+    found = np.isin(ids, held_out)
+    doubled = int(found.sum()) - len(held_out)
+    if doubled:
+        log(f"[decode] {doubled:,} {kind} records of DATA are of videos of HOLDOUT: only held out")
+    return found
+
+
 def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:
     """Which of the ids are to be left out: bool (N,). InputError when all are."""
     found = np.isin(ids, without) if len(without) else np.zeros(len(ids), bool)
@@ -148,7 +200,7 @@ def _among(ids: np.ndarray, without, kind: str) -> np.ndarray:
 
 def _reject_doubled(ids: np.ndarray, rows: np.ndarray, ends: np.ndarray, shards) -> None:
     """InputError on an id that two of the rows have; ends: where each shard's rows end."""
-    alike = rows[_alike(ids, rows)]
+    alike = rows[rows_alike(lambda block: hash_ids(ids[rows[block]]), len(rows))]
     order = np.argsort(ids[alike], kind="stable")
     known = ids[alike][order]
     same = np.flatnonzero(known[1:] == known[:-1])
@@ -161,34 +213,6 @@ def _reject_doubled(ids: np.ndarray, rows: np.ndarray, ends: np.ndarray, shards)
         f"{first}: id {ids[pair[0]].decode(errors='replace')} appears twice, again in "
         f"{second}{also}; leave one shard out"
     )
-
-
-def _alike(ids: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """Places of all rows whose id has the hash of another's: those that have the same id, and
-    seldom another one. Of as many parts of the hashes as there are SORTED rows, one at a time."""
-    found, parts = [np.zeros(0, np.int64)], -(-len(rows) // SORTED)
-    for part in range(parts):
-        own = []
-        for block in _blocks(len(rows)):
-            hashes = _hashes(ids[rows[block]])
-            own.append(hashes[hashes % np.uint64(parts) == part])
-            let_go()
-        own = np.sort(np.concatenate(own))
-        twice = np.unique(own[:-1][own[1:] == own[:-1]])
-        if len(twice):
-            where = (np.isin(_hashes(ids[rows[b]]), twice) for b in _blocks(len(rows)))
-            found.append(np.flatnonzero(np.concatenate(list(where))))
-    return np.sort(np.concatenate(found))
-
-
-def _hashes(ids: np.ndarray) -> np.ndarray:
-    """A number of each id: uint64 (n,)."""
-    words = ids.astype(f"S{-(-ids.itemsize // 8) * 8}").view("<u8").reshape(len(ids), -1)
-    found = np.zeros(len(ids), np.uint64)
-    for column in words.T:
-        found = (found ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        found ^= found >> np.uint64(29)
-    return found
 
 
 def _common(tables: dict[str, _Table]) -> dict[str, np.ndarray]:

@@ -4,6 +4,7 @@ The folder has a temporary name until it is complete, so that it is complete or 
 """
 
 import contextlib
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
 from yt8m.records.reader import Reader
+from yt8m.records.values import UNFIT, find_unfit
 from yt8m.records.video import Video, video_level
 
 CHUNK = 256  # videos gathered before they are written,
@@ -24,36 +26,38 @@ HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory
 
 def write_part(part: Part, folder: Path) -> dict:
     """Decodes a part into `folder`; returns its manifest: videos, what it was made from (`digests`
-    of its shards, `needs`), videos of each shard, and what its records need at least of `classes`
-    and `max_frames`.
+    of its shards, `needs`), videos of each shard, what its records need at least of `classes` and
+    `max_frames`, and ids of the videos that were left out.
 
     InputError for what is wrong in a record: see Reader.
     """
     with writing(folder) as temporary:
         temporary.mkdir(parents=True)
-        counts, digests = [], []
+        digests = []
         with contextlib.closing(_PartWriter(temporary, part)) as writer:
             reader = Reader(part.description, part.dims)
             for shard in part.shards:
                 digest = new_digest()
-                before = len(writer.rows)
                 for number, video in enumerate(reader.videos(shard.path, digest)):
                     writer.add(video, (shard.path, number))
-                counts.append(len(writer.rows) - before)
                 digests.append(digest.hexdigest())
             writer.finish()
         write_sums(temporary, writer.sums())
         manifest = {
             "version": VERSION,
             "videos": len(writer.rows),
-            "counts": counts,
+            "counts": [writer.counts[shard.path] for shard in part.shards],
             "needs": part.needs,
             "digests": digests,
             "stamps": [shard.stamp for shard in part.shards],
             "classes": writer.classes,
-            "longest": max(row[2] for row in writer.rows),
+            "longest": max((row[2] for row in writer.rows), default=0),
             "files": sizes_of(temporary),
         }
+        if writer.skipped:
+            manifest["skipped"] = writer.skipped
+        if writer.left_out:
+            manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
         write_json(temporary / MANIFEST, seal(manifest))
     return manifest
 
@@ -66,9 +70,12 @@ class _PartWriter:
 
     def __init__(self, folder: Path, part: Part):
         self.folder, self.part = folder, part
-        self.classes = self.held = 0
+        self.classes = self.held = self.left_out = 0
+        self.outside = ""  # the first record that has a segment beyond its end
         self.pending: list[tuple[Video, Where]] = []
-        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments
+        self.rows: list[tuple] = []  # each video's id, labels, number of frames, segments, group
+        self.counts: Counter[Path] = Counter()  # videos of each shard
+        self.skipped: list[str] = []  # ids
         widths, framed = part.dims.features, part.kind == "frame"
         self.means = {
             kind: _Column(folder / f"{kind}.npy", width, "<f2")
@@ -82,39 +89,60 @@ class _PartWriter:
         }
 
     def add(self, video: Video, where: Where) -> None:
-        """InputError for a frame-level part's video without frames."""
+        """InputError for a frame-level part's video without frames, or another part's with some."""
+        if video.frames and self.part.kind == "video":
+            text = "is frame-level, others are video-level; put them into frame/ and video/"
+            raise InputError(f"{where[0]}: record {where[1]}: {text}")
         lacking = [kind for kind in self.frames if kind not in video.frames]
         if lacking:
             which = f" of {' and '.join(lacking)}" if video.frames else ""
-            text = f"has no frames{which}, others have; keep both kinds apart"
+            text = f"has no frames{which}, others have; put them into video/ and frame/"
             raise InputError(f"{where[0]}: record {where[1]}: {text}")
-        self.rows.append((video.id, video.labels, video.num_frames, video.segments))
         self.pending.append((video, where))
         self.held += sum(frames.nbytes for frames in video.frames.values())
         if len(self.pending) == CHUNK or self.held > HELD:
             self._flush()
 
+    def _inside(self, video: Video, where: Where):
+        """The segments that begin before the video has ended; the others are counted."""
+        if video.segments is None:
+            return None
+        inside = video.segments[0] < video.num_frames
+        if not inside.all():
+            self.outside = self.outside or f"{where[0]}: record {where[1]}"
+            self.left_out += int((~inside).sum())
+        return tuple(column[inside] for column in video.segments)
+
     def _flush(self) -> None:
-        """Writes the features of the pending videos."""
+        """Writes the pending videos, but those to leave out. InputError for a value that no stage
+        takes."""
+        stacked = {}
         if self.means and self.pending:
             levels = [video_level(video) for video, _ in self.pending]
-            for kind, column in self.means.items():
-                column.append(self._finite(np.stack([level[kind] for level in levels])))
-        for kind, column in self.frames.items():
-            for video, _ in self.pending:
+            stacked = {kind: np.stack([level[kind] for level in levels]) for kind in self.means}
+        kept = np.ones(len(self.pending), bool)
+        for kind, values in stacked.items():
+            unfit = find_unfit(values)
+            if unfit.any() and not self.part.skip_bad:
+                self._refuse(int(np.argmax(unfit)), kind)
+            kept &= ~unfit
+        for kind, values in stacked.items():
+            self.means[kind].append(values[kept].astype(np.float16))
+        for (video, where), keep in zip(self.pending, kept, strict=True):
+            if not keep:
+                self.skipped.append(video.id.decode())
+                continue
+            self.counts[where[0]] += 1
+            segments = self._inside(video, where)
+            self.rows.append((video.id, video.labels, video.num_frames, segments, video.group))
+            for kind, column in self.frames.items():
                 column.append(video.frames[kind])
         self.pending, self.held = [], 0
 
-    def _finite(self, values: np.ndarray) -> np.ndarray:
-        """float16 (n, W); InputError for NaN, infinity or what float16 cannot hold."""
-        with np.errstate(over="ignore"):
-            halves = values.astype(np.float16)
-        finite = np.isfinite(halves).all(axis=1)
-        if not finite.all():
-            _, (path, number) = self.pending[int(np.argmin(finite))]
-            text = "a feature is not finite or beyond 65504; leave it out"
-            raise InputError(f"{path}: record {number}: {text}")
-        return halves
+    def _refuse(self, place: int, kind: str) -> None:
+        video, (path, number) = self.pending[place]
+        text = f"id {video.id.decode()}: {kind} {UNFIT}; leave it out, or say --skip-bad"
+        raise InputError(f"{path}: record {number}: {text} (make: SKIP_BAD=1)")
 
     def close(self) -> None:
         for column in (*self.means.values(), *self.frames.values()):
@@ -130,15 +158,18 @@ class _PartWriter:
         self._flush()
         for column in (*self.means.values(), *self.frames.values()):
             column.finish()
-        ids, labels, lengths, segments = zip(*self.rows, strict=True)
+        columns = zip(*self.rows, strict=True) if self.rows else [()] * 5
+        ids, labels, lengths, segments, groups = columns
         lists = [np.zeros(0, np.uint16) if classes is None else classes for classes in labels]
         ends = np.cumsum([len(classes) for classes in lists])
         arrays = {
             "ids": np.array(ids, "S"),
-            "labelled": np.array([classes is not None for classes in labels]),
+            "labelled": np.array([classes is not None for classes in labels], bool),
             "indptr": np.concatenate([[0], ends]).astype(np.int64),
-            "indices": np.concatenate(lists),
+            "indices": np.concatenate([np.zeros(0, np.uint16), *lists]),
         }
+        if any(groups):
+            arrays["groups"] = np.array([group or b"" for group in groups], "S")
         self.classes = _limit(arrays["indices"])
         if self.part.kind == "frame":
             arrays |= self._frame_level(lengths, segments)

@@ -21,7 +21,8 @@ from yt8m.records.description import LEVELS, Description, Dims
 SMALLEST = 16 << 20  # bytes of shards in a part; AudioSet has 4,070 shards of 10 KB
 MOST_PARTS = 512  # memory maps must stay few; the full set has 3,844 shards of 500 MB
 MANIFEST = "part.json"
-NOT_DECODED = {"name", "classes", "vocabulary", "max_frames"}  # fields of a description
+# Fields of a description.
+NOT_DECODED = {"name", "classes", "vocabulary", "max_frames", "renamed", "scale"}
 
 
 @dataclass(frozen=True)
@@ -42,7 +43,8 @@ class Part:
     """A group of shards of one level ("video" or "frame") of records.
 
     dims: what every record must have; means: store video-level means of the frames; finished: the
-    name of its folder, None until it is decoded.
+    name of its folder, None until it is decoded; skip_bad: leave out videos with values that no
+    stage takes, which are an error otherwise.
     """
 
     kind: str
@@ -51,6 +53,7 @@ class Part:
     dims: Dims
     means: bool
     finished: str | None = None
+    skip_bad: bool = False
 
     @property
     def needs(self) -> str:
@@ -108,6 +111,7 @@ class Finished:
             if about["needs"] == wanted.needs
             and about["classes"] <= wanted.dims.classes
             and about["longest"] <= wanted.description.max_frames
+            and (wanted.skip_bad or not about.get("skipped"))
         }
 
 

@@ -16,15 +16,16 @@ from yt8m.base.paths import MANIFEST
 from yt8m.data.store import Store
 from yt8m.data.unlabelled import FOLDER
 from yt8m.records.description import Description, find_shards
+from yt8m.records.unread import name_unread
 from yt8m.records.vocabulary import Vocabulary
 
 LABELS = ("labels", *(name for name in Description.model_fields if name.startswith("segment_")))
 
 
-def main(data: Path, store: Path, *, jobs: int = 2) -> None:
+def main(data: Path, store: Path, *, jobs: int = 2, skip_bad: bool = False) -> None:
     """Decodes the TFRecords of DATA, without their labels, into the folder unlabelled of STORE.
 
-    DATA: as for folds.decode. --jobs: processes.
+    DATA: as for folds.decode. --jobs, --skip-bad: too.
     """
     if jobs < 1:
         raise InputError(f"--jobs {jobs}: at least 1 is needed")
@@ -35,14 +36,17 @@ def main(data: Path, store: Path, *, jobs: int = 2) -> None:
             f"{data}: has no {absent[0]}-level records, but DATA has {' and '.join(labelled.kinds)}"
             "; give UNLABELLED the same kinds of records"
         )
+    shards = {level: shards[level] for level in labelled.kinds}
+    name_unread(data, shards, labelled.description)
     recipe = Recipe(
         data,
-        {level: shards[level] for level in labelled.kinds},
+        shards,
         # No names of labels: they are not even decoded.
         labelled.description.model_copy(update=dict.fromkeys(LABELS, ())),
         Vocabulary(labelled.class_names, labelled.verticals),
         without=labelled.ids,
         without_key=read_json(store / MANIFEST)["rows"],
+        skip_bad=skip_bad,
     )
     levels = recipe.levels(labelled.dims.features)
     dims = next(iter(levels.values())).dims

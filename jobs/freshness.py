@@ -11,9 +11,11 @@ from pathlib import Path
 
 from jobs.job import Graph, Job
 from yt8m.base.cli import InputError
-from yt8m.base.digests import Digests, digest_of_text
+from yt8m.base.digests import Digests, digest_of_text, same_seal
 from yt8m.base.files import read_json
 from yt8m.base.paths import Artifacts
+
+DAMAGED = "damaged: "  # begins a reason
 
 
 @dataclass(frozen=True)
@@ -94,8 +96,8 @@ def reasons_of(
     for text, seal in receipt["outputs"].items():
         path = files.find(text)
         found = digests.seal(path)
-        if found != seal:
-            return [f"damaged: {path}" if found else f"missing: {path}"]
+        if not same_seal(found, seal):
+            return [f"{DAMAGED}{path}" if found else f"missing: {path}"]
     now = [expected.get(path) or digests[path] for path in job.inputs]
     before = list(receipt["inputs"].values())
     if len(now) != len(before):
@@ -105,8 +107,7 @@ def reasons_of(
         for path, new, old in zip(job.inputs, now, before, strict=True)
         if new != old
     ]
-    settings = dict(job.settings)
-    found += [
-        f"setting: {name}" for name in settings if receipt["settings"].get(name) != settings[name]
-    ]
+    settings, old = dict(job.settings), receipt["settings"]
+    names = dict.fromkeys((*settings, *old))  # an option that is not given any more counts, too
+    found += [f"setting: {name}" for name in names if settings.get(name) != old.get(name)]
     return found

@@ -11,11 +11,14 @@ import os
 import sys
 from pathlib import Path
 
+from jobs.freshness import DAMAGED
 from jobs.planner import Planned, plan
 from jobs.rules import jobs_text, rules_of, submission_rule
 from jobs.settings import Settings
 from yt8m.base import cli
 from yt8m.base.config import write_if_changed
+from yt8m.records.description import describe, find_shards
+from yt8m.records.unread import name_unread
 
 
 def main() -> None:
@@ -39,14 +42,28 @@ def main() -> None:
 
 
 def announce(planned: Planned) -> None:
-    """Says what another DATA, HOLDOUT, STORE or description makes again, and how to keep both."""
-    changes = planned.settings.changes()
+    """Says which files were exchanged or damaged; what another DATA, HOLDOUT, STORE or description
+    makes again, and how to keep both; and what finished records hold that is not read."""
+    for job in planned.state.to_run(planned.graph.jobs):
+        for reason in planned.state.reasons[job.name]:
+            if reason.startswith(DAMAGED):
+                path = reason.removeprefix(DAMAGED)
+                sys.stderr.write(f"make: {path} is not what its job wrote; {job.name} runs again\n")
+    changes = [] if planned.settings.original else planned.settings.changes()
     again = [job for job in planned.state.to_run(planned.graph.jobs) if job.target.exists()]
     if changes and again:
         sys.stderr.write(
             f"make: {'; '.join(changes)}: {len(again)} jobs of {planned.settings.run} are made "
             "again where their inputs differ; to keep both, say ARTIFACTS=<another folder>\n"
         )
+    for job in planned.graph.jobs:  # one that runs says itself what it does not read
+        if job.records and job.records.exists() and job.name not in planned.state.reasons:
+            unlabelled = job.records == planned.settings.unlabelled
+            file, shards = planned.settings.description, find_shards(job.records)
+            names, _ = describe(job.records, shards, None if unlabelled else file)
+            name_unread(
+                job.records, shards, names, lambda text: sys.stderr.write(f"make: {text}\n")
+            )
 
 
 if __name__ == "__main__":

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from folds.related.id_files import check_groups
 from jobs.freshness import Freshness, look
 from jobs.graph import graph_of
 from jobs.job import Graph, Job
@@ -28,9 +29,15 @@ class Planned:
 def plan(settings: Settings) -> Planned:
     """Reads what the settings name. InputError on the first thing that cannot be used."""
     settings.check()
-    for name, path in (("DATA", settings.data), ("UNLABELLED", settings.unlabelled)):
-        if name in settings.given and path is not None:
+    for name, path in (
+        ("DATA", settings.data),
+        ("UNLABELLED", settings.unlabelled),
+        ("HOLDOUT", settings.holdout_records),
+    ):
+        if name in settings.given and path is not None and settings.original is None:
             find_shards(path)  # InputError where it holds no records
+    if settings.given.get("GROUPS"):
+        check_groups(settings.groups)
     read = Plan.read(settings.plan)
     files = settings.artifacts
     read.check_models(files.run / "checked.json")
@@ -52,7 +59,8 @@ def made_otherwise(job: Job, settings: Settings, digests: Digests) -> tuple[Path
         return ()
     about = job.target.with_name(ABOUT)
     before, unlabelled = read_json(about)["content"], job.records == settings.unlabelled
-    now = content_of(job.records, digests.shards, None if unlabelled else settings.description)
+    of_data = (None, None) if unlabelled else (settings.description, settings.holdout_records)
+    now = content_of(job.records, digests.shards, *of_data)
     if now["shards"] != before["shards"]:
         return job.outputs
     if unlabelled or now["description"] == before["description"]:

@@ -8,18 +8,28 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from distill.config import DistillConfig, Part
-from first_level.config import PlannedModel, check_arguments, check_teachers, read
+from distill.config import DistillConfig, Part, check_inputs, check_refittable
+from first_level.config import EXPORTED, PlannedModel, check_arguments, check_teachers, read
 from jobs.rehearsal import shrink_model, shrink_stack, shrink_students
 from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import canonical, read_toml
 from yt8m.base.digests import read_cache
 from yt8m.base.files import fingerprint, write_json
-from yt8m.base.paths import CONFIG, MEMBERS, MODELS, REHEARSAL, SEGMENTS, Artifacts
+from yt8m.base.paths import (
+    CANARY,
+    CONFIG,
+    FLIPS,
+    MEMBERS,
+    MODELS,
+    REHEARSAL,
+    SEGMENTS,
+    Artifacts,
+)
 
 ROOT = Path(__file__).resolve().parents[1]
 FIRST_LEVEL = Path("first_level/configs")
+SYSTEMS = {"stack", "mean", "weighted_mean"}  # beside the models in the stack's report
 
 
 @dataclass(frozen=True)
@@ -34,6 +44,7 @@ class Plan:
     @classmethod
     def read(cls, name: str) -> "Plan":
         """InputError names the file and key that cannot be used."""
+        name = name.removesuffix(CANARY).removesuffix(FLIPS)
         whole = name.removesuffix(REHEARSAL)
         models = read_models(FIRST_LEVEL / whole)
         stack, distill = (
@@ -55,13 +66,21 @@ class Plan:
         return Plan(name, models, shrink_stack(self.stack), shrink_students(self.distill))
 
     def check_refit(self, where: Path) -> None:
-        """InputError when [refit] names a model that the plan lacks."""
-        for name in self.distill.refit.models:
+        """InputError when [refit] names a model that the plan lacks, or that cannot be refitted."""
+        refit = self.distill.refit
+        for name in refit.models:
             if name not in self.models:
                 raise InputError(
                     f"{where}: [refit] names {name!r}, which is no model of "
                     f"{FIRST_LEVEL / self.name}; there are: {', '.join(self.models)}"
                 )
+            if self.models[name].arch == EXPORTED:
+                raise InputError(
+                    f"{where}: [refit] names {name!r} of arch {EXPORTED!r}, which reads another "
+                    "export's folder and so cannot be part of one"
+                )
+            check = check_inputs if name in refit.folds else check_refittable
+            check(self.models[name], FIRST_LEVEL / self.name / f"{name}.toml")
 
     @property
     def segmented(self) -> list[str]:
@@ -84,10 +103,23 @@ class Plan:
         keys = {name: fingerprint(canonical(model)) for name, model in self.models.items()}
         if before == keys:
             return
+        self.check_names()
         for name, model in self.models.items():
             if before.get(name) != keys[name]:
                 check_arguments(model, FIRST_LEVEL / self.name / f"{name}.toml")
         write_json(checked, keys)
+
+    def check_names(self) -> None:
+        """InputError when a model is called like a column or a row of the stack's tables."""
+        from stacking import features, label_features  # scipy takes a while to import
+
+        columns = {*features.AGREEMENT, *features.OF_VIDEO, *label_features.NAMES, features.FRAMES}
+        for name in self.models:
+            if name in columns | SYSTEMS or name.endswith(features.NORM):
+                raise InputError(
+                    f"{FIRST_LEVEL / self.name}/{name}.toml: a model cannot be called {name}, "
+                    "which is a name in the stack's tables; rename the file"
+                )
 
 
 def read_models(folder: Path) -> dict[str, PlannedModel]:

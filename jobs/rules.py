@@ -51,7 +51,7 @@ def recipe_of(job: Job, settings: Settings) -> str:
 def submission_rule(settings: Settings) -> str:
     """The rule that predicts RECORDS by the export."""
     records = settings.given.get("RECORDS") or settings.data
-    command = ["distill.predict", settings.export, records, settings.out]
+    command = ["distill.predict", settings.export, records, settings.out, *settings.skip_bad]
     threads = settings.jobs * settings.threads
     recipe = f"OMP_NUM_THREADS={threads} $(RUN) $(PYTHON) -m {quote(map(str, command))}"
     return f"submission:\n\t{recipe}\n"

@@ -12,14 +12,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from folds.related.id_files import SHARE, share_of
+from jobs.given.memory import REMEMBERED, read_given
+from jobs.given.numbers import number, whole
 from yt8m.base import locks
 from yt8m.base.cli import InputError
-from yt8m.base.files import check_output, read_json
-from yt8m.base.paths import REHEARSAL, Artifacts
-from yt8m.records.description import check_exists
+from yt8m.base.files import check_output
+from yt8m.base.paths import CANARY, FLIPS, REHEARSAL, Artifacts
+from yt8m.records.description import check_exists, is_shard
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "STORE")
 PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
@@ -53,16 +55,24 @@ class Settings:
         for name, value in given.items():
             if not value.isprintable():
                 raise InputError(f"{name} {value!r}: a character in it cannot be printed")
-        run = Path(folder) / plan
-        return cls(plan, run, given, read_given(run), tuple(values.get("GOALS", "").split()))
+        run, own = Path(folder) / plan, Path(folder) / plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return cls(plan, run, given, read_given(own), tuple(values.get("GOALS", "").split()))
 
     @property
     def artifacts(self) -> Artifacts:
         return Artifacts(self.run, self.store)
 
     @property
+    def original(self) -> "Artifacts | None":
+        """The files of the run whose labels this one falsifies, for `make canary`; else None."""
+        plan = self.plan.removesuffix(CANARY).removesuffix(FLIPS)
+        return None if plan == self.plan else Artifacts.of_run(self.run.with_name(plan))
+
+    @property
     def store(self) -> Path:
         """Where the decoded records go; given as nothing, into the run's folder again."""
+        if self.original is not None:
+            return self.run / "store"
         text = self.given.get("STORE", self._before("STORE"))
         return Path(text) if text else self.run / "store"
 
@@ -70,6 +80,8 @@ class Settings:
     def generated(self) -> bool:
         """Whether the records are generated ones, of the run's own folder."""
         remembered = not {"demo", "rehearse"} & set(self.goals) and self.before.get("DATA")
+        if self.original is not None:
+            return True  # its store is made from another one
         generates = self.plan == "demo" or self.rehearses
         return generates and "DATA" not in self.given and not remembered
 
@@ -109,11 +121,41 @@ class Settings:
 
     @property
     def holdout(self) -> str:
-        """The share of the videos that no stage trains on, as it was written."""
-        text = self.given.get("HOLDOUT") or self._before("HOLDOUT") or "0.1"
-        if not 0 <= number("HOLDOUT", text) < 1:
-            raise InputError(f"HOLDOUT {text}: at least 0 and less than 1 is allowed")
-        return f"{number('HOLDOUT', text):.12g}"
+        """The share of the videos that no stage trains on, as it was written, or a path."""
+        text = self.given.get("HOLDOUT") or self._before("HOLDOUT") or SHARE
+        share = share_of(text, "HOLDOUT")
+        return text if share is None else f"{share:.12g}"
+
+    @property
+    def holdout_file(self) -> Path | None:
+        """The file of ids of the holdout, or its records; None where HOLDOUT is a share."""
+        if share_of(self.holdout, "HOLDOUT") is not None:
+            return None
+        path = Path(self.holdout)
+        if not path.exists():
+            text = "no such file or folder; a share (0.1), a file of ids or records are needed"
+            raise InputError(f"HOLDOUT {path}: {text}")
+        return path
+
+    @property
+    def holdout_records(self) -> Path | None:
+        """The records that are the holdout, if it has its own."""
+        path = self.holdout_file
+        return path if path is not None and (path.is_dir() or is_shard(path)) else None
+
+    @property
+    def groups(self) -> Path | None:
+        """The file that names groups of videos; given as nothing, it is given up."""
+        text = self.given.get("GROUPS", self._before("GROUPS"))
+        return Path(text) if text else None
+
+    @property
+    def skip_bad(self) -> list[str]:
+        """The option that leaves out videos with features that no stage takes, if it is wanted."""
+        text = self.given.get("SKIP_BAD", self._before("SKIP_BAD"))
+        if text not in ("", "0", "1"):
+            raise InputError(f"SKIP_BAD {text}: 0 or 1 is allowed")
+        return ["--skip-bad"] * (text == "1")
 
     @property
     def budget_mb(self) -> str:
@@ -168,6 +210,8 @@ class Settings:
             "DESCRIPTION": str(self.description or ""),
             "UNLABELLED": str(self.unlabelled or ""),
             "HOLDOUT": self.holdout,
+            "GROUPS": str(self.groups or ""),
+            "SKIP_BAD": "1" * len(self.skip_bad),
             "STORE": "" if self.store == self.run / "store" else str(self.store),
         }
 
@@ -182,14 +226,16 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in ("holdout", "budget_mb", "dtype", "videos", "jobs", "threads", "out"):
+        numbers = ("budget_mb", "videos", "jobs", "threads")
+        for name in (*numbers, "holdout_file", "skip_bad", "dtype", "out"):
             getattr(self, name)
         for name in ("DATA", "UNLABELLED", "RECORDS"):
             if self.given.get(name):
                 check_exists(Path(self.given[name]), f"{name} ")
-        if self.description is not None and not self.description.is_file():
-            what = "not a" if self.description.exists() else "no such"
-            raise InputError(f"DESCRIPTION {self.description}: {what} file")
+        for name, path in (("DESCRIPTION", self.description), ("GROUPS", self.groups)):
+            if path is not None and not path.is_file():
+                what = "not a" if path.exists() else "no such"
+                raise InputError(f"{name} {path}: {what} file")
         if self.store != self.run / "store" and not PLAIN.fullmatch(str(self.store)):
             raise InputError(
                 f"STORE {self.store}: make cannot name files there; choose a folder of letters, "
@@ -198,34 +244,3 @@ class Settings:
 
     def _before(self, name: str) -> str:
         return self.before.get(name, "")
-
-
-def read_given(run: Path) -> dict[str, str]:
-    """What the run was given before; nothing when it is new. InputError when it is no such file."""
-    path = Artifacts(run, run).given
-    if not path.is_file():
-        return {}
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(n, ""), str) for n in REMEMBERED
-    ):
-        raise InputError(f"{path}: not what make writes; delete it and give DATA again")
-    return {name: found.get(name, "") for name in REMEMBERED}
-
-
-def number(name: str, text: str) -> float:
-    """InputError unless the text is a number."""
-    try:
-        value = float(text if text.isascii() and "_" not in text else "nan")
-    except ValueError:
-        value = float("nan")
-    if value != value or value in (float("inf"), float("-inf")):
-        raise InputError(f"{name} {text}: a number is needed")
-    return value
-
-
-def whole(name: str, text: str, least: int) -> int:
-    """InputError unless the text is a whole number, `least` or more."""
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise InputError(f"{name} {text}: a whole number is needed, {least} or more")
-    return int(text)

@@ -6,7 +6,9 @@ Self-contained: it needs no network and no other file. Every figure names its vi
 or videos out of fold. docs/report.md explains its parts.
 """
 
+import base64
 import datetime
+import hashlib
 import json
 from pathlib import Path
 
@@ -62,7 +64,8 @@ def render(run: Run, videos: int) -> str:
         "settings": overview.settings(run),
         "machine": overview.machine(),
         "style": _text("style.css"),
-        "script": _text("script.js"),
+        "script": (script := _text("script.js")),
+        "script_hash": base64.b64encode(hashlib.sha256(script.encode()).digest()).decode(),
     }
     functions = {"shown": overview.text_of, "duration": overview.duration}
     return _template().render(values | functions | {"place": place, "small": small})
@@ -88,6 +91,7 @@ def _head(run: Run, lines: list[dict]) -> dict:
         "made": datetime.date.today().isoformat(),
         "headline": _headline(run, lines),
         "numbers": _numbers(run, lines),
+        "alarms": run.summary.get("alarms", []),
         "holdout": run.has_holdout,
         "fold": FOLD,
     }

@@ -9,6 +9,7 @@ jobs reported; computes nothing anew.
 
 from pathlib import Path
 
+from stacking.alarms import suspects_of, warnings_of
 from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, writing
@@ -35,7 +36,7 @@ def main(stage: str, run: Path, out: Path) -> None:
 
 def first_level(files: Artifacts) -> list[str]:
     """A line for each model of the plan: mean figures of its folds, MB of one, seconds of all."""
-    rows = {"out of fold": [], "holdout": []}
+    rows, every = {"out of fold": [], "holdout": []}, {}
     for name in files.models.read_text().split():
         folder = files.model(name)
         reports = [read_json(path) for path in sorted(folder.glob("fold*/report.json"))]
@@ -47,7 +48,8 @@ def first_level(files: Artifacts) -> list[str]:
             ):
                 found = mean_figures([figures_of(report, *keys) for report in reports])
                 rows[videos].append([name, reports[0]["level"], found, *cost])
-    return _tables(["model", "level"], COSTS, rows)
+            every[name] = reports
+    return _tables(["model", "level"], COSTS, rows) + warnings_of(suspects_of(every))
 
 
 def stacking(files: Artifacts) -> list[str]:
@@ -68,7 +70,7 @@ def stacking(files: Artifacts) -> list[str]:
             ("holdout, 5 averaged", "holdout", "gap_holdout"),
         )
     }
-    return _tables(["system", "of"], [], rows)
+    return _tables(["system", "of"], [], rows) + warnings_of(report.get("alarms", []))
 
 
 def distill(files: Artifacts) -> list[str]:

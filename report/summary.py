@@ -51,6 +51,7 @@ def main(run: Path, out: Path) -> None:
             "holdout_videos": stack["holdout_videos"],
             "commits": commits_of(run),
             "systems": systems,
+            "alarms": stack.get("alarms", []),
         },
     )
 

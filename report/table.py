@@ -5,6 +5,7 @@ python -m report.table artifacts/small/summary.json
 
 from pathlib import Path
 
+from stacking.alarms import warnings_of
 from yt8m.base import cli
 from yt8m.base.files import read_json
 from yt8m.base.tables import FIGURES, MAP_COUNTS, figure_cells, figures_of, format_cell, table
@@ -19,7 +20,7 @@ def main(summary: Path) -> None:
         f"\n{found['run']}: {found['videos']:,} training videos, {found['holdout_videos']:,} in "
         f"the holdout, code {found['commits'] or 'unknown'}; {MAP_COUNTS}"
     )
-    cli.log("\n".join(lines(found["systems"])))
+    cli.log("\n".join([*lines(found["systems"]), *warnings_of(found.get("alarms", []))]))
 
 
 def lines(systems: list[dict]) -> list[str]:

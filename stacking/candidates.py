@@ -12,10 +12,9 @@ import numpy as np
 
 from stacking.config import RankBy
 from yt8m.base.arrays import blocks
-from yt8m.data.predictions import Predictions, sigmoid, to_fill
+from yt8m.data.predictions import RANK_OFFSET, Predictions, sigmoid, to_fill
 
 CHUNK = 1024  # videos averaged at a time
-RANK_OFFSET = 10  # reciprocal ranks: softens the difference between the first places
 
 
 def votes_of(logits: np.ndarray, rank_by: RankBy) -> np.ndarray:

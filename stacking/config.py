@@ -1,6 +1,8 @@
 """Settings of the stacking stage: configs/<plan>.toml states differences from these defaults."""
 
+import contextlib
 import difflib
+import os
 from typing import Literal
 
 from pydantic import Field, model_validator
@@ -9,6 +11,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.config import Config, Precision
 from yt8m.training.settings import Noise, Training
 
+ODD = ("nan", "inf", "-inf", "+inf")  # numbers that LightGBM reads and no parameter can have
 RankBy = Literal["probability", "logit", "rank"]
 # Keys of [booster] that LightGBM does not have under these names.
 NOT_LIGHTGBMS = {"max_rounds", "early_stopping_rounds", "quantised", "most_rows", "extra"}
@@ -18,15 +21,15 @@ class Booster(Config):
     """Settings of LightGBM. Defaults suit tens of thousands of videos."""
 
     objective: Literal["cross_entropy", "binary"] = "cross_entropy"
-    max_rounds: int = Field(800, ge=1)
-    early_stopping_rounds: int = Field(30, ge=1)
-    learning_rate: float = Field(0.06, gt=0)
-    num_leaves: int = Field(63, ge=2)
-    min_data_in_leaf: int = Field(50, ge=1)
+    max_rounds: int = Field(800, ge=1, lt=1 << 31)
+    early_stopping_rounds: int = Field(30, ge=1, lt=1 << 31)
+    learning_rate: float = Field(0.06, gt=0, le=10)
+    num_leaves: int = Field(63, ge=2, le=131_072)  # LightGBM's limit, as the next ones
+    min_data_in_leaf: int = Field(50, ge=1, lt=1 << 31)
     lambda_l2: float = Field(1.0, ge=0)
     feature_fraction: float = Field(0.5, gt=0, le=1)
     bagging_fraction: float = Field(1.0, gt=0, le=1)
-    max_bin: int = Field(255, ge=3)
+    max_bin: int = Field(255, ge=3, lt=1 << 16)
     quantised: bool = False  # gradients in few bits: about a quarter less time
     # Above this a booster learns from a sample of the videos. LightGBM takes 40 bytes a row, and up
     # to 1 byte a cell (2 with max_bin > 256): at most 7 GB with 100 columns.
@@ -68,9 +71,9 @@ class Stacking(Config):
     candidates: int = Field(40, ge=1)  # a video; fewer where the models list fewer
     rank_by: RankBy = "probability"  # chooses and orders the candidates
     neighbours: int = Field(10, ge=1)  # strongest candidates: evidence for or against others
-    smoothing: float = Field(2.0, gt=0)  # pseudo-videos added to counts of label pairs
+    smoothing: float = Field(2.0, ge=1e-6)  # pseudo-videos added to counts of label pairs
     inner_fraction: float = Field(0.1, gt=0, lt=1)  # of a booster's videos, for early stopping
-    seed: int = Field(0, ge=0)
+    seed: int = Field(0, ge=0, lt=1 << 31)
     # A video takes 8 bytes a class and 16 a (candidate, feature); larger chunks miss the cache.
     chunk_videos: int = Field(256, ge=1)
     booster: Booster = Booster()
@@ -133,3 +136,37 @@ def check_booster(config: Stacking, where) -> None:
         parameters(config, threads=1)
     except InputError as error:
         raise InputError(f"{where}: {error}") from error
+    if config.booster.extra:
+        _try_values(config, where)
+
+
+def _try_values(config: Stacking, where) -> None:
+    """InputError when LightGBM does not take a value: it looks before it learns anything."""
+    import lightgbm
+    import numpy as np
+
+    for name, value in config.booster.extra.items():
+        if abs(value) >= 1 << 31 if isinstance(value, int) else str(value).lower() in ODD:
+            text = "not a number that LightGBM takes"
+            raise InputError(f"{where}: booster.extra.{name} = {value}: {text}")
+    options = parameters(config, threads=1)  # what names columns is left out: those are not known
+    options = {name: value for name, value in options.items() if "," not in str(value)}
+    try:
+        with _silent_errors():
+            lightgbm.Booster(options, lightgbm.Dataset(np.eye(2), np.arange(2.0), params=options))
+    except lightgbm.basic.LightGBMError as error:
+        text = " ".join(str(error).split(" at /")[0].split())
+        raise InputError(f"{where}: booster.extra: LightGBM does not take it: {text}") from error
+
+
+@contextlib.contextmanager
+def _silent_errors():
+    """Without what a library writes to stderr from C: its exception says the same."""
+    kept = os.dup(2)
+    with open(os.devnull, "w") as nothing:
+        os.dup2(nothing.fileno(), 2)
+    try:
+        yield
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)

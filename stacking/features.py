@@ -7,7 +7,7 @@ n videos of a chunk, m models, K entries of a list, M candidates, C classes.
 
 import numpy as np
 
-from yt8m.data.predictions import sigmoid
+from yt8m.data.predictions import COLUMN_PLACES, sigmoid
 
 AGREEMENT = (
     "logit_mean",
@@ -22,13 +22,13 @@ AGREEMENT = (
     "margin_next",  # mean logit above the next candidate's; 0 for the last
     "probability_total",  # the video's sum over candidates: how many labels it seems to have
 )
-PLACES = (1, 2, 3, 5, 10, 20)
 OF_VIDEO = (  # the same for all candidates of a video: how sure the models are
-    *(f"logit_{place}" for place in PLACES),  # the largest mean logit, the second, ...
+    *(f"logit_{place}" for place in COLUMN_PLACES),  # the largest mean logit, the second, ...
     "probability_top5",
     "over_half",  # candidates with a mean probability above a half
     "entropy",  # sum of -p log p
 )
+FRAMES, NORM = "frames", "_norm"  # a column; what ends the name of one
 
 
 def names(models: list[str], context: dict[str, np.ndarray]) -> list[str]:
@@ -107,7 +107,7 @@ def of_video(mean: np.ndarray, probability: np.ndarray) -> list[np.ndarray]:
     """The columns of OF_VIDEO, (n, 1) each, from mean logits and probabilities (n, M)."""
     falling = -np.sort(-mean, axis=1)
     last = mean.shape[1] - 1
-    largest = [falling[:, min(place - 1, last), None] for place in PLACES]
+    largest = [falling[:, min(place - 1, last), None] for place in COLUMN_PLACES]
     top5 = -np.sort(-probability, axis=1)[:, :5].sum(1, keepdims=True)
     over_half = (probability > 0.5).sum(1, keepdims=True).astype(np.float32)
     tiny = np.float32(1e-6)
@@ -119,7 +119,7 @@ def video_context(store, rows: np.ndarray, frames: bool = True) -> dict[str, np.
     """Norms of the videos' features, and their numbers of frames if wanted and known."""
     context = norms(store.video(rows))
     if frames and store.has_frames:
-        context["frames"] = np.asarray(store.num_frames[rows], np.float32)
+        context[FRAMES] = np.asarray(store.num_frames[rows], np.float32)
     return context
 
 
@@ -128,5 +128,5 @@ def norms(video: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     context = {}
     for name, values in video.items():
         wide = np.asarray(values, np.float32)
-        context[f"{name}_norm"] = np.sqrt(np.square(wide).sum(1))
+        context[name + NORM] = np.sqrt(np.square(wide).sum(1))
     return context

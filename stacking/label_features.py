@@ -3,8 +3,8 @@
 They may not know the labels of the video itself, and a learner may not know those of the fold that
 it predicts. So rows of fold j have one variant for each learner k, from all folds but j and k.
 
-N videos, M candidates, the k strongest of them (neighbours), C classes, L = 8 columns.
-The table of pairs takes 4 C^2 bytes (60 MB at 3862 classes).
+N videos, M candidates, the k strongest of them (neighbours), C classes, U of them that some video
+has, L = 8 columns. The table of pairs takes 4 U^2 bytes (60 MB at 3862 classes).
 """
 
 from dataclasses import dataclass
@@ -29,22 +29,29 @@ NAMES = (
 
 @dataclass(frozen=True)
 class Statistics:
-    """How many of `videos` videos have a class, counts (C,), and two, pairs (C, C); float32.
+    """How many of `videos` videos have a class, counts float32 (C,), and two of them, pairs float32
+    (U + 1, U + 1).
 
+    place: of each class in the pairs, int64 (C,); the last one is of those that no video has.
     smoothing s: adds s videos to each pair, as if its labels were independent.
     """
 
     videos: int
     counts: np.ndarray
+    place: np.ndarray
     pairs: np.ndarray
     smoothing: float
 
 
 def statistics(labels: Labels, rows: np.ndarray, num_classes: int, smoothing: float) -> Statistics:
     """Counts the classes, and the pairs of classes, of some rows of the labels."""
-    pairs = sparse_pairs(labels, rows, num_classes).toarray(order="C")
     counts = labels.class_counts(num_classes, rows).astype(np.float32)
-    return Statistics(max(len(rows), 1), counts, pairs, smoothing)
+    used = np.flatnonzero(counts)
+    place = np.full(num_classes, len(used))
+    place[used] = np.arange(len(used))
+    pairs = np.zeros((len(used) + 1, len(used) + 1), np.float32)
+    pairs[:-1, :-1] = sparse_pairs(labels, rows, num_classes)[used][:, used].toarray()
+    return Statistics(max(len(rows), 1), counts, place, pairs, smoothing)
 
 
 def sparse_pairs(labels: Labels, rows: np.ndarray, num_classes: int) -> sparse.csr_matrix:
@@ -69,7 +76,8 @@ def label_features(
     wide = classes.astype(np.int64)
     first = wide[:, : min(neighbours, wide.shape[1])]  # (n, k)
     counts, videos, s = known.counts, np.float32(known.videos), np.float32(known.smoothing)
-    pairs = known.pairs.reshape(-1).take(first[:, :, None] * len(counts) + wide[:, None])
+    row, column = known.place[first], known.place[wide]
+    pairs = known.pairs.reshape(-1).take(row[:, :, None] * len(known.pairs) + column[:, None])
     own, of_class = counts[first][:, :, None], counts[wide][:, None]
     forward = (pairs + s / videos * of_class) / (own + s)  # P(class | candidate): (n, k, M)
     back = (pairs + s / videos * own) / (of_class + s)  # P(candidate | class)

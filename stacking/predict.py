@@ -7,11 +7,12 @@ OUT holds Predictions of the candidates: ids (N,), classes (N, M), logits (N, M)
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 from stacking.config import Stacking
 from stacking.learners.learned import Learned
-from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, origin_of_rows
 from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
@@ -27,8 +28,9 @@ def main(
     settings = read_snapshot(config, Stacking)
     parts = [(Rows.open(rows, FOLD_PREFIX), fold), (Rows.open(rows, HOLDOUT_PREFIX), 0)]
     learners = Learned.read(learned, settings, read_json(rows / ROWS_ABOUT), threads)
+    origin = Learned.origin(learned, settings, origin_of_rows(rows, fold))
     both = learners.predict(parts, settings.chunk_videos, out.parent)
-    both.write(out)
+    replace(both, origin=origin).write(out)
     log(
         f"[stack fold{fold}] {len(both.ids):,} videos predicted in "
         f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"

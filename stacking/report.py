@@ -9,6 +9,7 @@ Every system is scored alike, by the 20 best float16 logits of each video (`metr
     holdout_single   the mean figures of the five versions
     gap_oof, gap_holdout, gap_holdout_single   GAP@20 of these three
     gap_folds        GAP@20 out of fold, fold by fold
+    gap_versions     GAP@20 of each of the five versions on the holdout
     bce_oof          binary cross-entropy of the kept logits (a lower bound)
 
 holdout/<system>.safetensors has the averaged predictions of the stack and of each member.
@@ -20,6 +21,7 @@ from pathlib import Path
 import numpy as np
 
 from stacking import baselines
+from stacking.alarms import alarms_of
 from stacking.candidates import average
 from stacking.config import Stacking
 from stacking.learners.learned import Learned
@@ -27,6 +29,7 @@ from stacking.table import (
     FOLD_PREFIX,
     HOLDOUT_PREFIX,
     Rows,
+    check_read,
     column_names,
     fold_predictions,
     read_models,
@@ -46,6 +49,7 @@ from yt8m.base.paths import (
 )
 from yt8m.base.receipts import commit
 from yt8m.base.tables import mean_figures
+from yt8m.data.origins import without
 from yt8m.data.predictions import TOP_K, Predictions, to_fill
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -63,31 +67,38 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     files = Artifacts(run, store)
     stacking = files.stacking
-    boosted = [fold_predictions(stacking, k) for k in FOLDS]
+    for name in names:
+        check_read(files, name)  # InputError on other predictions than the stack has read
+    boosted = [fold_predictions(stacking, k, truth.learnt[k]) for k in FOLDS]
     figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
     gains = importance(stacking, settings)
     figures["members"] = {}
     for name in names:
-        parts = [fold_predictions(files.model(name), k) for k in FOLDS]
+        parts = [fold_predictions(files.model(name), k, truth.learnt[k]) for k in FOLDS]
         own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
-    figures |= {"best_member": best, "importance": gains, "commit": commit()}
+    alarms = alarms_of(figures, files, min(map(len, truth.labels)))
+    figures |= {"best_member": best, "importance": gains, "alarms": alarms, "commit": commit()}
     write_json(out, figures | costs(stacking, settings))
     for name in ("stack", "weighted_mean", "mean"):
         log(f"[stack] {name:14s} {_text(figures[name])}")
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
+    for line in alarms:
+        log(f"warning: {line}")
 
 
 class Truth:
     """The labels of the training videos of each fold, and of the holdout, with their ids.
 
-    folder: where predictions are kept while they are compared.
+    folder: where predictions are kept while they are compared. learnt: digests of the videos that
+    what judges each fold may have learnt from.
     """
 
     def __init__(self, store, splits: Splits, folder: Path):
         self.classes, self.folder = store.dims.classes, folder
+        self.learnt = [without(fold, splits, store.ids) for fold in FOLDS]
         rows = [splits.rows(fold) for fold in FOLDS] + [splits.holdout]
         self.ids = [store.ids[part] for part in rows]
         self.labels = [store.labels.take(part, folder) for part in rows]
@@ -111,7 +122,8 @@ class Truth:
             if len(part.ids)
         ]
         pooled = self._evaluate(concatenate(own, self.folder), self.pooled)
-        single = mean_figures([self._evaluate(part, self.labels[-1]) for part in rest])
+        versions = [self._evaluate(part, self.labels[-1]) for part in rest]
+        single = mean_figures(versions)
         holdout = None
         if len(self.ids[-1]):
             mean = average(rest, self.classes, TOP_K, self.folder)
@@ -122,6 +134,7 @@ class Truth:
             "gap_oof": pooled["gap20"],
             "bce_oof": sum(losses) / len(self.pooled) if losses else None,
             "gap_folds": [_gap(own[k], self.labels[k]) for k in FOLDS],
+            "gap_versions": [version["gap20"] for version in versions],
             "gap_holdout": holdout and holdout["gap20"],
             "gap_holdout_single": single["gap20"],
             "out_of_fold": pooled,
@@ -214,10 +227,8 @@ def _gap(found: Predictions, labels: Labels) -> float | None:
 
 def _text(figures: dict) -> str:
     texts = {"gap_oof": "out of fold", "gap_holdout": "holdout", "gap_holdout_single": "single"}
-    known = [
-        f"{text} {figures[key]:.4f}" for key, text in texts.items() if figures[key] is not None
-    ]
-    return "GAP@20 " + ", ".join(known)
+    known = [key for key in texts if figures[key] is not None]
+    return "GAP@20 " + ", ".join(f"{texts[key]} {figures[key]:.4f}" for key in known)
 
 
 if __name__ == "__main__":

@@ -12,10 +12,11 @@ N videos, M candidates, F columns without labels, L columns from labels (label_f
 """
 
 import time
+from dataclasses import asdict
 from pathlib import Path
 
 from stacking.config import Stacking
-from stacking.table import column_names, read_models
+from stacking.table import column_names, origin_of_models, read_models
 from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.base.cli import log
@@ -23,6 +24,7 @@ from yt8m.base.config import read_snapshot
 from yt8m.base.files import seal, working_in, write_json, writing
 from yt8m.base.paths import PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.receipts import commit
+from yt8m.data.origins import MADE_FROM
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -49,9 +51,11 @@ def main(
     splits = Splits.read(folds, videos.ids)
     files = Artifacts(run, store)
     paths = [files.model_fold(name, fold) / PREDICTIONS for name in names]
+    origin = origin_of_models(files, names, fold, videos, splits, PREDICTIONS)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         about = RowWriter(videos, splits, settings, frames).write_fold(folder, fold, paths, names)
+        about |= {MADE_FROM: asdict(origin)}
         about |= {"seconds": round(time.monotonic() - started, 2), "commit": commit()}
         write_json(folder / ROWS_ABOUT, seal(about))
     log(

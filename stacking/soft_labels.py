@@ -6,6 +6,7 @@ OUT holds Predictions in the order of the store's training videos: the M candida
 --unlabelled, of the videos of UNLABELLED instead: the five folds' mean probability, as logits.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from stacking.candidates import average
@@ -13,7 +14,9 @@ from stacking.table import out_of_fold
 from yt8m.base import cli
 from yt8m.base.arrays import blocks
 from yt8m.base.cli import log
-from yt8m.base.paths import UNLABELLED_PREDICTIONS, fold_folder
+from yt8m.base.digests import digest_of
+from yt8m.base.paths import PREDICTIONS, STACKING, UNLABELLED_PREDICTIONS, fold_folder
+from yt8m.data.origins import SOFT_LABELS, Origin, check_origin, without
 from yt8m.data.predictions import Predictions, sigmoid
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
@@ -26,15 +29,23 @@ def main(stacking: Path, store: Path, folds: Path, out: Path, *, unlabelled: boo
     """Gathers the five folds' predictions of the training videos, or of the unlabelled ones."""
     data = Store(store)
     splits = Splits.read(folds, data.ids)
+    name = UNLABELLED_PREDICTIONS if unlabelled else PREDICTIONS
+    files = [fold_folder(stacking, k) / name for k in range(NUM_FOLDS)]
     if unlabelled:
         data, splits = open_both(data, splits)
         ids = data.ids[splits.unlabelled]
-        files = (fold_folder(stacking, k) / UNLABELLED_PREDICTIONS for k in range(NUM_FOLDS))
-        parts = [Predictions.read(path).align(ids, out.parent) for path in files]
+        parts = [Predictions.read(path) for path in files]
+        for fold, part in enumerate(parts):
+            learnt = without(fold, splits, data.ids)
+            check_origin(part.origin, part.where, STACKING, fold, learnt)
+        parts = [part.align(ids, out.parent) for part in parts]
         soft = average(parts, data.dims.classes, folder=out.parent)  # none has seen these videos
     else:
         soft = out_of_fold(stacking, data.ids, splits, out.parent)
-    soft.write(out)
+    inputs = {f"fold{k}": digest_of(path) for k, path in enumerate(files)}
+    learnt = without(None, splits, data.ids)
+    origin = Origin(SOFT_LABELS, None, learnt, inputs | {"folds": splits.digest})
+    replace(soft, origin=origin).write(out)
     what = "unlabelled videos" if unlabelled else "videos"
     log(f"[stack] soft labels of {len(soft.ids):,} {what}, {labels_a_video(soft):.2f} labels each")
 

@@ -12,16 +12,20 @@ Reads STACKING_FOLDER/fold<j>/rows for j != fold; with --fold -1, of all folds. 
 Neither looks at the fold that it then predicts, nor at the holdout.
 """
 
+import math
 import time
+from dataclasses import asdict, replace
 from pathlib import Path
 
 from stacking.config import Stacking, parameters
-from stacking.table import groups_of, title_of
+from stacking.table import groups_of, origin_of_learner, title_of
 from yt8m.base import cli, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import fingerprint, remove, working_in, write_json
 from yt8m.base.paths import (
+    BOOSTER,
     BOOSTER_TRAINING,
     CHECKPOINT,
     REPORT,
@@ -30,6 +34,7 @@ from yt8m.base.paths import (
     fold_folder,
 )
 from yt8m.base.receipts import commit
+from yt8m.data.origins import MADE_FROM
 from yt8m.data.splits import NUM_FOLDS
 
 LEARNERS = ("trees", "network")
@@ -62,8 +67,14 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
     from stacking.learners.booster import fit, save_booster, sequences
 
     started, options = time.monotonic(), parameters(settings, threads)
+    origin = origin_of_learner(stacking, groups_of(stacking, fold)[0], fold)
     train, inner, names = sequences(stacking, fold, settings)
     booster, losses = fit(train, inner, names, options, f"[stack {title_of(fold)}]")
+    if not math.isfinite(losses[booster.best_iteration - 1]):
+        raise InputError(
+            f"[stack {title_of(fold)}] inner loss is {losses[0]} after round 1; learning_rate is "
+            f"{settings.booster.learning_rate:g}; lower booster.learning_rate"
+        )
     about = {
         "rows": sum(map(len, train)),
         "inner_rows": sum(map(len, inner)),
@@ -72,8 +83,9 @@ def train_trees(stacking: Path, out: Path, fold: int, settings: Stacking, thread
         "seconds": round(time.monotonic() - started, 2),
         "commit": commit(),
     }
-    write_json(out.with_name(BOOSTER_TRAINING), about)
     save_booster(booster, out)
+    origin = replace(origin, inputs=origin.inputs | {BOOSTER: digest_of(out)})
+    write_json(out.with_name(BOOSTER_TRAINING), about | {MADE_FROM: asdict(origin)})
     return about, f"{about['rounds']} rounds, inner loss {about['inner_loss']:.5f},"
 
 
@@ -84,6 +96,7 @@ def train_network(stacking: Path, out: Path, fold: int, settings: Stacking, thre
     started = time.monotonic()
     processor.set_threads(threads)
     groups, names = groups_of(stacking, fold)
+    origin = origin_of_learner(stacking, groups, fold)
     folds = [k for k in range(NUM_FOLDS) if k != fold]
     described = [fold_folder(stacking, k) / ROWS / ROWS_ABOUT for k in folds]
     made_from = fingerprint(settings.network.model_dump_json(), *described)
@@ -95,7 +108,7 @@ def train_network(stacking: Path, out: Path, fold: int, settings: Stacking, thre
         "commit": commit(),
     }
     write_json(out.with_name(REPORT), about)
-    save_head(head, out, names)
+    save_head(head, out, names, origin)
     remove(out.with_name(CHECKPOINT))
     return about, f"loss {about['loss']:.5f}"
 

@@ -9,6 +9,7 @@ LEARNED: the folder of its learners.
 """
 
 import time
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ import numpy as np
 from stacking.config import Stacking
 from stacking.label_features import label_features
 from stacking.learners.learned import Learned
+from stacking.table import origin_of_models, origin_of_rows
 from stacking.writer import Lists, RowWriter, find_lists
 from yt8m.base import cli
 from yt8m.base.cli import log
@@ -46,6 +48,9 @@ def main(
     learners, data = Learned.read(learned, settings, about, threads), Store(store)
     videos, splits = open_both(data, Splits.read(folds, data.ids))
     files = Artifacts(run, store)
+    models = origin_of_models(files, about["models"], fold, data, splits, UNLABELLED_PREDICTIONS)
+    origin_of_rows(rows, fold)  # InputError when they are of another fold
+    origin = Learned.origin(learned, settings, models)
     paths = [files.model_fold(m, fold) / UNLABELLED_PREDICTIONS for m in about["models"]]
     writer = RowWriter(videos, splits, settings, "frames" in about["features"])
     known = writer.known_labels(fold)
@@ -53,7 +58,7 @@ def main(
         lists = find_lists(paths, videos.ids, {"": splits.unlabelled})[""]
         found = to_fill(videos.ids[splits.unlabelled], about["candidates"], out.parent)
         fill(found, writer, lists, learners, about, known)
-        found.write(out)
+        replace(found, origin=origin).write(out)
     log(
         f"[stack fold{fold}] {len(found.ids):,} unlabelled videos predicted in "
         f"{time.monotonic() - started:.1f} s, {cli.peak_memory_mb():,.0f} MB"

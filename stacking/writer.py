@@ -15,6 +15,7 @@ from stacking.config import Stacking
 from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX
 from yt8m.base.arrays import blocks, create, let_go, open_array
 from yt8m.base.checksums import write_sums
+from yt8m.base.files import fingerprint
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits, find_rows
 from yt8m.data.store import Store
@@ -94,6 +95,10 @@ class RowWriter:
         for prefix, rows in groups.items():
             found = self._write_group(folder, prefix, lists[prefix], rows, about)
             about |= {f"{prefix}{key}": value for key, value in found.items()}
+        if self.splits.groups is not None:
+            keys = folder / f"{FOLD_PREFIX}keys.npy"
+            np.save(keys, self.splits.groups[groups[FOLD_PREFIX]])
+            about["keys"] = fingerprint(keys)  # learners are made from rows.json
         self._write_label_features(folder, fold, about["features"].index("probability_mean"))
         write_sums(folder)
         return about

@@ -17,7 +17,7 @@ FRONT_DOORS = {"yt8m.convert"}  # a short name for people of a verb of another f
 TOP = ("yt8m", *FLOORS[6:], "tests")
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_A_TEST, MOST_LINES_OF_AN_ARCHITECTURE = 14, 250, 300, 120
 MOST_LINES_OF_A_FUNCTION = {"main": 45, "other": 40}
-MOST_PARAMETERS = {"main": 12, "other": 9}
+MOST_PARAMETERS = {"main": 16, "other": 9}
 # One word that ends like a participle; not those that are verbs, nouns or adjectives.
 PARTICIPLE = re.compile(
     r"_?(?:[a-z0-9]+(?:ed|en)|drawn|found|held|kept|known|made|said|shown|sought|taught|told)"
@@ -25,7 +25,11 @@ PARTICIPLE = re.compile(
 OTHER_WORDS = {"between", "embed", "feed", "need", "open", "seed", "shorten", "speed", "token"}
 EMPTY_WORDS = {"told", "said", "there", "some"}
 FILE_NAME = re.compile(r"[a-z_0-9]+\.[a-z]+")
-OTHER_FILES = {"folds.join: rows.json", "report.page: report.html"}  # of a store; a template
+OTHER_FILES = {
+    "distill.export.alone: model.onnx",  # it is copied into exports and imports nothing of ours
+    "folds.join: rows.json",
+    "report.page: report.html",
+}  # of a store; a template
 
 
 def name_of(path: Path) -> str:

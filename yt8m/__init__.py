@@ -8,6 +8,8 @@ import os
 import signal
 import sys
 
+__version__ = "0.2.0"
+
 # Of `python -m`: imports take a second, in which Ctrl-C would end in a traceback.
 if sys.argv[:1] == ["-m"] and signal.getsignal(signal.SIGINT) is signal.default_int_handler:
     signal.signal(signal.SIGINT, lambda *_: os._exit(130))  # until yt8m.base.cli.run

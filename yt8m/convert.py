@@ -5,8 +5,9 @@ import sys
 
 from yt8m.base import cli
 
-main = importlib.import_module("folds.conversion.convert").main  # folds stands above yt8m
-main.__module__ = __name__  # so that the usage says this name
+conversion = importlib.import_module("folds.conversion.convert")  # folds stands above yt8m
+main = conversion.main
+main.__module__, main.__doc__ = __name__, conversion.__doc__  # what the usage says
 OLDER = {"--rgb-column": "rgb", "--audio-column": "audio"}  # options that --feature replaces
 
 

@@ -1,7 +1,7 @@
 """A backbone that learnt soft labels, under a network that may trust it: cross-fitted soft labels.
 
     python -m bench.experiments.crossfit artifacts/best OUT "gated_mlp_2048 neighbours" \
-        gated_mlp_2048 --epochs 16
+        resnet_w1024_mix4 --epochs 30
 
 The rows over a model must be of videos that it knows nothing of. Soft labels break that: those of
 fold g come from models that have learnt fold f, so a student of soft labels has seen f's labels
@@ -169,13 +169,17 @@ def soften(bench: Bench, names: list[str], fold: int) -> None:
 def open_rows(folder: Path) -> Rows:
     """Rows without the file that names their columns."""
     names = ("ids", "classes", "labels", "features", "label_features")
-    return Rows(*(np.load(folder / f"{name}.npy", mmap_mode="r") for name in names))
+    arrays = [np.load(folder / f"{name}.npy", mmap_mode="r") for name in names]
+    return Rows(*arrays, keys=arrays[0])
 
 
 def train_students(bench: Bench, student: str, epochs: int) -> None:
-    """The student of each fold, and the one of all, below OUT/run as the stages lay them out."""
+    """The student of each fold, and the one of all, below OUT/run as the stages lay them out.
+
+    Without mixup: soft labels are learnt better without.
+    """
     data, splits, config = bench.data, bench.splits, bench.config(student)
-    training = config.training.model_copy(update={"epochs": epochs})
+    training = config.training.model_copy(update={"epochs": epochs, "mixup": 0.0})
     config = config.model_copy(update={"training": training})
     own = Artifacts(bench.out / "run", bench.files.store)
 

@@ -84,7 +84,7 @@ def subsets(splits: Splits, ids: np.ndarray, sizes: str) -> dict[int, Splits]:
     for count in sorted(set(counts)):
         fold = splits.fold.copy()
         fold[rows[count:]] = UNUSED
-        found[count] = Splits(fold)
+        found[count] = Splits(fold, splits.groups)
     return found
 
 

@@ -77,13 +77,13 @@ def without_quoted(splits: Splits, ids: np.ndarray, quoted: float) -> Splits:
     InputError when the run holds out no others.
     """
     fold = splits.fold.copy()
-    fold[uniform(ids, "holdout") < quoted] = UNUSED
+    fold[uniform(splits.keys(ids), "holdout") < quoted] = UNUSED
     if (fold >= 0).sum() < (splits.fold >= 0).sum() or not (fold == HOLDOUT).any():
         raise InputError(
             f"--quoted {quoted:g}: the run must hold out more than that; "
             f"run it with HOLDOUT={quoted + 0.15:g} and its own ARTIFACTS"
         )
-    return Splits(fold)
+    return Splits(fold, splits.groups)
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yt8m.data.store import Dims, Features, Videos
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 MOST = 8192  # frames of a batch, padding included: tens of MB
 VIDEOS = 128  # videos whose frames are read at a time
@@ -69,12 +69,12 @@ def for_receivers(dims: Dims) -> dict[str, str]:
         inputs.append(f"`{name}` ({'N, T' if framed else 'N'}, {width})")
     widths = " and ".join(f"`{name}` ({width} values)" for name, width in dims.features.items())
     values = "dequantised features, float32, not normalised"
-    call = "{" + ", ".join(f'"{name}": {name}' for name in names) + "}, 20"
+    example = "{" + ", ".join(f'"{name}": {name}' for name in names) + "}"
     if not frames:
         return {
             "given": f"for each video {widths}: the means over its frames of the {values}",
             "inputs": " and ".join(inputs),
-            "call": call,
+            "example": example,
         }
     whole = (
         f"; of {', '.join(dims.frameless)}, the values of the whole video" if dims.frameless else ""
@@ -84,7 +84,7 @@ def for_receivers(dims: Dims) -> dict[str, str]:
         f"at most{whole}",
         "inputs": f"{', '.join(inputs)} and `lengths` (N,), how many of the T frames each video "
         "has",
-        "call": f"{call}, lengths",
+        "example": f"{example}, lengths=lengths",
     }
 
 

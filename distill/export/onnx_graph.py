@@ -135,8 +135,11 @@ def _shrink(graph: onnx.GraphProto, dtype: str) -> None:
             steps.append(numpy_helper.from_array(step, name + STEP))
             inputs = [weight.name, steps[-1].name]
             widening.append(helper.make_node("DequantizeLinear", inputs, [name], axis=axis))
-        else:
-            weight.CopyFrom(numpy_helper.from_array(values.astype(np.float16), name + "_float16"))
+            continue
+        with np.errstate(over="ignore"):
+            halves = values.astype(np.float16)
+        if np.isfinite(halves).all():
+            weight.CopyFrom(numpy_helper.from_array(halves, name + "_float16"))
             widening.append(helper.make_node("Cast", [weight.name], [name], to=TensorProto.FLOAT))
     graph.initializer.extend(steps)
     replace(graph.node, [*widening, *graph.node])

@@ -71,6 +71,7 @@ def graph_about(manifest: Manifest) -> dict[str, str]:
         "class_names": json.dumps(manifest.class_names),
         "threshold": json.dumps(manifest.threshold),
         "thresholds": json.dumps(manifest.thresholds),
+        "expected": manifest.expected.model_dump_json() if manifest.expected else "",
         "inputs": json.dumps([kind.model_dump() for kind in manifest.features]),
     }
 

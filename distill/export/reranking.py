@@ -14,10 +14,11 @@ from first_level.bundle.network import Network, build_reranker
 from stacking.config import Stacking
 from stacking.label_features import sparse_pairs
 from stacking.learners.network import load_head
-from stacking.table import column_names
+from stacking.table import LEARNER, column_names
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import read_json, require
 from yt8m.base.paths import CONFIG, HEAD, ROWS, ROWS_ABOUT, Artifacts, fold_folder
+from yt8m.data.origins import check_origin, digest_of_videos, origin_of
 from yt8m.data.store import Store
 
 REMEDY = "run `make distill`"
@@ -44,7 +45,10 @@ def add_reranker(network: Network, run: Path, data: Store, training: np.ndarray)
     )
     classes = data.dims.classes
     reranker = build_reranker(about, classes)
-    load_head(reranker.head, files.reranker / HEAD, about.columns)
+    head = files.reranker / HEAD
+    load_head(reranker.head, head, about.columns)
+    if (origin := origin_of(head)) is not None:  # of older code
+        check_origin(origin, head, LEARNER, None, digest_of_videos(data.ids, training))
     pairs = sparse_pairs(data.labels, training, classes).tocoo()
     at = pairs.row.astype("int64") * classes + pairs.col
     order = at.argsort()

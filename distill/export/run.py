@@ -23,6 +23,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features, Videos
+from yt8m.records.values import UNFIT, find_unfit
 
 TOGETHER = 512  # videos of a batch
 
@@ -63,16 +64,51 @@ class Exported:
         frames, and lengths (N,) unless all frames are real. InputError when a kind is absent or
         unknown.
         """
-        return self.student.run([LOGITS], *self._prepare(features, lengths))[0]
+        (logits,), faults = self._run([LOGITS], features, lengths)
+        self._refuse(faults)
+        return logits
 
     def top(self, features: Features, k: int = TOP_K, lengths=None):
         """(classes int64 (N, k), scores float64 (N, k)) of the k best classes, best first.
 
         features, lengths: as for `logits`, such as {"rgb": rgb, "audio": audio}. k is 20 at most.
-        float64 keeps scores near 1 apart.
+        float64 keeps scores near 1 apart. InputError also for features that no stage takes.
         """
-        classes, logits = self.student.run(list(BEST), *self._prepare(features, lengths))
-        return classes[:, :k], 1 / (1 + np.exp(-logits[:, :k].astype(np.float64)))
+        classes, scores, faults = self.judge(features, k, lengths)
+        self._refuse(faults)
+        return classes, scores
+
+    def judge(self, features: Features, k: int = TOP_K, lengths=None):
+        """As `top`, and what is wrong with videos, by row; their classes and scores say nothing.
+
+        Wrong is a feature that training would not take either, or a logit that is not finite.
+        """
+        (classes, best, _), faults = self._run([*BEST, LOGITS], features, lengths)
+        with np.errstate(over="ignore"):  # of a faulty video
+            scores = 1 / (1 + np.exp(-best[:, :k].astype(np.float64)))
+        return classes[:, :k], scores, faults
+
+    def _run(self, outputs: list[str], features: Features, lengths):
+        """Some outputs of the graph, LOGITS the last; and what is wrong with videos, by row."""
+        ready, lengths = self._prepare(features, lengths)
+        faults: dict[int, str] = {}
+        for name, values in ready.items():
+            unfit = np.flatnonzero(find_unfit(values)).tolist()
+            faults = dict.fromkeys(unfit, f"{name} {UNFIT}") | faults
+            if unfit:  # lest it spoils what the others have in common
+                ready[name] = values.copy()
+                ready[name][unfit] = 0
+        found = self.student.run(outputs, ready, lengths)
+        for part in found:  # the best ones may come from a re-ranker
+            overflows = np.flatnonzero(~np.isfinite(part).all(1)).tolist()
+            faults = dict.fromkeys(overflows, "its logits are not finite") | faults
+        return found, faults
+
+    def _refuse(self, faults: dict[int, str]) -> None:
+        for row in sorted(faults)[:1]:
+            raise InputError(
+                f"{self.folder}: video {row} of the batch: {faults[row]}; leave it out"
+            )
 
     def _prepare(self, features: Features, lengths) -> tuple[Features, np.ndarray | None]:
         """Features as float32 in the export's order, and the lengths if it takes frames."""
@@ -82,7 +118,8 @@ class Exported:
             raise InputError(f"{self.folder}: takes the features {dims.sizes}, not {names}")
         for name, width in dims.features.items():
             self._check(name, features[name], width)
-        ordered = {n: np.ascontiguousarray(features[n], np.float32) for n in dims.features}
+        with np.errstate(over="ignore"):  # to infinity, which is refused
+            ordered = {n: np.ascontiguousarray(features[n], np.float32) for n in dims.features}
         framed = [name for name in ordered if dims.max_frames and name not in dims.frameless]
         return ordered, self._lengths(framed[0], ordered[framed[0]], lengths) if framed else None
 

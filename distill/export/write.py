@@ -27,17 +27,21 @@ from yt8m.base.files import working_in, write_json, writing
 from yt8m.base.paths import (
     EXPORT_GRAPH,
     EXPORT_MANIFEST,
+    EXPORT_PREDICT,
     EXPORT_README,
     EXPORT_STEPS,
     EXPORT_SUMS,
+    EXPORT_TRAINED_ON,
     EXPORT_WEIGHTS,
 )
+from yt8m.data.origins import hashes_of, write_hashes
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
-FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS}
-FILES |= {EXPORT_SUMS}
+FILES = {EXPORT_WEIGHTS, EXPORT_GRAPH, EXPORT_MANIFEST, EXPORT_README, EXPORT_STEPS, EXPORT_PREDICT}
+FILES |= {EXPORT_TRAINED_ON, EXPORT_SUMS}
 FOR_RECEIVERS = Path(__file__).with_name("receivers.md")
+ALONE = Path(__file__).with_name("alone.py")
 
 
 def main(
@@ -70,29 +74,33 @@ def main(
     trained = Trained(distill, settings, data, splits, soft_labels)
     network, manifest = trained.read(name or settings.export, dtype, plan)
     sample = ParitySample.of(network, data, manifest.dims)
-    steps = Steps(data, splits.holdout, manifest.dims)
+    steps = Steps(data, splits.holdout, manifest.dims, splits.groups)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
-        save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS)
+        save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS, {"format": "pt"})
         judge_network(steps, network, dtype)
         del network  # each copy in float32 that is no longer needed makes room for the next
         (folder / EXPORT_WEIGHTS).chmod(0o644)  # safetensors writes for its owner alone
         (folder / EXPORT_MANIFEST).write_text(canonical(manifest))
+        write_hashes(folder / EXPORT_TRAINED_ON, hashes_of(data.ids, splits.training))
         (folder / EXPORT_README).write_text(readme(manifest))
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, steps, folder, onnx, dtype, threads)
-        write_steps(steps, folder)
-        state_sums(folder)
+        write_receivers(steps, folder, onnx)
         size = _check_budget(folder, budget_mb, out)
     log(f"[export] {out}: {manifest.values:,} values, {size:,.1f} of {budget_mb:,.0f} MB; {parity}")
 
 
-def write_steps(steps: Steps, folder: Path) -> None:
-    """Says in a file of its own, and in the README, what each form of the student has."""
+def write_receivers(steps: Steps, folder: Path, onnx: bool) -> None:
+    """Says in a file of its own, and in the README, what each form of the student has; puts in
+    what runs its graph; then states the checksums of all files."""
+    if onnx:
+        (folder / EXPORT_PREDICT).write_bytes(ALONE.read_bytes())
     lines = steps.lines()
     write_json(folder / EXPORT_STEPS, lines)
     with open(folder / EXPORT_README, "a") as file:
         file.write(f"\nOn videos that no stage has seen:\n\n{table_of(lines)}\n")
+    state_sums(folder)
 
 
 def readme(manifest: Manifest) -> str:
@@ -103,7 +111,21 @@ def readme(manifest: Manifest) -> str:
         revision=manifest.revision or "unknown",
         values=f"{manifest.values:,}",
         networks=len(manifest.members),
+        **about_thresholds(manifest),
     )
+
+
+def about_thresholds(manifest: Manifest) -> dict[str, str]:
+    """What the README says of yes and no."""
+    found = manifest.expected
+    return {
+        "threshold": f"{manifest.threshold:.2f}",
+        "aim": "the largest F1"
+        if found.aim == "f1"
+        else "recall at a precision that was asked for",
+        "precision": f"{found.precision:.0%}",
+        "recall": f"{found.recall:.0%}",
+    }
 
 
 def _check_budget(folder: Path, budget_mb: float, out: Path, twice: bool = False) -> float:

@@ -10,7 +10,7 @@ ever rated. Each is complete or absent; a killed job goes on from its checkpoint
 """
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
@@ -21,13 +21,22 @@ from torch import nn
 from first_level.config import PlannedModel, build
 from first_level.job import has_weights, keep_trained
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
-from first_level.segments.windows import Windows, every_window, rated_windows
+from first_level.segments.windows import Windows, check_segments, every_window, rated_windows
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
 from yt8m.base.files import fingerprint, read_json, require, working_in, write_json
-from yt8m.base.paths import MANIFEST, PREDICTIONS, REPORT, TRAINING, WEIGHTS
+from yt8m.base.paths import (
+    FIRST_LEVEL,
+    MANIFEST,
+    PREDICTIONS,
+    REPORT,
+    SEGMENTS,
+    TRAINING,
+    WEIGHTS,
+)
 from yt8m.base.receipts import commit
+from yt8m.data.origins import Origin, check_origin, digest_of_videos, origin_of
 from yt8m.data.predictions import Predictions, top_k
 from yt8m.data.splits import UNUSED, Splits, seed_of
 from yt8m.data.store import Store
@@ -36,9 +45,6 @@ from yt8m.inputs.derived import source_of
 from yt8m.training import metrics
 from yt8m.training.loop import Examples, fit, logits_of
 from yt8m.training.weights import load_weights
-
-# Inputs that make something else of a video's frames, which a few seconds cannot give.
-OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
 
 
 def main(
@@ -55,35 +61,19 @@ def main(
     processor.set_threads(threads)
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
-    check(settings, model, data, config)
+    check_segments(settings, model.level, data, config)
     weights = require(parent / WEIGHTS, "run `make first_level` to train the parent")
     made_from = fingerprint(config, store / MANIFEST, folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
     job = SegmentJob(settings, data, Splits.read(folds, data.ids), out, fold, name, made_from)
+    origin = job.origin(config.parent.parent.name)
     with working_in(out):
         load_weights(model.to(device.pick()), weights)
         figures = job.score_parent(model)
         if not has_weights(out, made_from):
-            job.train(model)
+            job.train(model, origin, weights)
         load_weights(model, out / WEIGHTS)
-        job.predict(model, figures)
-
-
-def check(settings: PlannedModel, model: nn.Module, data: Store, where: Path) -> None:
-    """InputError when the model, its inputs or the data are not for segments."""
-    if settings.segments is None:
-        raise InputError(f"{where}: has no [segments]; add the table to the model's TOML")
-    if model.level != "frame":
-        raise InputError(f"{where}: {settings.arch} is video-level; only frame-level models fit")
-    for name in ("dynamics", "sampling"):
-        value = getattr(settings.inputs, name)
-        if value in OF_VIDEOS:
-            raise InputError(f"{where}: inputs.{name} = {value!r} is of whole videos; leave it out")
-    if not len(data.segments(np.arange(len(data)))):
-        raise InputError(
-            f"{data.folder}: has no rated segments; give DATA segment-rated records (a segment/ "
-            "folder beside frame/), or leave [segments] out"
-        )
+        job.predict(model, figures, origin)
 
 
 @dataclass(frozen=True)
@@ -97,6 +87,16 @@ class SegmentJob:
     fold: int
     name: str
     made_from: str  # fingerprint of the configuration, the store, the folds and the parent
+
+    def origin(self, parent: str) -> Origin:
+        """Of the parent: what is made of it learns from the same videos."""
+        learnt = digest_of_videos(self.store.ids, self.splits.others(self.fold))
+        return Origin(f"{FIRST_LEVEL}/{parent}", self.fold, learnt, {"folds": self.splits.digest})
+
+    @staticmethod
+    def of_child(origin: Origin) -> Origin:
+        """Of what is made of the parent of this origin."""
+        return replace(origin, made_by=f"{origin.made_by}/{SEGMENTS}")
 
     def windows(self, rows: np.ndarray) -> Windows:
         """All windows of these videos, or of the rated ones among them."""
@@ -127,8 +127,9 @@ class SegmentJob:
             "map_parent_windows": self.map_at_k(on_windows, windows, videos)[0],
         }
 
-    def train(self, model: nn.Module) -> None:
-        """Fine-tunes the parent and writes the weights."""
+    def train(self, model: nn.Module, origin: Origin, parent: Path) -> None:
+        """Fine-tunes the parent and writes the weights. InputError when `parent`, the file of its
+        weights, is of another fold or of other folds."""
         started, chosen = time.monotonic(), self.settings.segments
         segments = self.store.segments(self.splits.others(self.fold))
         if len(segments) < 2:
@@ -136,6 +137,7 @@ class SegmentJob:
                 f"{self.store.folder}: {len(segments)} rated segments outside fold {self.fold} and "
                 "the holdout; give more segment-rated records or a smaller HOLDOUT"
             )
+        check_origin(origin_of(parent), parent, origin.made_by, self.fold, origin.training)
         training = SegmentTraining(
             **chosen.model_dump(include={"epochs", "batch_size", "lr", "weight_decay"}),
             seed=seed_of(chosen.seed, self.name),
@@ -145,10 +147,12 @@ class SegmentJob:
         examples = Examples(source, np.arange(len(segments)), Ratings(segments, classes))
         taught = Taught(model, classes, chosen.teaching)
         history = fit(taught, examples, training, self.out, self.name, self.made_from)
-        count = len(segments)
-        keep_trained(model, self.out, self.made_from, history, started, rated_segments=count)
+        more = {"rated_segments": len(segments)}
+        keep_trained(
+            model, self.out, self.made_from, history, started, self.of_child(origin), **more
+        )
 
-    def predict(self, model: nn.Module, figures: dict) -> None:
+    def predict(self, model: nn.Module, figures: dict, origin: Origin) -> None:
         """Predicts the windows of the fold and the holdout; writes report and predictions."""
         held_out, holdout = self.splits.rows(self.fold), self.splits.holdout
         rows = [held_out, holdout]
@@ -173,7 +177,7 @@ class SegmentJob:
             **read_json(self.out / TRAINING),
         }
         write_json(self.out / REPORT, report)
-        found.write(self.out / PREDICTIONS)
+        replace(found, origin=self.of_child(origin)).write(self.out / PREDICTIONS)
         text = ", ".join(f"{k[4:]} {v:.4f}" for k, v in figures.items() if v is not None)
         log(f"[{self.name}] done in {report['seconds']:.0f} s: MAP@K {text}")
 

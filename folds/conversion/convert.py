@@ -2,34 +2,43 @@
 
     python -m yt8m.convert OUT --rgb rgb.npy --feature title=title.npy --ids ids.txt --labels l.csv
     python -m yt8m.convert OUT --table clips.parquet --feature title=title --labels labels.csv
+    python -m yt8m.convert --add OUT --rgb more.npy --ids more.txt --labels more.csv
 
 Writes OUT/dataset.toml and OUT/video/ or OUT/frame/, which is complete or absent.
 docs/data.md has every form of input. One video at a time is in memory, and all ids and labels.
+
+Features, one of:
+  --rgb FILE, --audio FILE   .npy: a row a video, with --ids; or .npz: an array a video, by id
+  --feature NAME=FILE        any other kind of features, such as title=title.npy; several
+  --table FILE               a parquet table; --feature NAME=COLUMN names its columns of lists
+                             (rgb and audio by default), --id-column that of the ids
+--ids              text file, one id a line, in the order of the rows of the .npy
+--lengths          number of frames of each video, if an .npy has the frames of all videos in a row
+--labels           CSV or parquet of ids and labels; leave it out for videos that an export predicts
+                   a column `group` of it, or of the table: videos that the folds keep together
+--label-column     columns of labels (default: label, labels, or columns of 0 and 1, one a class)
+--label-separator  between labels of a cell: space, comma, semicolon, bar, none, or characters
+--vocabulary       CSV of class numbers and names
+--scale            factor for all values (1); frames are stored in 8 bits between -2 and 2
+--cut-frames       where the kinds of a video differ in frames, keeps as many as the shortest has
+--shard-videos     videos in one file of records
+--add              adds videos to the folder OUT: its classes keep their numbers, new ones come last
 """
 
-import contextlib
-import json
-from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
-from folds.conversion.label_files import LabelFile, labels_for, write_vocabulary
-from folds.conversion.sources import FeatureSource, Table, from_files
+from folds.conversion.classes import list_classes
+from folds.conversion.converter import PUBLISHED, Converter
+from folds.conversion.folder import DataFolder, write_new
+from folds.conversion.label_files import LabelFile, LabelOptions, labels_for
+from folds.conversion.sources import Table, from_files
+from folds.related.id_files import groups_for, has_groups
 from yt8m.base.cli import InputError, log
-from yt8m.base.files import require, working_in, writing
-from yt8m.base.paths import DESCRIPTION_FILE
-from yt8m.records.description import PATTERNS, Description, check_kind
-from yt8m.records.framing import write_records
-from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, quantise
+from yt8m.base.files import require, working_in
+from yt8m.records.description import GROUP, check_exists, check_kind
 from yt8m.records.vocabulary import Vocabulary, read_vocabulary
-
-EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
-LEAST_USED = EDGE / 4  # a smaller range than this deserves a --scale
-MAX_FRAMES = Description().max_frames
-PUBLISHED = ("rgb", "audio")  # kinds that YouTube-8M has, under names of its own
 
 
 def main(
@@ -43,36 +52,71 @@ def main(
     table: Path | None = None,
     id_column: str = "id",
     labels: Path | None = None,
+    label_column: list[str] = (),
+    label_separator: str | None = None,
     vocabulary: Path | None = None,
-    scale: float = 1.0,
+    scale: float | None = None,
     shard_videos: int = 1000,
+    add: bool = False,
+    cut_frames: bool = False,
 ) -> None:
-    """Converts features and labels of any origin to records, in the new folder OUT.
-
-    Then `make all PLAN=... DATA=OUT` trains on them. docs/data.md shows every form of input.
-
-    Features, one of:
-      --rgb FILE, --audio FILE   .npy: a row a video, with --ids; or .npz: an array a video, by id
-      --feature NAME=FILE        any other kind of features, such as title=title.npy; several
-      --table FILE               a parquet table; --feature NAME=COLUMN names its columns of lists
-                                 (rgb and audio by default), --id-column that of the ids
-    --ids           text file, one id a line, in the order of the rows of the .npy
-    --lengths       number of frames of each video, if an .npy has the frames of all videos in a row
-    --labels        CSV of ids and labels; leave it out for videos that an export shall predict
-    --vocabulary    CSV of class numbers and names
-    --scale         factor for all values; frames are stored in 8 bits between -2 and 2
-    --shard-videos  videos in one file of records
-    """
-    if shard_videos < 1 or not 0 < scale < 1e9:
-        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
-    named = kinds_of(feature)
-    files = files_of({"rgb": rgb, "audio": audio}, named, table)
-    for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
-        require(path, "give one that exists")
+    """Converts features and labels to records, in the new folder OUT, or adds them to it."""
+    files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
+    _check(shard_videos, scale, [*files.values(), ids, lengths, table, labels, vocabulary])
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
-    names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
-    known, rows = labels_for(source.ids, labels, names)
-    _write(out, Converter(source, known, rows, scale), shard_videos)
+    taken = GROUP in {name.casefold() for name in (*named.values(), *label_column)}
+    groups = find_groups(source.ids, () if taken else (table, labels), id_column)
+    options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
+
+    def convert(names: Vocabulary, scale: float) -> Converter:
+        known = read_classes(source.ids, labels, names, options)
+        return Converter(source, *known, scale, groups, cut_frames)
+
+    if not add:
+        names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
+        write_new(out, converter := convert(names, scale or 1.0), shard_videos)
+    else:
+        check_exists(out)
+        with working_in(out):
+            folder = DataFolder.read(out)
+            folder.check_source(source, scale)
+            converter = convert(folder.go_on(vocabulary), folder.description.scale)
+            folder.check_labels(converter.known)
+            folder.add(converter)
+    for line in (*converter.warnings(), *_describe(groups)):
+        log(f"[convert] {line}")
+    log(f"{out}: {_summary(converter.level, converter.known, converter.rows)}")
+
+
+def _check(shard_videos: int, scale: float | None, files: list[Path | None]) -> None:
+    if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
+        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
+    for path in filter(None, files):
+        require(path, "give one that exists")
+
+
+def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:
+    """The groups of videos, of those tables (paths or None) that have any; None without one."""
+    known = [path for path in tables if path and has_groups(path, id_column)]
+    return groups_for(ids, known, id_column)
+
+
+def _describe(groups: np.ndarray | None) -> list[str]:
+    """A line on the groups, if there are any."""
+    if groups is None:
+        return []
+    count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+    return [f"{count:,} groups; {without:,} videos have none"]
+
+
+def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):
+    """What `labels_for` gives; the classes are shown, with their numbers of videos."""
+    known, rows = labels_for(ids, labels, names, options)
+    if labels:
+        counts = known.labels.take(rows[rows >= 0]).class_counts(known.classes)
+        for line in list_classes(counts.tolist(), known.vocabulary.names):
+            log(f"[convert] {line}")
+    return known, rows
 
 
 def files_of(given: dict[str, Path | None], named: dict[str, str], table: Path | None):
@@ -82,20 +126,6 @@ def files_of(given: dict[str, Path | None], named: dict[str, str], table: Path |
         options = "--rgb, --audio, --feature NAME=FILE (.npy or .npz), or --table alone"
         raise InputError(f"give features: {options}")
     return files | ({} if table else {kind: Path(path) for kind, path in named.items()})
-
-
-def _write(out: Path, converter: "Converter", shard_videos: int) -> None:
-    """Writes all that OUT holds."""
-    level = "frame" if converter.source.frames else "video"
-    with working_in(out), _new_folder(out / level) as folder:
-        shards = -(-len(converter.rows) // shard_videos)
-        for shard in range(shards):
-            name = f"converted-{shard:05d}-of-{shards:05d}.tfrecord"
-            write_records(folder / name, converter.take(shard_videos))
-        _write_description(out, converter)
-    for line in converter.warnings():
-        log(f"[convert] {line}")
-    log(f"{out}: {_summary(level, converter.known, converter.rows)}")
 
 
 def kinds_of(features: list[str]) -> dict[str, str]:
@@ -110,132 +140,6 @@ def kinds_of(features: list[str]) -> dict[str, str]:
         except ValueError as error:
             raise InputError(f"--feature {text}: {error}") from error
     return found
-
-
-class Converter:
-    """Serialises the videos of a source in order, and notes what became of their values."""
-
-    def __init__(self, source: FeatureSource, known: LabelFile, rows: np.ndarray, scale: float):
-        """rows: int64 (N,), of each video in `known`, -1 = unlabelled."""
-        self.source, self.known, self.rows, self.scale = source, known, rows, np.float32(scale)
-        self.videos = enumerate(source)
-        self.widths: dict[str, int] = {}
-        self.optional: set[str] = set()  # kinds that a video lacks
-        self.longest = 0
-        self.values, self.outside = Counter(), Counter()  # by kind, of the frames
-        self.largest: dict[str, float] = {}
-
-    def take(self, count: int) -> Iterator[bytes]:
-        """The serialised records of the next `count` videos."""
-        for _, (row, arrays) in zip(range(count), self.videos, strict=False):
-            identity = self.source.ids[row]
-            where = f"video {identity.decode(errors='replace')}"
-            ready = {kind: self._convert(kind, values, where) for kind, values in arrays.items()}
-            self.optional |= self.source.kinds - ready.keys()
-            features = {"id": [bytes(identity)]}
-            if self.rows[row] >= 0:
-                labels, at = self.known.labels, self.rows[row]
-                classes = labels.indices[labels.indptr[at] : labels.indptr[at + 1]]
-                features["labels"] = classes.tolist()
-            for kind in ready.keys() - self.source.frames:
-                features[f"mean_{kind}"] = ready[kind]
-            if self.source.frames:
-                frames = {kind: ready[kind] for kind in ready if kind in self.source.frames}
-                self._check_lengths(frames, where)
-                yield sequence(features, {frames_name(kind): f for kind, f in frames.items()})
-            else:
-                yield example(features)
-
-    def _check_lengths(self, frames: dict[str, np.ndarray], where: str) -> None:
-        lengths = {len(values) for values in frames.values()}
-        if len(lengths) > 1:
-            kinds = " and ".join(frames)
-            raise InputError(f"{where}: {kinds} differ in frames {sorted(lengths)}")
-        if not lengths:
-            raise InputError(f"{where}: has no frames, others have; leave it out")
-        self.longest = max(self.longest, *lengths)
-
-    def _convert(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
-        """float32 (W,) or uint8 (T, W). InputError on what no record can hold."""
-        framed = kind in self.source.frames
-        width = self.widths.setdefault(kind, values.shape[-1])
-        if values.ndim != 1 + framed or not values.size or values.shape[-1] != width:
-            wanted = f"(frames, {width})" if framed else f"({width},)"
-            raise InputError(f"{where}: {kind} has shape {values.shape}, not {wanted}")
-        if framed and values.dtype == np.uint8:
-            return values  # quantised already
-        if values.dtype.kind != "f":
-            text = "floats are needed, or uint8 for frames that are quantised already"
-            raise InputError(f"{where}: {kind} is {values.dtype}; {text}")
-        with np.errstate(over="ignore"):
-            scaled = values.astype(np.float32) * self.scale
-            held = np.isfinite(scaled.astype(np.float16)).all()
-        if not held:
-            text = "a value is not finite or beyond 65504 (--scale makes values smaller)"
-            raise InputError(f"{where}: {kind}: {text}")
-        return self._quantise(kind, scaled) if framed else scaled
-
-    def _quantise(self, kind: str, values: np.ndarray) -> np.ndarray:
-        size = np.abs(values)
-        self.values[kind] += size.size
-        self.outside[kind] += int((size > EDGE).sum())
-        self.largest[kind] = max(self.largest.get(kind, 0.0), float(size.max()))
-        return quantise(values)
-
-    def warnings(self) -> Iterator[str]:
-        """What was lost, in lines."""
-        for kind in sorted(self.source.kinds - self.widths.keys()):
-            yield f"{kind}: no video has a value; this kind is left out"
-        for kind, largest in self.largest.items():
-            better = f"--scale {float(self.scale) * EDGE / max(largest, 1e-9):.3g}"
-            if self.outside[kind]:
-                share = self.outside[kind] / self.values[kind]
-                yield (
-                    f"{kind}: {self.outside[kind]:,} values ({share:.2%}) lie outside [-2, 2] and "
-                    f"were clipped, the largest is {largest:.3g}; {better} keeps all"
-                )
-            elif largest < LEAST_USED:
-                steps = largest / float(QUANTUM)
-                yield (
-                    f"{kind}: no value is beyond {largest:.3g}, {steps:.0f} steps of the 8 bits "
-                    f"that frames are stored in; {better} uses them all"
-                )
-
-
-def frames_name(kind: str) -> str:
-    """The name of a kind's frames in a record."""
-    return kind if kind in PUBLISHED else f"{kind}_frames"
-
-
-@contextlib.contextmanager
-def _new_folder(folder: Path):
-    """A folder that takes the place of `folder` when the block ends well. InputError if that holds
-    records which no conversion wrote."""
-    present = [path for pattern in PATTERNS for path in folder.glob(pattern)]
-    foreign = [path for path in present if not path.name.startswith("converted-")]
-    if foreign:
-        raise InputError(f"{min(foreign)}: was not written by a conversion; choose another folder")
-    with writing(folder) as temporary:
-        temporary.mkdir()
-        yield temporary
-
-
-def _write_description(out: Path, converter: Converter) -> None:
-    classes, names = converter.known.classes, converter.known.vocabulary
-    if len(names):
-        write_vocabulary(out / "vocabulary.csv", names)
-    lines = ["# Written by folds/conversion/convert.py; feature names are YouTube-8M's."]
-    lines.append(f"name = {json.dumps(out.resolve().name)}")
-    lines += [f"classes = {classes}"] if classes else []
-    lines += ['vocabulary = "vocabulary.csv"'] if len(names) else []
-    lines += [f"max_frames = {converter.longest}"] if converter.longest > MAX_FRAMES else []
-    for kind in sorted(converter.widths, key=(*PUBLISHED, *converter.widths).index):
-        framed = kind in converter.source.frames and kind not in PUBLISHED
-        table = [f'frames = ["{frames_name(kind)}"]'] if framed else []
-        table += ["optional = true"] if kind in converter.optional else []
-        lines += [f"[features.{kind}]", *table] if table or kind not in PUBLISHED else []
-    with writing(out / DESCRIPTION_FILE) as temporary:
-        temporary.write_text("\n".join(lines) + "\n", encoding="utf-8")
 
 
 def _summary(level: str, known: LabelFile, rows: np.ndarray) -> str:

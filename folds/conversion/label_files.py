@@ -1,30 +1,30 @@
-"""Labels from a CSV: columns `id` and `labels` (several, between spaces) or `label` (one a row).
+"""Labels from a table, a CSV or parquet: a column `id`, and labels in one of three forms.
 
-Labels are class numbers or class names. In memory: ids and labels, some 50 bytes a video.
+`labels`: several in a cell; `label`: one a cell; neither of them: a column of 0 and 1 a class.
+Labels are class numbers or class names; folds/conversion/cells.py says how cells are read. In
+memory: ids and labels, some 50 bytes a video, and every cell that differs from the others.
 """
 
-import csv
-import itertools
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
+from folds.conversion.cells import Cell, is_number, separator_of, split_cells
+from folds.conversion.classes import number_labels
+from folds.conversion.ids import as_ids
+from folds.conversion.tables import TableColumns, read_rows
 from yt8m.base.cli import InputError
-from yt8m.base.files import writing
-from yt8m.records.description import MAX_CLASSES
 from yt8m.records.labels import Labels
 from yt8m.records.vocabulary import Vocabulary
 
-IDS = ("id", "video_id", "VideoId")
-MANY, ONE = "labels", "label"
 ROWS = 100_000  # read at a time
 SHIFT = np.int64(16)  # a class is uint16
 
 
 @dataclass(frozen=True)
 class LabelFile:
-    """The labels of the videos that a CSV names, and the label space.
+    """The labels of the videos that a table names, and the label space.
 
     ids: S (N,), ascending; labels: of N videos; vocabulary: empty when nothing has names.
     """
@@ -42,30 +42,75 @@ class LabelFile:
         return np.where(self.ids[at] == ids, at, -1)
 
 
-def read_labels(path: Path, vocabulary: Vocabulary) -> LabelFile:
-    """Reads a CSV. Rows of one id are joined; a row without labels is a video that has none.
+@dataclass(frozen=True)
+class LabelOptions:
+    """What the user says of a table of labels. columns: of labels; separator: as of
+    `separator_of`; grows: whether names may be added to the vocabulary."""
 
-    vocabulary: names of classes, or empty. InputError on other columns, an empty id, or a label
-    that is no class.
+    id_column: str = "id"
+    columns: tuple[str, ...] = ()
+    separator: str | None = None
+    grows: bool = False
+
+
+def read_labels(
+    path: Path, vocabulary: Vocabulary, options: LabelOptions = LabelOptions()
+) -> LabelFile:
+    """Reads a table. Rows of one id are joined; a row without labels is a video that has none.
+
+    vocabulary: names of classes, or empty. InputError on other columns, an empty id, a label that
+    is no class, or a cell that has two readings.
     """
-    codes: dict[str, int] = {}
-    ids, counts, numbered = [np.zeros(0, "S1")], [], []
-    for videos, lists in _chunks(path):
+    columns, chunks = read_rows(path, ROWS, options.id_column, options.columns)
+    codes: dict[Cell, int] = {}
+    ids, coded = [np.zeros(0, "S1")], []
+    for videos, cells in chunks:
         ids.append(as_ids(videos, path))
-        counts += [len(texts) for texts in lists]
-        numbered += [codes.setdefault(text, len(codes)) for texts in lists for text in texts]
-    numbers, names = _classes(list(codes), vocabulary, path)
+        numbers = [[codes.setdefault(cell, len(codes)) for cell in column] for column in cells]
+        coded.append(np.array(numbers, np.int64))
+    labels, classes, names = _labels_of(list(codes), columns, path, vocabulary, options)
     unique, row = np.unique(np.concatenate(ids), return_inverse=True)
-    keys = np.repeat(row.astype(np.int64), counts) << SHIFT
-    keys = np.unique(keys | numbers[np.array(numbered, np.int64)])
+    keys = [np.zeros(0, np.int64)]
+    for column in np.concatenate(coded, axis=1) if coded else ():
+        taken = labels.take(column)
+        keys.append(row[taken.rows()].astype(np.int64) << SHIFT | taken.indices)
+    keys = np.unique(np.concatenate(keys))
     indptr = np.searchsorted(keys >> SHIFT, np.arange(len(unique) + 1)).astype(np.int64)
-    classes = len(names) or int(numbers.max(initial=-1)) + 1
     if not classes or not len(unique):
         raise InputError(f"{path}: has no label at all; give --vocabulary, or no --labels")
     return LabelFile(unique, Labels(indptr, keys.astype(np.uint16)), classes, names)
 
 
-def labels_for(ids: np.ndarray, labels: Path | None, names: Vocabulary):
+def _labels_of(
+    cells: list[Cell], columns: TableColumns, path: Path, vocabulary, options: LabelOptions
+):
+    """(Labels of each cell, number of classes, names of the classes)."""
+    split = split_cells(
+        cells,
+        path,
+        single=columns.single,
+        separator=separator_of(options.separator),
+        names=frozenset(vocabulary.names),
+        closed=not options.grows,
+    )
+    first = columns.names if columns.one_hot else ()  # a class may be without a video
+    texts = list(dict.fromkeys([*first, *(label for labels in split for label in labels)]))
+    whole = {label.partition(".")[0] for label in texts if is_number(label)}
+    if whole == {"0", "1"} and any(len(labels) > 2 for labels in split):
+        text = "cells of 0 and 1 alone may be numbers of classes, or one of them a class"
+        raise InputError(f"{path}: {text}; write the numbers of a video's classes")
+    numbers, names = number_labels(texts, vocabulary, path, options.grows)
+    number_of = dict(zip(texts, numbers.tolist(), strict=True))
+    labels = Labels.from_lists([[number_of[label] for label in labels] for labels in split])
+    return labels, len(names) or int(numbers.max(initial=-1)) + 1, names
+
+
+def labels_for(
+    ids: np.ndarray,
+    labels: Path | None,
+    names: Vocabulary,
+    options: LabelOptions = LabelOptions(),
+):
     """(LabelFile, of no video without `labels`; the row in it of each id, -1 = unlabelled).
     InputError when an id appears twice, or none of them has labels."""
     if not len(ids):
@@ -77,81 +122,10 @@ def labels_for(ids: np.ndarray, labels: Path | None, names: Vocabulary):
     if labels is None:
         known = LabelFile(np.zeros(0, "S1"), Labels.from_lists([]), len(names), names)
         return known, known.rows(ids)
-    known = read_labels(labels, names)
+    known = read_labels(labels, names, options)
     rows = known.rows(ids)
     if (rows < 0).all():
         ours, theirs = (values[0].decode(errors="replace") for values in (ids, known.ids))
         text = f"none of its ids, such as {theirs!r}, is one of the features', such as {ours!r}"
         raise InputError(f"{labels}: {text}; spell them alike")
     return known, rows
-
-
-def _chunks(path: Path):
-    """(ids, list of labels of each), of many rows at a time."""
-    with open(path, newline="", encoding="utf-8-sig") as file:
-        reader = csv.reader(file, skipinitialspace=True)
-        try:
-            header = next(reader, [])
-            at = next((header.index(name) for name in IDS if name in header), None)
-            column = next((name for name in (MANY, ONE) if name in header), None)
-            if at is None or column is None:
-                raise InputError(
-                    f"{path}: columns {' or '.join(IDS)}, and {MANY} or {ONE}, are needed; it has "
-                    f"{', '.join(header) or 'none'}"
-                )
-            labels = header.index(column)
-            while rows := [row for row in itertools.islice(reader, ROWS) if row]:
-                odd = next((row for row in rows if len(row) != len(header)), None)
-                if odd:
-                    raise InputError(
-                        f"{path}: {','.join(odd)!r} has {len(odd)} fields, the header "
-                        f"{len(header)}; put spaces between labels, quotes around commas"
-                    )
-                texts = (row[labels] for row in rows)
-                split = [t.split() if column == MANY else [t.strip()][: bool(t)] for t in texts]
-                yield [row[at] for row in rows], split
-        except (csv.Error, UnicodeError) as error:
-            raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
-
-
-def as_ids(values, where) -> np.ndarray:
-    """Ids as numpy's bytes, S (n,). InputError on an empty one."""
-    ids = np.array([_bytes(value) for value in values], "S")
-    if len(ids) and (ids == b"").any():
-        raise InputError(f"{where}: row {int(np.argmax(ids == b''))} has an empty id")
-    return ids
-
-
-def _bytes(value) -> bytes:
-    if value is None:
-        return b""
-    return value if isinstance(value, bytes) else str(value).strip().encode()
-
-
-def _classes(texts: list[str], vocabulary: Vocabulary, path: Path) -> tuple:
-    """(class of each text, int64; names of all classes)."""
-    if all(text.isascii() and text.isdecimal() for text in texts):
-        limit = len(vocabulary) or MAX_CLASSES
-        for text in texts:
-            if len(text) > 5 or int(text) >= limit:
-                raise InputError(f"{path}: label {text}; 0 to {limit - 1} are allowed")
-        return np.array([int(text) for text in texts], np.int64), vocabulary
-    if not len(vocabulary):
-        vocabulary = Vocabulary(sorted(texts))
-    known = {name: number for number, name in enumerate(vocabulary.names)}
-    if len(known) > MAX_CLASSES:
-        raise InputError(f"{path}: has {len(known):,} classes; {MAX_CLASSES:,} are allowed")
-    for text in texts:
-        if text not in known:
-            raise InputError(f"{path}: label {text!r} is not a name in the vocabulary")
-    return np.array([known[text] for text in texts], np.int64), vocabulary
-
-
-def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
-    """Writes a CSV that `read_vocabulary` reads."""
-    verticals = vocabulary.verticals
-    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
-        writer = csv.writer(file, lineterminator="\n")
-        writer.writerow(["Index", "Name", *(["Vertical1"] if verticals else [])])
-        for index, name in enumerate(vocabulary.names):
-            writer.writerow([index, name, *([verticals[index]] if verticals else [])])

@@ -4,12 +4,12 @@ N videos, T frames, W width of a kind of features.
 """
 
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import numpy as np
 
-from folds.conversion.label_files import as_ids
+from folds.conversion.ids import as_ids, read_lines
 from yt8m.base.cli import InputError
 from yt8m.base.files import check_members
 from yt8m.records.framing import LONGEST
@@ -20,11 +20,13 @@ BATCH = 64  # rows of a table decoded at a time
 
 class FeatureSource:
     """Yields, in the order of `ids` (S (N,)), the arrays of each video by kind of features: (T, W)
-    of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`."""
+    of the kinds in `frames`, (W,) of the others. A video may lack some of `kinds`. unread: columns
+    of a table that are no features."""
 
     ids: np.ndarray
     kinds: set[str]
     frames: set[str]
+    unread: Sequence[str] = ()
 
 
 def from_files(paths: dict[str, Path], ids: Path | None, lengths: Path | None) -> FeatureSource:
@@ -126,16 +128,9 @@ class Table(FeatureSource):
     def __init__(self, path: Path, id_column: str, named: dict[str, str], usual: tuple[str, ...]):
         """named: columns by kind; usual: kinds that are taken from a column of their name, if the
         file has one."""
-        try:
-            import pyarrow
-            import pyarrow.parquet
-        except ImportError as error:
-            text = "parquet is read by pyarrow, which is not installed: pip install pyarrow"
-            raise InputError(f"{path}: {text}") from error
-        try:
-            self.file = pyarrow.parquet.ParquetFile(path)
-        except pyarrow.ArrowException as error:
-            raise InputError(f"{path}: not a parquet file ({error})") from error
+        self.file = open_parquet(path)
+        import pyarrow
+
         schema = self.file.schema_arrow
         found = {kind: kind for kind in usual if kind in schema.names}
         self.columns = found | named
@@ -155,6 +150,8 @@ class Table(FeatureSource):
             if pyarrow.types.is_nested(what.value_type):
                 self.frames.add(kind)
         self.path, self.kinds = path, set(self.columns)
+        read = {id_column, *self.columns.values()}
+        self.unread = [name for name in schema.names if name not in read]
         self.ids = as_ids(self.file.read([id_column]).column(0).to_pylist(), path)
 
     def __iter__(self) -> Iterator[Arrays]:
@@ -179,6 +176,20 @@ class Table(FeatureSource):
         return flat.reshape(len(values), -1) if len(values) else flat.reshape(0, 0)
 
 
+def open_parquet(path: Path):
+    """pyarrow's ParquetFile. InputError when it is none, or pyarrow is not installed."""
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError as error:
+        text = "parquet is read by pyarrow, which is not installed: pip install pyarrow"
+        raise InputError(f"{path}: {text}") from error
+    try:
+        return pyarrow.parquet.ParquetFile(path)
+    except pyarrow.ArrowException as error:
+        raise InputError(f"{path}: not a parquet file ({error})") from error
+
+
 def _load(path: Path):
     try:
         found = np.load(path, mmap_mode="r", allow_pickle=False)
@@ -197,7 +208,7 @@ def _column(path: Path, kind: type) -> np.ndarray:
     """A one-dimensional .npy, or the lines of a text file: str or int64 (n,)."""
     try:
         if path.suffix != ".npy":
-            return np.array(path.read_text(encoding="utf-8").splitlines(), str).astype(kind)
+            return np.array(read_lines(path), str).astype(kind)
         values = _load(path)
         if values.ndim != 1 or (kind is int and values.dtype.kind not in "iu"):
             raise ValueError(f"{values.dtype}, shape {values.shape}")

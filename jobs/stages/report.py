@@ -35,15 +35,17 @@ def export_jobs(context: Context) -> Iterator[Job]:
         + handed
         + last,
         in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS, paths.EXPORT_GRAPH)
-        + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS, paths.EXPORT_SUMS),
+        + in_folder(out, paths.EXPORT_README, paths.EXPORT_STEPS, paths.EXPORT_PREDICT)
+        + in_folder(out, paths.EXPORT_TRAINED_ON, paths.EXPORT_SUMS),
         settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
         alone=True,
     )
     yield job(
         "export/score",
         "distill.export.evaluate",
-        [out, files.store, files.folds, files.evaluation],
-        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS) + [files.folds],
+        [out, files.store, files.folds, files.evaluation, "--stack", files.stacking / paths.REPORT],
+        in_folder(out, paths.EXPORT_MANIFEST, paths.EXPORT_WEIGHTS)
+        + [files.folds, files.stacking / paths.REPORT],
         [files.evaluation, files.evaluation_predictions],
         alone=True,
     )

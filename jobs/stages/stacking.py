@@ -125,7 +125,7 @@ def report_job(context: Context) -> Job:
     """The figures of the stack beside what it must beat."""
     files, out = context.files, context.files.stacking / paths.REPORT
     config, holdout = files.stacking / paths.CONFIG, files.stacking / paths.HOLDOUT_FOLDER
-    systems = ["stack", *context.plan.models] if float(context.settings.holdout) else []
+    systems = ["stack", *context.plan.models] if context.settings.holdout != "0" else []
     return job(
         "stacking/report",
         "stacking.report",

@@ -76,14 +76,16 @@ def sequences(stacking: Path, fold: int, settings: Stacking):
     if share < 1:
         log(f"[stack {title_of(fold)}] learns from {share:.1%} of {total:,} rows")
     train, inner = [], []
-    for group in groups:
-        ids = group.rows.ids
-        chosen = uniform(ids, f"stacking sample {settings.seed}") < share
-        inside = uniform(ids, f"stacking inner {settings.seed}") < settings.inner_fraction
+    draws = [uniform(group.rows.keys, f"stacking inner {settings.seed}") for group in groups]
+    least = min((draw.min() for draw in draws if len(draw)), default=0)  # one video at least
+    for group, draw in zip(groups, draws, strict=True):
+        rows = group.rows
+        chosen = uniform(rows.ids, f"stacking sample {settings.seed}") < share
+        inside = (draw < settings.inner_fraction) | (draw == least)
         for parts, wanted in ((train, chosen & ~inside), (inner, chosen & inside)):
             videos = np.flatnonzero(wanted)
             if len(videos):
-                parts.append(RowSequence(group.rows, videos, group.variant))
+                parts.append(RowSequence(rows, videos, group.variant))
     if not train or not inner:
         raise InputError(
             f"{stacking}: too few videos to train the booster of {title_of(fold)}; "

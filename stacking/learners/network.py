@@ -21,6 +21,7 @@ from yt8m.base import processor
 from yt8m.base.arrays import blocks, let_go, read_metadata
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
+from yt8m.data.origins import Origin
 from yt8m.data.splits import seed_of, uniform
 from yt8m.networks.candidate_head import CandidateHead
 from yt8m.networks.cpu import use_fast_layers
@@ -117,9 +118,12 @@ def _train_epoch(run: TrainingRun, rows: GroupedRows) -> float:
     return float(total) / steps
 
 
-def save_head(head: CandidateHead, path: Path, columns: list[str]) -> None:
-    """Writes the weights, and the names of the columns."""
-    save_weights(head, path, {"columns": json.dumps(columns)})
+def save_head(
+    head: CandidateHead, path: Path, columns: list[str], origin: Origin | None = None
+) -> None:
+    """Writes the weights, the names of the columns, and what they were made from."""
+    header = origin.header if origin else {}
+    save_weights(head, path, {"columns": json.dumps(columns)} | header)
 
 
 def load_head(head: CandidateHead, path: Path, columns: list[str]) -> None:

@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -39,7 +38,8 @@ from yt8m.training.weights import save_weights
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
 SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
-PROGRAMS = ("make", "python -m", "python example.py", "python alone.py", "cp", "rm", "mkdir", "sed")
+PROGRAMS = ("make", "python -m", "cp", "rm", "mkdir", "sed")
+PROGRAMS += ("python example.py", "python alone.py", "python export/predict.py")
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,10 @@ def _data_inputs(folder: Path) -> None:
     table = {"id": ids, "title_vector": titles, "transcript": texts}
     pyarrow.parquet.write_table(pyarrow.table(table), folder / "posts.parquet")
     (folder / "ids.txt").write_text("".join(f"{identity}\n" for identity in ids))
+    for name in ("rgb", "audio"):
+        np.save(folder / f"{name}2.npy", np.load(folder / f"{name}.npy")[:5])
+    (folder / "ids2.txt").write_text("".join(f"w{number}\n" for number in range(5)))
+    (folder / "labels2.csv").write_text("id,labels\nw0,3 12\nw1,0\nw2,\n")
     labels = rng.integers(0, 12, (60, 2))
     rows = (f"{i},{a} {b}\n" for i, (a, b) in zip(ids, labels, strict=True))
     (folder / "labels.csv").write_text("id,labels\n" + "".join(rows))
@@ -123,14 +127,12 @@ RUNNING, SHOWING = (
 
 
 @pytest.fixture(scope="module")
-def page(request, tmp_path_factory):
+def page(request, tmp_path_factory, forked):
     """A page, and a copy of the project with an environment that make finds and its inputs."""
     tree = copy_project(tmp_path_factory.mktemp("docs"))
     (tree / ".venv/bin").mkdir(parents=True)
     shutil.copyfile(tree / "requirements.lock", tree / ".venv/requirements.lock")
-    python = tree / ".venv/bin/python"
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    python.chmod(0o755)
+    forked.write(tree / ".venv/bin/python")
     for folder in SHOWN_DATA:
         synthetic.main(tree / folder.lstrip("/"), videos=10, classes=5, rgb=4, audio=2)
     INPUTS.get(request.param, lambda _: None)(tree)

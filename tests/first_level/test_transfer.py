@@ -145,11 +145,18 @@ def test_it_beats_a_start_from_nothing(world, export, from_nothing, source, free
 @pytest.mark.parametrize("data", ["few", "many"])
 def test_all_but_the_classifier_is_taken_even_with_as_many_classes(world, data):
     toml = NET + TRAINING.format(0) + _start(world / "parent.safetensors", False)
-    found = load_file(_train(world, data, f"taken_{data}", toml, fold=1)[0])
+    fold = 0 if data == "many" else 1  # as the parent: it has seen the other folds of `many`
+    found = load_file(_train(world, data, f"taken_{data}", toml, fold=fold)[0])
     parent = load_file(world / "parent.safetensors")
     assert found.keys() == parent.keys()
     same = {name for name in found if torch.equal(found[name], parent[name])}
     assert same == found.keys() - CLASSIFIER
+
+
+def test_weights_that_saw_what_is_judged_are_refused(world):
+    toml = NET + TRAINING.format(0) + _start(world / "parent.safetensors", False)
+    with pytest.raises(InputError, match=r"has learnt from [0-9]+ of [0-9]+ videos that a model w"):
+        _train(world, "many", "seen", toml, fold=1)
 
 
 def test_other_weights_make_a_job_stale(world):

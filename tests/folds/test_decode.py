@@ -165,7 +165,9 @@ def test_a_video_record_among_frames(records, tmp_path):
 def test_features_must_be_finite(records, tmp_path):
     features = {"id": [b"nan!"], "mean_rgb": np.full(6, np.nan), "mean_audio": np.zeros(3)}
     write_records(records / "video" / "z.tfrecord", [example(features)])
-    with pytest.raises(InputError, match="z.tfrecord: record 0: a feature is not finite"):
+    with pytest.raises(
+        InputError, match="z.tfrecord: record 0: id nan!: rgb has a value that is not"
+    ):
         decode.main(records / "video", tmp_path / "store", jobs=1)
 
 

@@ -192,6 +192,7 @@ DEFINITIONS = {
         {"projection": 7, "hidden": [6, 5]} | DROP,
         {"projection": 7, "hidden": [6], "gating": True, "experts": 2},
         {"projection": 0, "hidden": [6, 5]} | DROP,
+        {"projection": 0, "hidden": [6], "gating": True, "experts": 2},
     ]),
     "frame_combinations": (combinations, [TRUNK, {"combinations": 2, "width": 4}]),
     "frame_convolutions": (convolutions, [
@@ -204,7 +205,9 @@ DEFINITIONS = {
     "lstm": (lstm, [
         {"width": 4, "hidden": [5, 6]} | DROP,
         {"width": 4, "hidden": [5], "cell": "gru", "layers": 3, "bidirectional": True},
-        {"width": 4, "hidden": [], "readout": "ramp", "layer_dropout": DROPOUT},
+        {"width": 4, "hidden": [5], "bidirectional": True},
+        {"width": 4, "hidden": [], "readout": "ramp", "bidirectional": True,
+         "layer_dropout": DROPOUT},
         {"width": 4, "hidden": [], "readout": "ramp", "batch_norm": True, "residual": True},
     ]),
     "lstm_attention": (lstm_attention, [

@@ -33,13 +33,3 @@ def padded_batch() -> Batch:
 def videos_of(x: torch.Tensor) -> list[torch.Tensor]:
     """(B, T, D) -> each video's real frames (T, D)."""
     return [video[:length] for video, length in zip(x, LENGTHS, strict=True)]
-
-
-def check(model: nn.Module, of_video) -> None:
-    """`of_video` maps a video's rgb (T, R) and audio (T, A) to what goes into `model.head`, or
-    to the logits of a model without one."""
-    batch = padded_batch()
-    pairs = zip(videos_of(batch.features["rgb"]), videos_of(batch.features["audio"]), strict=True)
-    expected = torch.stack([of_video(rgb, audio) for rgb, audio in pairs])
-    head = getattr(model, "head", nn.Identity())
-    torch.testing.assert_close(model(batch), head(expected), atol=1e-5, rtol=1e-4)

@@ -28,8 +28,8 @@ ELSEWHERE = {
     ("lstm_moe", "importance"): "test_recurrent_models.py",
     ("lstm_moe", "load"): "test_recurrent_models.py",
     ("neighbours", "videos"): "below",
-    ("resnet", "noise"): "test_video_models.py",
-    ("resnet", "verticals"): "test_video_models.py",
+    ("resnet", "noise"): "test_options.py",
+    ("resnet", "verticals"): "test_options.py",
 }
 
 

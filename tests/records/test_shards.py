@@ -10,8 +10,8 @@ from yt8m.base.cli import InputError
 from yt8m.records.description import Dims
 from yt8m.records.framing import write_records
 from yt8m.records.messages import Record
-from yt8m.records.reader import Reader, stream
-from yt8m.records.video import check, read_video
+from yt8m.records.reader import Reader, check, stream
+from yt8m.records.video import read_video
 from yt8m.records.wire import MESSAGE, field
 
 
@@ -28,7 +28,7 @@ def test_stream_checks_sizes_and_classes(tmp_path):
     with pytest.raises(InputError, match="a.tfrecord: record 0: label 9 is out of range; 0 to 8"):
         list(stream([first], NAMES, Dims({"rgb": 4, "audio": 2}, 9, 0)))
     rated = {f"segment_{n}": [10] for n in ("start_times", "end_times", "labels")}
-    rated["segment_scores"] = np.ones(1, np.float32)
+    rated |= {"segment_end_times": [11], "segment_scores": np.ones(1, np.float32)}
     write_records(first, [sequence(frames(), **rated)])
     with pytest.raises(InputError, match="label 10 is out of range"):
         list(stream([first], NAMES))

@@ -1,19 +1,40 @@
 """A small finished run for the tests of the report: real stacking, noted results of networks."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
-from report import summary
+from report import browser, summary
 from stacking import predict, report, rows, soft_labels, train
 from stacking.config import Stacking
 from yt8m.base.config import write_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import write_json
+from yt8m.data.origins import Origin, without
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 
 MODELS = {"sharp": 0.6, "dull": 1.5, "noise": 30.0}  # and how far their logits are off
 QUICK = {"max_rounds": 25, "learning_rate": 0.2, "num_leaves": 7, "min_data_in_leaf": 20}
+HOSTILE = [
+    "<script>hacked = 1</script>",
+    "</script><script>hacked = 1</script>",
+    "<img src=x onerror=hacked=1>",
+    "javascript:hacked=1",
+    "\"' onmouseover='hacked=1' x=\"",
+    "</style><style>* { display: none }</style>",
+    "</title><svg onload=hacked=1>",
+    "<a href=https://example.com>hacked</a>",
+    "<iframe src=https://example.com></iframe>",
+    "<meta http-equiv=refresh content='0;url=https://example.com'>",
+    "<!-- ]]> {{ 7 * 7 }} ${hacked = 1}",
+    "__proto__",
+    "\u202eright to left",
+    "\u05e9\u05dc\u05d5\u05dd",
+    "x" * 3000,
+    "bell \x07 and zero \x00",
+]
 PARTS = [*(f"extractor_{letter}" for letter in "abcdef"), "student", "resnet"]
 
 
@@ -47,7 +68,10 @@ def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
         of = np.concatenate([splits.rows(fold), splits.holdout])
         logits = truth[of] + off * rng.normal(size=(len(of), truth.shape[1]))
         out = folder / f"fold{fold}"
-        _predictions(logits, of, store).write(out / "predictions.safetensors")
+        learnt, folds = without(fold, splits, store.ids), folder.parents[1] / "folds.safetensors"
+        origin = Origin(f"first_level/{folder.name}", fold, learnt, {"folds": digest_of(folds)})
+        found = replace(_predictions(logits, of, store), origin=origin)
+        found.write(out / "predictions.safetensors")
         epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
         about = {"level": "video", "gap_fold": 0.5, "megabytes": 2.0, "seconds": 10.0}
         write_json(out / "report.json", about | {"epochs": epochs})
@@ -84,6 +108,22 @@ def _students(run, truth, store, splits: Splits, rng) -> None:
     _predictions(logits, held, store).write(run / "evaluation_predictions.safetensors")
     figures = {"gap20": reached, "map": 0.7, "hit1": 0.9, "perr": 0.6}
     write_json(run / "evaluation.json", figures if len(held) else dict.fromkeys(figures))
+
+
+def poison(run, monkeypatch) -> None:
+    """Gives the run's classes, their verticals and the videos names that try to be code."""
+    plain = browser.data
+
+    def data(run, videos):
+        found = plain(run, videos)
+        for number, video in enumerate(found["videos"]):
+            video["id"] = HOSTILE[number % len(HOSTILE)]
+        return found
+
+    monkeypatch.setattr(browser, "data", data)
+    names = [HOSTILE[number % len(HOSTILE)] for number in range(run.num_classes)]
+    run.store.class_names, run.store.verticals = names, names
+    run.store.vertical_of = np.array([sorted(set(names)).index(name) for name in names])
 
 
 def words_of(text: str) -> str:

@@ -69,7 +69,7 @@ def build_both(columns: Columns, classes: int):
     reranker = Reranker(columns, classes, inputs, width=4, layers=1)
     rows = np.arange(VIDEOS)
     known = label_features.statistics(random_labels(classes), rows, classes, SMOOTHING)
-    pairs = known.pairs.reshape(-1)
+    pairs = label_features.sparse_pairs(random_labels(classes), rows, classes).toarray().ravel()
     reranker.counts = torch.from_numpy(known.counts)
     reranker.pair_at = torch.from_numpy(np.flatnonzero(pairs)).int()
     reranker.pair_counts = torch.from_numpy(pairs[pairs > 0])

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -223,12 +224,14 @@ def test_of_too_many_rows_a_booster_learns_from_a_sample_of_the_videos(world):
 def test_missing_and_doubled_videos_are_named(world):
     path = world.path("second", 1)
     whole = Predictions.read(path)
-    Predictions(whole.ids[3:], whole.classes[3:], whole.logits[3:]).write(path)
+    replace(whole, ids=whole.ids[3:], classes=whole.classes[3:], logits=whole.logits[3:]).write(
+        path
+    )
     with pytest.raises(InputError, match=r"second.fold1.*: 3 of [0-9]+ videos are absent"):
         world.rows(1)
     assert not (world.stacking / "fold1" / "rows").exists()
     twice = (np.concatenate([part] * 2) for part in (whole.ids, whole.classes, whole.logits))
-    Predictions(*twice).write(path)
+    Predictions(*twice, origin=whole.origin).write(path)
     with pytest.raises(InputError, match="appears twice"):
         world.rows(1)
 

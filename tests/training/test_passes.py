@@ -7,7 +7,7 @@ import torch
 from yt8m.base.cli import InputError
 from yt8m.inputs.batch import Batch, Source
 from yt8m.inputs.settings import Inputs
-from yt8m.training import noise
+from yt8m.training import loop, noise
 from yt8m.training.loop import predict
 
 
@@ -48,6 +48,13 @@ def test_passes_average_probabilities_with_dropout_alone_on(store):
         torch.manual_seed(3)
         found = noise.mean_of_passes(net, batch, 4)
     torch.testing.assert_close(found.double(), expected.logit(), atol=1e-5, rtol=1e-4)
+
+
+def test_each_batch_of_videos_has_passes_of_its_own(store, monkeypatch):
+    monkeypatch.setattr(loop, "PREDICTED", 10)
+    net, source = _net(), Source(store, "video", Inputs())
+    found = predict(net, source, np.tile(np.arange(10), 2), 30, passes=3)
+    assert found.logits[:10].tolist() != found.logits[10:].tolist()
 
 
 def test_many_passes_come_near_the_network_without_dropout(store):

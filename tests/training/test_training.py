@@ -111,12 +111,12 @@ def test_a_killed_run_goes_on_to_the_same_weights(store, splits, tmp_path, monke
 def test_a_checkpoint_of_other_data_is_not_gone_on_from(store, splits, tmp_path, monkeypatch):
     monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
     rows = splits.others(0)
-    _fit(store, rows, tmp_path, fingerprint="one")  # leaves its last checkpoint behind
-    _, history = _fit(store, rows, tmp_path, fingerprint="two")
+    _fit(store, splits.others(1), tmp_path, fingerprint="one")  # leaves its last checkpoint behind
+    found, history = _fit(store, rows, tmp_path, fingerprint="two")
     assert len(history) == SETTINGS.epochs
     fresh, _ = _fit(store, rows, tmp_path / "new", fingerprint="two")
     again, _ = _fit(store, rows, tmp_path, fingerprint="two")
-    assert _bytes(fresh) == _bytes(again)
+    assert _bytes(fresh) == _bytes(found) == _bytes(again)
 
 
 def test_a_damaged_checkpoint_is_removed(store, splits, tmp_path, monkeypatch, capsys):
@@ -238,7 +238,7 @@ def test_verticals_are_learnt_and_a_penalty_is_paid(store, splits, tmp_path):
 def test_an_empty_inner_split_is_refused(store, splits, tmp_path, change):
     settings = SETTINGS.model_copy(update=change)
     with pytest.raises(
-        InputError, match=r"\[test\] no videos for the inner split .*training.inner"
+        InputError, match=r"\[test\] no videos with labels for the inner split .*training.inner"
     ):
         _fit(store, splits.others(0), tmp_path, settings, check=np.zeros(0, np.int64))
 

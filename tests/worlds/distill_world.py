@@ -14,6 +14,7 @@ from first_level.train import main as train_first_level
 from stacking import rows, train
 from stacking.config import Stacking
 from yt8m.base.config import write_snapshot
+from yt8m.data.origins import SOFT_LABELS, Origin, without
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Dims, Store
@@ -37,7 +38,9 @@ def soft_labels_of(store, splits, path) -> None:
     noise[chosen.rows(), chosen.indices] = 4
     classes = np.argsort(-noise, axis=1)[:, :20]
     logits = np.take_along_axis(noise, classes, 1).astype(np.float16)
-    Predictions(store.ids[rows], classes.astype(np.uint16), logits).write(path)
+    origin = Origin(SOFT_LABELS, None, without(None, splits, store.ids))
+    found = Predictions(store.ids[rows], classes.astype(np.uint16), logits, origin=origin)
+    found.write(path)
 
 
 STACKING = {

@@ -1,5 +1,6 @@
 """A toy problem for the tests of stacking: first-level predictions on disk, a store in memory."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,9 @@ import numpy as np
 from stacking import predict, report, rows, soft_labels, train
 from stacking.config import Stacking
 from yt8m.base.config import read_snapshot, write_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import read_json
+from yt8m.data.origins import Origin, without
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits
 from yt8m.records.labels import Labels
@@ -80,7 +83,10 @@ class StackingWorld:
         of = rng.permutation(np.concatenate([self.splits.rows(k), self.splits.holdout]))
         order = np.argsort(-logits[of], axis=1)[:, :DEPTH]
         values = np.take_along_axis(logits[of], order, 1).astype(np.float16)
-        Predictions(self.ids[of], order.astype(np.uint16), values).write(self.path(name, k))
+        found = Predictions(self.ids[of], order.astype(np.uint16), values)
+        learnt, folds = without(k, self.splits, self.ids), self.folder / "folds.safetensors"
+        origin = Origin(f"first_level/{name}", k, learnt, {"folds": digest_of(folds)})
+        replace(found, origin=origin).write(self.path(name, k))
 
     def rows(self, k):
         out = self.stacking / f"fold{k}" / "rows"

@@ -15,6 +15,7 @@ import signal
 import sys
 import threading
 import typing
+from collections.abc import Sequence
 
 # A user named a path that cannot be used.
 PATHS = (
@@ -24,6 +25,8 @@ PATHS = (
     IsADirectoryError,
     NotADirectoryError,
 )
+# Ids and names come from anyone: no terminal obeys what is in them.
+HIDDEN = {code: f"\\x{code:02x}" for code in (*range(32), *range(127, 160)) if code not in (9, 10)}
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
@@ -34,10 +37,17 @@ class InputError(ValueError):
 def log(text: str) -> None:
     """Prints one line at once, also into a file or pipe.
 
-    In one write, so that lines of jobs that share a pipe do not run into each other.
+    In one write, so that lines of jobs that share a pipe do not run into each other. Control
+    characters, as an id may have, are spelled.
     """
-    sys.stdout.write(text + "\n")
+    sys.stdout.write(text.translate(HIDDEN) + "\n")
     sys.stdout.flush()
+
+
+def name_some(names: Sequence[str], most: int = 5) -> str:
+    """The first names, for a line; those that cannot be printed are quoted."""
+    shown = [name if name.isprintable() else repr(name) for name in names[:most]]
+    return ", ".join(shown) + (", ..." if len(names) > most else "")
 
 
 def peak_memory_mb() -> float:
@@ -110,7 +120,7 @@ def run(main, argv: list[str] | None = None) -> None:
         sys.stdout.flush()
         sys.stderr.flush()
     except (InputError, *PATHS) as error:
-        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n")
+        sys.stderr.write(f"error: {' '.join(_text_of(error).split())}\n".translate(HIDDEN))
         sys.stderr.flush()
         sys.exit(2)
     except KeyboardInterrupt:

@@ -4,6 +4,7 @@ A snapshot is what a stage reads and what make watches: it changes only when a v
 comments, file times and checkouts make nothing stale.
 """
 
+import difflib
 import json
 import tomllib
 import typing
@@ -25,17 +26,21 @@ class Config(BaseModel):
 AnyConfig = TypeVar("AnyConfig", bound=Config)
 # Arguments of architectures: the size of a layer, and how many of something that may be absent.
 Size, Count = Annotated[int, Field(ge=1)], Annotated[int, Field(ge=0)]
+LARGEST = 1 << 63  # whole numbers are smaller
 Precision = Literal["auto", "bf16", "float32"]
 
 
 def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
     """Reads a TOML of differences to `cls`'s defaults. InputError names file, key and what fits."""
     try:
-        values = tomllib.loads(Path(path).read_text())
+        values = tomllib.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except IsADirectoryError as error:
+        raise InputError(f"{path}: is a folder; a TOML file is needed") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
+    _check_integers(values, path)
     return validate(values, cls, path)
 
 
@@ -72,10 +77,22 @@ def validate(values: dict, cls: type[AnyConfig], where) -> AnyConfig:
         raise InputError(f"{where}: {texts}") from error
 
 
+def _check_integers(values, path: Path, key: str = "") -> None:
+    """InputError for what TOML allows nobody to write: whole numbers of more than 64 bits."""
+    if isinstance(values, int) and not -LARGEST <= values < LARGEST:
+        raise InputError(f"{path}: {key} has more than 64 bits; write a smaller number")
+    items = values.items() if isinstance(values, dict) else ()
+    for name, value in enumerate(values) if isinstance(values, list) else items:
+        _check_integers(value, path, f"{key}.{name}".lstrip("."))
+
+
 def _explain(problem: dict, cls: type[Config]) -> str:
     key = ".".join(str(part) for part in problem["loc"]) or "the file"
     if problem["type"] == "extra_forbidden":
-        return f"unknown key {key!r}; allowed: {', '.join(_keys_at(cls, problem['loc'][:-1]))}"
+        allowed = _keys_at(cls, problem["loc"][:-1])
+        near = difflib.get_close_matches(str(problem["loc"][-1]), allowed, 1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        return f"unknown key {key!r}; allowed: {', '.join(allowed)}{hint}"
     if problem["type"] == "missing":
         return f"key {key!r} is missing"
     text = problem["msg"].removeprefix("Value error, ")

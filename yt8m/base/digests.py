@@ -31,12 +31,20 @@ def digest_of(path: Path) -> str | None:
 
 def seal_of(path: Path) -> str:
     """What tells whether an output is as it was written: its size and, up to SEALED bytes, a hash
-    of all that it holds."""
+    of all that it holds; of larger files of arrays, a hash of their header."""
     size = path.stat().st_size
+    if size > SEALED and path.suffix == ARRAYS:
+        header = json.dumps(header_of(path), sort_keys=True)
+        return f"{size} {hashlib.sha256(header.encode()).hexdigest()[:16]}"
     if size > SEALED:
         return str(size)
     with open(path, "rb") as file:
         return f"{size} {hashlib.file_digest(file, 'sha256').hexdigest()[:16]}"
+
+
+def same_seal(found: str | None, kept: str) -> bool:
+    """Whether a file's seal is the one that was kept. Older code kept sizes of some large files."""
+    return found == kept or (found is not None and kept.isdecimal() and found.split()[0] == kept)
 
 
 def digest_of_text(text: str) -> str:
@@ -46,10 +54,21 @@ def digest_of_text(text: str) -> str:
 
 def stated_digest(file) -> str | None:
     """What the header of a file of arrays states; None of weights, which state none."""
+    return _header(file).get("digest")
+
+
+def header_of(path: Path) -> dict[str, str]:
+    """What the header of a .safetensors says beside the arrays; empty when it is no such file."""
+    with contextlib.suppress(OSError), open(path, "rb") as file:
+        return _header(file)
+    return {}
+
+
+def _header(file) -> dict[str, str]:
     length = int.from_bytes(file.read(8), "little")
     with contextlib.suppress(ValueError, KeyError, TypeError):
-        return json.loads(file.read(min(length, LONGEST_HEADER)))["__metadata__"]["digest"]
-    return None
+        return dict(json.loads(file.read(min(length, LONGEST_HEADER)))["__metadata__"])
+    return {}
 
 
 def read_cache(path: Path) -> dict:

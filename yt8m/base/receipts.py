@@ -24,7 +24,7 @@ from pathlib import Path
 
 from yt8m.base import locks
 from yt8m.base.cli import InputError
-from yt8m.base.digests import digest_of, read_cache, seal_of
+from yt8m.base.digests import digest_of, read_cache, same_seal, seal_of
 from yt8m.base.files import read_json, remove, write_json
 from yt8m.base.paths import Artifacts
 
@@ -65,6 +65,27 @@ def commits_of(run: Path) -> str | None:
     return ", ".join(f"{name} ({count} jobs)" for name, count in found.most_common())
 
 
+def check_seal(path: Path) -> None:
+    """InputError when a receipt of the file's run says that its job wrote another file.
+
+    Nothing is checked in a folder without receipts, where verbs were called by hand.
+    """
+    path = path.absolute()
+    for run in path.parents:
+        files = Artifacts(run, run / "store")
+        if not files.receipts.is_dir():
+            continue
+        own, name = (
+            files.receipt(str(path.parent.relative_to(run))),
+            f"@run/{path.relative_to(run)}",
+        )
+        for receipt in (own, *sorted(own.with_suffix("").glob("*.json"))):
+            kept = read_cache(receipt).get("outputs", {}).get(name)
+            if kept is not None and not same_seal(seal_of(path), kept):
+                raise InputError(f"{path}: is not what its job wrote; delete it and run `make`")
+        return
+
+
 @dataclass(frozen=True)
 class Recorder:
     """The job that this process runs, as jobs.json has it."""
@@ -97,7 +118,8 @@ class Recorder:
             )
             paths = [self.artifacts.find(text) for text in receipt["outputs"]]
             same &= set(map(Path, self.job["outputs"])) <= set(paths)  # older code had others
-            return same and [seal_of(path) for path in paths] == list(receipt["outputs"].values())
+            seals = zip(paths, receipt["outputs"].values(), strict=True)
+            return same and all(same_seal(seal_of(path), seal) for path, seal in seals)
         return False
 
     def inputs(self) -> dict[str, str | None]:

@@ -1,7 +1,8 @@
 """Which video is in which fold: decided by a hash of its id, so it is the same on every disk.
 
 folds.safetensors: `ids` (N,) bytes, `fold` int8 (N,): 0..4, HOLDOUT (no stage trains, tunes or
-stops on it) or UNUSED (a video without a labels field, as in the test partition).
+stops on it) or UNUSED (a video without a labels field, as in the test partition). Where videos have
+groups, `groups` (N,) bytes: what is hashed instead of the id, the id where a video has none.
 """
 
 import hashlib
@@ -12,6 +13,7 @@ import numpy as np
 
 from yt8m.base.arrays import open_arrays, write_arrays
 from yt8m.base.cli import InputError
+from yt8m.base.digests import digest_of
 
 NUM_FOLDS = 5
 HOLDOUT = -1
@@ -29,6 +31,12 @@ def uniform(ids: np.ndarray, salt: str) -> np.ndarray:
         integers = np.frombuffer(b"".join(digests), dtype=">u8")
         found[start : start + HASHED] = (integers >> np.uint64(11)) / np.float64(1 << 53)
     return found
+
+
+def draw_share(ids: np.ndarray, salt: str, share: float) -> np.ndarray:
+    """Which ids are in a share that their hashes choose, one of them at least: bool (N,)."""
+    draws = uniform(ids, salt)
+    return (draws < share) | (draws == draws.min(initial=1))
 
 
 def seed_of(*parts) -> int:
@@ -73,23 +81,36 @@ def find_rows(wanted: np.ndarray, ids: np.ndarray, where) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Splits:
-    """The fold of every row of a store: int8 (N,)."""
+    """The fold of every row of a store: int8 (N,). groups: bytes (N,), or None without any; digest:
+    of the file that says so."""
 
     fold: np.ndarray
+    groups: np.ndarray | None = None
+    digest: str | None = None
 
     @classmethod
     def read(cls, path: Path, ids: np.ndarray) -> "Splits":
         """Reads folds.safetensors for a store's ids. InputError on an absent or doubled one."""
         arrays = open_arrays(path)
-        return cls(arrays["fold"][find_rows(ids, arrays["ids"], path)])
+        rows, groups = find_rows(ids, arrays["ids"], path), arrays.get("groups")
+        groups = None if groups is None else groups[rows]
+        return cls(arrays["fold"][rows], groups, digest_of(path))
 
     def write(self, path: Path, ids: np.ndarray) -> None:
         """Writes folds.safetensors."""
-        write_arrays(path, {"ids": ids, "fold": self.fold.astype(np.int8)})
+        groups = {} if self.groups is None else {"groups": self.groups}
+        write_arrays(path, {"ids": ids, "fold": self.fold.astype(np.int8)} | groups)
 
-    def with_unlabelled(self, count: int) -> "Splits":
-        """The same before `count` rows of UNLABELLED."""
-        return Splits(np.concatenate([self.fold, np.full(count, UNLABELLED, self.fold.dtype)]))
+    def keys(self, ids: np.ndarray) -> np.ndarray:
+        """What `uniform` is to hash, so that every split keeps groups together: bytes (N,). ids: of
+        all rows."""
+        return ids if self.groups is None else self.groups
+
+    def with_unlabelled(self, ids: np.ndarray) -> "Splits":
+        """The same before rows of UNLABELLED with these ids, each a group of its own."""
+        fold = np.concatenate([self.fold, np.full(len(ids), UNLABELLED, self.fold.dtype)])
+        groups = None if self.groups is None else np.concatenate([self.groups, ids])
+        return Splits(fold, groups, self.digest)
 
     def rows(self, k: int) -> np.ndarray:
         """Rows of fold k: int32, as those of all sets here: half as large as numpy's own."""

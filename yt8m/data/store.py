@@ -137,7 +137,9 @@ class Store(Videos):
     """A complete store on disk. Beside what Videos has:
 
     class_names: list[str] (C,); verticals: list[str] (C,), [] when unknown; description:
-    Description of the records.
+    Description of the records; groups: what records say of the group, bytes (N,), b"" for nothing,
+    or None when none says any; held_out: whether a video is of the records of HOLDOUT, bool (N,),
+    or None without such records.
     """
 
     def __init__(self, folder: Path):
@@ -150,12 +152,17 @@ class Store(Videos):
             self.verticals: list[str] = manifest["verticals"]
             known = sorted(set(self.verticals) - {""})
             super().__init__(**_columns(Path(folder), manifest, known))
+            rows = Path(folder) / manifest["rows"]
         except InputError:
             raise
         except (KeyError, TypeError, ValueError, AttributeError) as error:
             where = f"{Path(folder) / MANIFEST}, {ABOUT}"
             text = " ".join(str(error).split()[:9])
             raise InputError(f"{where}: not a store's ({text}); delete them, run `make`") from error
+        self.groups, self.held_out = (
+            open_checked(path) if path.is_file() else None
+            for path in (rows / f"{name}.npy" for name in ("groups", "held_out"))
+        )
 
 
 def _read_manifest(folder: Path) -> dict:

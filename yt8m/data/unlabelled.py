@@ -30,4 +30,4 @@ def open_both(data: Store, splits: Splits) -> tuple[Videos, Splits]:
         vertical_of=data.vertical_of,
         kinds={name: kind.followed_by(more.kinds[name]) for name, kind in data.kinds.items()},
     )
-    return both, splits.with_unlabelled(count)
+    return both, splits.with_unlabelled(more.ids)

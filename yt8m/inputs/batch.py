@@ -211,11 +211,13 @@ def _share(inputs: Inputs, features: Tensor, name: str) -> Tensor:
 def batch_rows(rows: np.ndarray, size: int, seed: int | None = None) -> list[np.ndarray]:
     """Cuts rows into batches of nearly equal size, at most `size`; shuffled if a seed is given.
 
-    Nearly equal, because a last batch of one video would break batch normalisation.
+    Nearly equal, because a last batch of one video would break batch normalisation. So an odd
+    number of rows in batches of two has one of three.
     """
     if seed is not None:
         rows = shuffle(rows, np.random.default_rng(seed))
-    return np.array_split(rows, max(1, -(-len(rows) // size)))
+    batches = -(-len(rows) // size)
+    return np.array_split(rows, max(1, batches if size != 2 else len(rows) // 2))
 
 
 def shuffle(rows: np.ndarray, rng: np.random.Generator) -> np.ndarray:

@@ -14,10 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from yt8m.data.predictions import COLUMN_PLACES, RANK_OFFSET
 from yt8m.networks.candidate_head import CandidateHead
-
-PLACES = (1, 2, 3, 5, 10, 20)  # of the largest mean logits that are columns
-RANK_OFFSET = 10
 
 
 @dataclass(frozen=True)
@@ -158,7 +156,7 @@ def _of_video(mean: Tensor, probability: Tensor) -> list[Tensor]:
     top5 = probability.topk(min(5, last + 1)).values.sum(1, keepdim=True)
     over_half = (probability > 0.5).float().sum(1, keepdim=True)
     entropy = -(probability * (probability + 1e-6).log()).sum(1, keepdim=True)
-    largest = [falling[:, min(place - 1, last), None] for place in PLACES]
+    largest = [falling[:, min(place - 1, last), None] for place in COLUMN_PLACES]
     return [*largest, top5, over_half, entropy]
 
 

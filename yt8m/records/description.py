@@ -7,7 +7,7 @@ else from the built-in description.
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated
@@ -28,7 +28,8 @@ MAX_CLASSES = 65536  # classes are stored as uint16
 RATED = "segment"  # folder of frame-level records with rated segments
 Names = Annotated[tuple[str, ...], Field(strict=False)]  # a TOML array is a list
 # A kind's arrays are <name>.npy and <name>_frames.npy, beside a store's own arrays.
-RESERVED = ("ids", "labels", "labelled", "indptr", "indices", "lengths", "segments", "num_frames")
+RESERVED = "ids labels labelled groups indptr indices lengths segments num_frames".split()
+GROUP = "group"  # the usual name of the source, channel or upload that a video is of
 
 
 def check_kind(name: str) -> str:
@@ -73,6 +74,8 @@ class Description(Config):
     name: str = "custom"
     ids: Names = ("id", "video_id")
     labels: Names = ("labels",)
+    # Of the group; not in snapshots where it is usual, so that older stores stay as they are.
+    groups: Names = Field((GROUP,), exclude_if=lambda names: names == (GROUP,))
     rgb: Names = ("mean_rgb",)
     audio: Names = ("mean_audio",)
     rgb_frames: Names = ("rgb",)
@@ -85,6 +88,9 @@ class Description(Config):
     classes: int | None = Field(None, ge=1, le=MAX_CLASSES)
     vocabulary: str | None = None  # file name, looked for beside the records and one folder up
     max_frames: int = Field(360, ge=1)
+    renamed: dict[str, str] = {}  # corrected names of classes, by the names that records state
+    scale: float = Field(1.0, gt=0)  # by which a conversion multiplied all values
+    cut_frames: bool = Field(False, exclude_if=lambda value: not value)  # to the shortest kind
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:
@@ -101,6 +107,12 @@ class Description(Config):
                 table.optional,
             )
         return {name: kind for name, kind in found.items() if kind.names or kind.frames}
+
+    def group_names(self, names: Collection[str]) -> list[str]:
+        """Those of `names` that hold a group; not one that a kind of features has."""
+        found = [name for name in self.groups if name in names]
+        kinds = self.kinds.values() if found else ()
+        return [name for name in found if not any(name in kind.names for kind in kinds)]
 
     def matches(self, names: set[str]) -> bool:
         """Whether a record with these features has any that this description knows."""
@@ -168,10 +180,13 @@ def check_exists(data: Path, name: str = "") -> None:
 
 
 def _shards_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    files = {path for pattern in PATTERNS for path in folder.glob(pattern)}
-    return sorted(path for path in files if path.is_file() and not path.name.startswith("."))
+    files = folder.iterdir() if folder.is_dir() else ()
+    files = (path for path in files if is_shard(path) and path.is_file())
+    return sorted(path for path in files if not path.name.startswith("."))
+
+
+def is_shard(path: Path) -> bool:
+    return any(path.match(pattern) for pattern in PATTERNS)
 
 
 def kind_of(shard: Path) -> str:
@@ -208,7 +223,7 @@ def describe(
 def _with_classes(description, source, built_in, folders, first):
     name = description.vocabulary
     path = next((f / name for f in folders if (f / name).is_file()), None) if name else None
-    if name and source and path is None:
+    if name and source and (path is None or Path(name).name != name):
         raise InputError(f"{source}: vocabulary {name!r} is not beside the records")
     vocabulary = read_vocabulary(path) if path else Vocabulary([])
     explicit = description.classes if source else None

@@ -7,6 +7,7 @@ for protobuf to judge, so both ways give the same videos and errors.
 """
 
 import struct
+from collections.abc import Iterable
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -14,7 +15,9 @@ import numpy as np
 
 from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
+from yt8m.records.values import is_id
 from yt8m.records.video import Video
+from yt8m.records.vocabulary import STATEMENT
 from yt8m.records.wire import MESSAGE, VALUE, field
 
 BEGINNING = 12  # bytes: mostly the record's length and the name of its first feature
@@ -26,15 +29,18 @@ TAGS = {"bytes_list": 0x0A, "float_list": 0x12, "int64_list": 0x1A}  # of a Feat
 class RecordLayout:
     """A record as pieces: what is around the values, and the values, in turn.
 
-    fixed: the pieces with an even number; id, labels (None without), features by kind: the numbers
-    of the pieces that are read.
+    fixed: the pieces with an even number; id, labels and group (None without), features by kind:
+    the numbers of the pieces that are read; statement: as of Video, which stands in the fixed
+    pieces.
     """
 
     pieces: struct.Struct
     fixed: tuple[bytes, ...]
     id: int
     labels: int | None
+    group: int | None
     features: dict[str, int]
+    statement: list[int] | None
 
 
 class Layouts:
@@ -59,10 +65,11 @@ class Layouts:
         identity, labels = pieces[layout.id].rstrip(b"\0"), None
         if layout.labels is not None:
             labels = _labels(pieces[layout.labels], self.classes)
-        if not identity or (labels is None) != (layout.labels is None):
+        if not is_id(identity) or (labels is None) != (layout.labels is None):
             return None
         features = {kind: np.frombuffer(pieces[at], FLOAT) for kind, at in layout.features.items()}
-        return Video(identity, labels, features, {}, None)
+        group = None if layout.group is None else pieces[layout.group].rstrip(b"\0") or None
+        return Video(identity, labels, features, {}, None, layout.statement, group)
 
     def learn(self, payload: memoryview, context) -> None:
         """Keeps the layout of a valid video-level record. context: its features, by protobuf."""
@@ -105,15 +112,20 @@ def _layout(data: bytes, context, description: Description) -> RecordLayout | No
             bounds += (at - size, at)
     pieces = struct.Struct("".join(f"{b - a}s" for a, b in pairwise([*bounds, len(data)])))
 
-    def number(names: tuple[str, ...]) -> int | None:
+    groups = description.group_names(context)
+    if not numbers.keys() >= set(groups):
+        return None  # a whole number, or more than one value
+
+    def number(names: Iterable[str]) -> int | None:
         return next((numbers[name] for name in names if name in numbers), None)
 
     kinds = {kind: number(where.names) for kind, where in description.kinds.items()}
     features = {kind: piece for kind, piece in kinds.items() if piece is not None}
     fixed = pieces.unpack(data)[::2]
-    return RecordLayout(
-        pieces, fixed, number(description.ids), number(description.labels), features
-    )
+    stated = STATEMENT in context and context[STATEMENT].HasField("int64_list")
+    statement = list(context[STATEMENT].int64_list.value) if stated else None
+    known = (number(names) for names in (description.ids, description.labels, groups))
+    return RecordLayout(pieces, fixed, *known, features, statement)
 
 
 def _entry(name: str, feature) -> tuple[bytes, int | None]:

@@ -62,6 +62,11 @@ class Record:
         values = self._list(name, "int64_list")
         return None if values is None else list(values.value)
 
+    def strings_or_integers(self, name: str) -> list[bytes] | list[int] | None:
+        if name in self.context and self.context[name].HasField("int64_list"):
+            return self.integers(name)
+        return self.strings(name)
+
     def floats(self, name: str) -> np.ndarray | None:
         values = self._list(name, "float_list")
         if values is None:

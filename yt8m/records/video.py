@@ -5,19 +5,15 @@ frame) and segment-rated records, under the names that a Description accepts.
 T frames, W width of a kind of features, S rated segments.
 """
 
-from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.description import MAX_CLASSES, Description, Dims
+from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import Record
-
-# Frames of YouTube-8M are quantised to 255 steps from -2 to 2; those of every kind are stored so.
-QUANTUM = np.float32(4 / 255)
-LOWEST = np.float32(4 / 512 - 2)
-NOTHING = 127  # the frame value next to 0
+from yt8m.records.values import LOWEST, QUANTUM, explain_id, find_unfit, is_id
+from yt8m.records.vocabulary import STATEMENT
 
 
 @dataclass(slots=True)
@@ -25,7 +21,9 @@ class Video:
     """One record. None, or not in the dicts, where it has no such field.
 
     labels: uint16, sorted, each once; features: by kind, float32 (W,); frames: by kind, uint8
-    (T, W); segments: start, end int32, label uint16, score float32, each (S,).
+    (T, W); segments: start, end int32, label uint16, score float32, each (S,); statement: what the
+    record states of its vocabulary, see `state_vocabulary`; group: the source, channel or upload
+    that it is of.
     """
 
     id: bytes
@@ -33,6 +31,8 @@ class Video:
     features: dict[str, np.ndarray] = field(default_factory=dict)
     frames: dict[str, np.ndarray] = field(default_factory=dict)
     segments: tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray] | None = None
+    statement: list[int] | None = None
+    group: bytes | None = None
 
     @property
     def num_frames(self) -> int:
@@ -40,20 +40,15 @@ class Video:
         return len(next(iter(self.frames.values()), ()))
 
 
-def dequantise(quantised: np.ndarray) -> np.ndarray:
-    """uint8 frame features to float32: q * 4/255 + 4/512 - 2, in [-1.992, 2.008]."""
-    return quantised.astype(np.float32) * QUANTUM + LOWEST
-
-
-def quantise(values: np.ndarray) -> np.ndarray:
-    """float32 -> uint8: the official dequantisation in reverse; beyond [-2, 2] is clipped."""
-    return np.clip(np.rint((values - LOWEST) / QUANTUM), 0, 255).astype(np.uint8)
-
-
 def video_level(video: Video) -> dict[str, np.ndarray]:
     """float32 (W,) of each kind; the mean of the dequantised frames where it has only those."""
     means = {kind: _mean(f) for kind, f in video.frames.items() if kind not in video.features}
     return video.features | means
+
+
+def is_unfit(video: Video) -> bool:
+    """Whether a video has such a value; frames have none."""
+    return any(find_unfit(values[None])[0] for values in video.features.values())
 
 
 def _mean(frames: np.ndarray) -> np.ndarray:
@@ -77,13 +72,16 @@ def read_video(record: Record, description: Description) -> Video:
     if record.lists:
         segments = _segments(record, description)
     identity, labels = _id(record, description), _labels(record, description)
-    video = Video(identity, labels, _present(features), _present(frames), segments)
+    if description.cut_frames:
+        frames = cut_to_shortest(_present(frames))
+    more = record.integers(STATEMENT), _group(record, description)
+    video = Video(identity, labels, _present(features), _present(frames), segments, *more)
     arrays = [*video.features.values(), *video.frames.values()]
     if not arrays:
         names = ", ".join(sorted(record.names)) or "none"
         raise InputError(f"{record.where}: has none of the described features; it has {names}")
     if not all(array.size for array in arrays):
-        raise InputError(f"{record.where}: has a feature without values")
+        raise InputError(f"{record.where}: has a feature without values; leave the video out")
     _check_frames(video, description.max_frames, record.where)
     return video
 
@@ -108,7 +106,18 @@ def _id(record: Record, description: Description) -> bytes:
     if not identity:
         names = " or ".join(description.ids)
         raise InputError(f"{record.where}: has no id; one string under {names} is needed")
+    if not is_id(identity):
+        raise InputError(f"{record.where}: {explain_id(identity)}")
     return identity
+
+
+def _group(record: Record, description: Description) -> bytes | None:
+    """One string or whole number; None without any, or where it is empty."""
+    values = _first(record.strings_or_integers, description.group_names(record.context)) or ()
+    if len(values) > 1:
+        raise InputError(f"{record.where}: has {len(values)} groups; one is allowed")
+    texts = (value if isinstance(value, bytes) else b"%d" % value for value in values)
+    return b"".join(texts).rstrip(b"\0") or None
 
 
 def _labels(record: Record, description: Description) -> np.ndarray | None:
@@ -116,25 +125,34 @@ def _labels(record: Record, description: Description) -> np.ndarray | None:
     if values is None:
         return None
     classes = sorted(set(values))
-    _check_classes(classes, MAX_CLASSES, record.where)
+    check_classes(classes, MAX_CLASSES, record.where, description.classes)
     return np.array(classes, np.uint16)
 
 
-def _check_classes(classes: list[int], limit: int, where: str) -> None:
-    """`classes` ascending."""
+def check_classes(classes: list[int], limit: int, where: str, known: int | None = None) -> None:
+    """InputError unless `classes`, ascending, are below the limit. known: how many there are."""
     if classes and not 0 <= classes[0] <= classes[-1] < limit:
         wrong = classes[0] if classes[0] < 0 else classes[-1]
         raise InputError(
-            f"{where}: label {wrong} is out of range; 0 to {limit - 1} are allowed "
+            f"{where}: label {wrong} is out of range; 0 to {(known or limit) - 1} are allowed "
             "(`classes` in dataset.toml or the vocabulary)"
         )
+
+
+def cut_to_shortest(frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """The first frames of each kind, as many as the kind with the fewest has."""
+    shortest = min(map(len, frames.values()), default=0)
+    return {kind: array[:shortest] for kind, array in frames.items()}
 
 
 def _check_frames(video: Video, allowed: int, where: str) -> None:
     lengths = {len(frames) for frames in video.frames.values()}
     if len(lengths) > 1:
         kinds = " and ".join(video.frames)
-        raise InputError(f"{where}: {kinds} differ in frames ({sorted(lengths)})")
+        raise InputError(
+            f"{where}: {kinds} differ in frames ({sorted(lengths)}); `cut_frames = true` in "
+            "dataset.toml cuts them to the shortest"
+        )
     if video.num_frames > allowed:
         raise InputError(
             f"{where}: has {video.num_frames} frames; 1 to {allowed} are allowed "
@@ -155,41 +173,16 @@ def _segments(record: Record, description: Description):
             f"{record.where}: segment start times, end times, labels and scores number "
             f"{', '.join(str(len(column)) for column in columns)}; they must agree"
         )
-    _check_classes(sorted(columns[2]), MAX_CLASSES, record.where)
+    check_classes(sorted(columns[2]), MAX_CLASSES, record.where, description.classes)
+    _check_segments(*columns, record.where)
     types = (np.int32, np.int32, np.uint16, np.float32)
     return tuple(np.array(column, kind) for column, kind in zip(columns, types, strict=True))
 
 
-def widths(video: Video, where: str) -> dict[str, int]:
-    """W of each kind that a video has. InputError if its means and its frames disagree."""
-    found = {kind: len(values) for kind, values in video.features.items()}
-    for kind, frames in video.frames.items():
-        width = frames.shape[1]
-        if found.setdefault(kind, width) != width:
+def _check_segments(starts, ends, _, scores, where: str) -> None:
+    for start, end, score in zip(starts, ends, scores, strict=True):
+        if not 0 <= start < end < 1 << 31 or not np.isfinite(score):
             raise InputError(
-                f"{where}: means and frames differ in width ({found[kind]}, {width} of {kind})"
+                f"{where}: a segment goes from {start} to {end} s and has the score {score:g}; it "
+                "must begin at 0 or later and end after it begins, and the score be a number"
             )
-    return found
-
-
-def check(video: Video, dims: Dims, description: Description, where: str) -> None:
-    """Fills in zeros for optional kinds of features that a video lacks; InputError for other
-    widths, or a class that is not below `dims.classes`."""
-    found, kinds = widths(video, where), description.kinds
-    lacking = [kind for kind in dims.features if kind not in found and kinds[kind].optional]
-    if found != {kind: width for kind, width in dims.features.items() if kind not in lacking}:
-        sizes = Dims(found, 0, 0).sizes
-        raise InputError(f"{where}: has {sizes} wide, not {dims.sizes}; is it of another data set?")
-    _fill(video, {kind: dims.features[kind] for kind in lacking}, dims.frameless)
-    labels = video.labels
-    if labels is not None and len(labels) and labels[-1] >= dims.classes:
-        _check_classes(labels.tolist(), dims.classes, where)
-    if video.segments is not None and len(video.segments[2]):
-        _check_classes(np.sort(video.segments[2]).tolist(), dims.classes, where)
-
-
-def _fill(video: Video, lacking: Mapping[str, int], frameless) -> None:
-    for kind, width in lacking.items():
-        video.features[kind] = np.zeros(width, np.float32)
-        if video.frames and kind not in frameless:
-            video.frames[kind] = np.full((video.num_frames, width), NOTHING, np.uint8)

@@ -5,14 +5,21 @@ and are joined on the index column; a field may hold newlines.
 """
 
 import csv
+import hashlib
+import json
+import unicodedata
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from yt8m.base.cli import InputError
+from yt8m.base.files import writing
 
 INDEX = ("Index", "index")
 NAME = ("Name", "display_name", "name")
 VERTICAL = ("Vertical1", "vertical1", "vertical")
+# What records of a conversion say of the vocabulary that numbers their labels. No kind of features
+# has such a name.
+STATEMENT, CLASS_NAMES = "_vocabulary", "_class_names"
 
 
 @dataclass(frozen=True)
@@ -42,19 +49,21 @@ def read_vocabulary(path: Path) -> Vocabulary:
     try:
         with open(path, newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            columns, read = reader.fieldnames or [], list(reader)
+            columns = reader.fieldnames or []
+            read = [row for row in reader if any(row.values())]  # the last line may be empty
     except (csv.Error, UnicodeError) as error:
         raise InputError(f"{path}: not a CSV in UTF-8 ({error})") from error
     index, name = _column(path, columns, INDEX), _column(path, columns, NAME)
     vertical = next((known for known in VERTICAL if known in columns), None)
     rows = {}
     for row in read:
-        key = row[index].strip()
+        key = (row[index] or "").strip()
         if not key.isdecimal() or int(key) > 65535:
             raise InputError(f"{path}: {index} {key!r}; integers from 0 to 65535 are allowed")
         if int(key) in rows:
             raise InputError(f"{path}: {index} {key} appears twice; delete one row")
-        rows[int(key)] = (row[name] or "", (row[vertical] or "") if vertical else "")
+        called = unicodedata.normalize("NFC", (row[name] or "").strip())
+        rows[int(key)] = (called, (row[vertical] or "") if vertical else "")
     if not rows:
         raise InputError(f"{path}: holds no classes")
     known = [rows.get(key, ("", "")) for key in range(max(rows) + 1)]
@@ -69,3 +78,26 @@ def _column(path: Path, columns, accepted) -> str:
     raise InputError(
         f"{path}: has no column {' or '.join(accepted)}; it has {', '.join(columns) or 'none'}"
     )
+
+
+def write_vocabulary(path: Path, vocabulary: Vocabulary) -> None:
+    """Writes a CSV that `read_vocabulary` reads."""
+    verticals = vocabulary.verticals
+    with writing(path) as temporary, open(temporary, "w", newline="", encoding="utf-8") as file:
+        writer = csv.writer(file, lineterminator="\n")
+        writer.writerow(["Index", "Name", *(["Vertical1"] if verticals else [])])
+        for index, name in enumerate(vocabulary.names):
+            writer.writerow([index, name, *([verticals[index]] if verticals else [])])
+
+
+def state_vocabulary(names: list[str]) -> list[int]:
+    """What a record states: how many classes there are, and a hash of their names in order."""
+    digest = hashlib.blake2b(json.dumps(names).encode(), digest_size=7).digest()
+    return [len(names), int.from_bytes(digest)]
+
+
+def find_difference(names: list[str], others: list[str]) -> int | None:
+    """The first class of `names` that is not the same in `others`; None when all are."""
+    same = [name == other for name, other in zip(names, others, strict=False)]
+    at = same.index(False) if False in same else len(same)
+    return at if at < len(names) else None

@@ -118,12 +118,19 @@ class TrainingRun:
             self.saved = time.monotonic()
 
     def finish(self) -> None:
-        """Puts the weights to keep into the model, in evaluation mode."""
+        """Puts the weights to keep into the model, in evaluation mode. InputError when one is not
+        finite."""
         if self.best is not None:
             self.model.load_state_dict(self.best)
         elif self.averaged is not None:
             self.model.load_state_dict(self.averaged.state_dict())
         self.model.eval()
+        for name, value in self.model.state_dict().items():  # the last step may be the one too far
+            if not torch.isfinite(value).all():
+                raise InputError(
+                    f"[{self.name}] weights {name} are not finite after epoch {self.epoch}; lr is "
+                    f"{self.settings.lr:g}; lower lr or clip"
+                )
 
     def _save(self) -> None:
         state = {name: getattr(self, name) for name in ("epoch", "updates", "history", "best")}

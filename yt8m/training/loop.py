@@ -7,6 +7,7 @@ from (seed, epoch), so a resumed run equals one that nothing interrupted.
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -48,10 +49,11 @@ class Examples:
     watched: np.ndarray | None = None
     teach: Callable[[Batch, Targets], Targets] | None = None
 
-    @property
-    def watches(self) -> bool:
-        """Whether there are watched videos."""
-        return self.watched is not None and len(self.watched) > 0
+    @cached_property
+    def has_labels(self) -> bool:
+        """Whether there are watched videos, and labels of them: without, there is no GAP."""
+        rows = self.watched
+        return rows is not None and len(self.source.store.labels.take(rows).indices) > 0
 
 
 def fit(
@@ -81,7 +83,7 @@ def fit(
     _write_log(run)
     while run.epoch < settings.epochs and not run.stale():
         line = {"epoch": run.epoch + 1, "loss": _train_epoch(run, examples), "lr": run.lr}
-        if examples.watches:
+        if examples.has_labels:
             line["gap"] = _watched_gap(run, examples)
         line |= clock.tick() | devices.peak_memory(run.device)
         run.end_epoch(line)
@@ -96,11 +98,9 @@ def _check(model: nn.Module, examples: Examples, settings: Training, name: str) 
     """InputError when the settings need videos or dropout that are missing."""
     if settings.noise.test_passes:
         dropouts(model, f"[{name}]")
-    if settings.needs_inner and not examples.watches:
-        raise InputError(
-            f"[{name}] no videos for the inner split that patience and the plateau schedule need; "
-            "raise training.inner or give more records"
-        )
+    if settings.needs_inner and not examples.has_labels:
+        text = "no videos with labels for the inner split that patience and the plateau schedule"
+        raise InputError(f"[{name}] {text} need; raise training.inner or give more records")
 
 
 def _remember(model: nn.Module, examples: Examples) -> None:
@@ -124,8 +124,9 @@ def _start(
 
 def _watched_gap(run: TrainingRun, examples: Examples) -> float:
     """GAP@20 of the watched videos."""
-    source, rows, precision = examples.source, examples.watched, run.settings.precision
-    found = predict(run.best_weights(), source, rows, TOP_K, precision=precision)
+    source, rows = examples.source, examples.watched
+    options = {"precision": run.settings.precision, "where": f"[{run.name}] epoch {run.epoch + 1}"}
+    found = predict(run.best_weights(), source, rows, TOP_K, **options)
     return metrics.gap(found.classes, found.logits, source.store.labels.take(rows))
 
 
@@ -223,15 +224,19 @@ def predict(
     seed: int = 0,
     precision: Precision = "auto",
     folder: Path | None = None,
+    where: str = "model",
 ) -> Predictions:
     """The K best classes of store rows; passes, seed: as for `logits_of`.
 
-    folder: the arrays are in a file there, which disappears with them; None: in memory.
+    folder: the arrays are in a file there, which disappears with them; None: in memory. where:
+    begins the text of an InputError when a logit is NaN.
     """
     found, start = to_fill(source.store.ids[rows], min(k, source.store.dims.classes), folder), 0
     for part, logits in logits_of(model, source, rows, precision, passes, seed):
         place = slice(start, start := start + len(part))
         found.classes[place], found.logits[place] = top_k(logits, found.classes.shape[1])
+        if np.isnan(found.logits[place]).any():
+            raise InputError(f"{where}: predictions are not numbers; lower lr or clip")
     return found
 
 

@@ -29,7 +29,8 @@ class Noise(Config):
 
     smoothing: float = Field(0.0, ge=0, lt=1)  # label y -> (1 - s) y + s x the class's frequency
     drop: float = Field(0.0, ge=0, lt=1)  # share of labels left out, drawn anew each time
-    add: float = Field(0.0, ge=0)  # false labels for each true one, by class frequency, drawn anew
+    # False labels for each true one, by class frequency, drawn anew.
+    add: float = Field(0.0, ge=0, le=1000)
     by_accuracy: bool = False  # drop and add more where a class's cross-validation accuracy is low
     confidence: float = Field(0.0, ge=0)  # penalty on a class's score, times 1 - its accuracy
     # By a noise matrix for each class, P(label | truth), from the precision and recall of the
@@ -60,6 +61,9 @@ class Training(Config):
 
     epochs: int = Field(10, ge=0)
     steps_per_epoch: int = Field(0, ge=0)  # batches of an endless shuffled stream; 0: all rows once
+    # With few videos an epoch goes over them several times, so that all epochs together have as
+    # many batches as this. In snapshots only if it is set.
+    least_steps: int = Field(0, ge=0, exclude_if=lambda value: not value)
     batch_size: int = Field(512, ge=2)
     optimizer: Literal["adamw", "adam", "rmsprop", "adagrad"] = "adamw"
     lr: float = Field(1e-3, gt=0)
@@ -76,7 +80,7 @@ class Training(Config):
     precision: Precision = "auto"
     loss: Loss = "bce"
     vertical_weight: float = Field(1.0, ge=0)  # of the verticals' loss, in models that have them
-    mixup: float = Field(0.0, ge=0)  # alpha; 0: off
+    mixup: float = Field(0.0, ge=0, le=1000)  # alpha; 0: off
     patience: int = Field(0, ge=0)  # epochs without a better inner GAP; 0: fixed schedule
     inner: float = Field(0.05, gt=0, lt=0.5)  # share of training videos kept for these two
     seed: int = 0

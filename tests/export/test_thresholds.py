@@ -40,17 +40,60 @@ def f1_of(soft, lists, threshold, wanted) -> float:
     return 2 * len(said & true) / max(1, len(said) + len(true))
 
 
+def precision_recall(soft, lists, threshold, wanted) -> tuple[float, float]:
+    """Of all (video, class) pairs of the wanted classes; precision 0 if nothing is said."""
+    said = hits = 0
+    for own, classes, logits in zip(lists, soft.classes, soft.logits, strict=True):
+        for c, score in zip(classes, sigmoid(logits), strict=True):
+            if score >= threshold and c in wanted:
+                said, hits = said + 1, hits + (c in own)
+    return hits / max(said, 1), hits / sum(c in wanted for own in lists for c in own)
+
+
 @pytest.mark.parametrize("seed", range(3))
 def test_thresholds_have_the_largest_f1(seed, monkeypatch):
     monkeypatch.setattr(thresholds, "FEW", 1)
     soft, lists = some_predictions(seed=seed)
     overall, each = choose_thresholds(soft, Labels.from_lists(lists), CLASSES)
-    assert each.dtype == np.float32
+    assert each.at.dtype == np.float32
     tried = [0.0, *np.unique(sigmoid(soft.logits))]
-    for found, wanted in [(overall, range(CLASSES)), *((each[c], [c]) for c in range(CLASSES))]:
+    for found, wanted in [
+        (overall.at[0], range(CLASSES)),
+        *((each.at[c], [c]) for c in range(CLASSES)),
+    ]:
         best = max(f1_of(soft, lists, threshold, wanted) for threshold in tried)
         assert f1_of(soft, lists, found, wanted) == pytest.approx(best)
         assert found not in tried, "between two scores"
+
+
+@pytest.mark.parametrize("precision", [None, 0.7])
+def test_what_a_threshold_gives(precision, monkeypatch):
+    monkeypatch.setattr(thresholds, "FEW", 1)
+    soft, lists = some_predictions(seed=5)
+    overall, each = choose_thresholds(soft, Labels.from_lists(lists), CLASSES, precision)
+    groups = [(overall, 0, range(CLASSES)), *((each, c, [c]) for c in range(CLASSES))]
+    tried = np.append(np.unique(sigmoid(soft.logits)), 1.1)
+    for found, at, wanted in groups:
+        own = precision_recall(soft, lists, found.at[at], wanted)
+        assert own == pytest.approx((found.precision[at], found.recall[at]))
+        if precision:
+            others = [precision_recall(soft, lists, threshold, wanted) for threshold in tried]
+            most = max(recall for high, recall in others if high >= precision or not recall)
+            assert own[1] == pytest.approx(most)
+            assert own[0] >= precision or not own[1]
+
+
+def test_no_threshold_is_precise_enough(monkeypatch):
+    monkeypatch.setattr(thresholds, "FEW", 1)
+    classes = np.zeros((4, 1), np.uint16)
+    logits = np.array([[3], [2], [1], [0]], np.float16)
+    soft = Predictions(np.array([b"a", b"b", b"c", b"d"]), classes, logits)
+    labels = Labels.from_lists([[], [0], [0], [0]])
+    overall, each = choose_thresholds(soft, labels, 1, 0.9)
+    assert each.at == overall.at == [1.0]
+    assert each.recall == [0]
+    overall, _ = choose_thresholds(soft, labels, 1, 0.75)
+    assert (overall.precision, overall.recall) == ([0.75], [1.0])
 
 
 def test_a_class_with_few_labels_has_the_threshold_of_all():
@@ -60,15 +103,17 @@ def test_a_class_with_few_labels_has_the_threshold_of_all():
     few = sum(0 in own for own in kept)
     assert 0 < few < thresholds.FEW <= min(counts)
     overall, each = choose_thresholds(soft, Labels.from_lists(kept), CLASSES)
-    assert each[0] == np.float32(overall)
-    assert (each[1:] != np.float32(overall)).any()
+    assert each.at[0] == overall.at[0]
+    assert each.recall[0] == overall.recall[0]
+    assert (each.at[1:] != overall.at[0]).any()
 
 
 def test_without_labels_a_half():
     soft, lists = some_predictions()
     overall, each = choose_thresholds(soft, Labels.from_lists([[] for _ in lists]), CLASSES)
-    assert overall == 0.5
-    assert (each == 0.5).all()
+    assert overall.at == [0.5]
+    assert (each.at == 0.5).all()
+    assert not each.recall.any()
 
 
 def test_a_class_that_is_never_hit_has_a_half(monkeypatch):
@@ -80,8 +125,9 @@ def test_a_class_that_is_never_hit_has_a_half(monkeypatch):
     ]
     assert sum(map(len, missed)) > 40, "labels that are no candidates"
     overall, each = choose_thresholds(soft, Labels.from_lists(missed), CLASSES)
-    assert overall == 0.5
-    assert (each == 0.5).all()
+    assert overall.at == [0.5]
+    assert (each.at == 0.5).all()
+    assert not each.recall.any()
 
 
 @pytest.fixture
@@ -121,6 +167,16 @@ def test_steps_are_compared_with_the_first(judged):
     assert text[-1].startswith(
         f"| shuffled | 1.1 | {last['gap20']:.4f} | {last['difference']:+.4f}"
     )
+
+
+def test_intervals_of_steps_draw_groups(store, splits, judged):
+    dims = replace(store.dims, max_frames=0)
+    grouped = Steps(store, splits.holdout, dims, np.full(len(store), b"one"))
+    shuffled = np.random.default_rng(1).permutation(dims.classes)
+    for name, form in {"float32": answers(judged), "shuffled": answers(judged, shuffled)}.items():
+        grouped.judge(name, form, 1.0)
+    line = grouped.lines()[1]
+    assert line["interval"] == pytest.approx([line["difference"]] * 2, abs=1e-12)
 
 
 def test_a_large_holdout_is_judged_by_videos_from_all_of_it(store, splits, monkeypatch):

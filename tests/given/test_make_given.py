@@ -6,6 +6,8 @@ from make_world import DISTILL_ON, RUN, add_shard, make, modules, run_make
 
 from yt8m.base.files import read_json
 
+HOLDOUTS = "no such file or folder; a share (0.1), a file of ids or records are needed"
+
 
 def test_new_records_are_decoded_and_everything_follows(tree):
     add_shard(tree / "records" / "b.tfrecord", seed=1)
@@ -73,7 +75,7 @@ def test_a_mistyped_setting_is_not_remembered(tree):
     for given, message in (
         (["DATA=recrods"], "DATA recrods: no such file or folder"),
         (["HOLDOUT=1.5"], "HOLDOUT 1.5: at least 0 and less than 1 is allowed"),
-        (["HOLDOUT=a tenth"], "HOLDOUT a tenth: a number is needed"),
+        (["HOLDOUT=a tenth"], f"HOLDOUT a tenth: {HOLDOUTS}"),
         (["DESCRIPTION=no.toml"], "DESCRIPTION no.toml: no such file"),
         (["UNLABELLED=nowhere"], "UNLABELLED nowhere: no such file or folder"),
         (["DTYPE=int4"], "DTYPE int4: not supported; allowed: float16, float32, int8"),

@@ -1,0 +1,1 @@
+"""Unusual data through the whole pipeline: what runs, and what is refused where."""
