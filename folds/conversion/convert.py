@@ -79,12 +79,10 @@ def main(
         check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
-            folder.check_source(source, scale)
+            scale = folder.check_source(source, scale)
             known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
             folder.check_labels(known)
-            scale = folder.description.scale
-            converter = Converter(source, known, rows, scale, groups, cut_frames)
-            folder.add(converter)
+            folder.add(converter := Converter(source, known, rows, scale, groups, cut_frames))
     for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
     log(f"{out}: {_summary(converter.level, known, rows)}")
