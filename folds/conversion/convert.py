@@ -79,8 +79,8 @@ def main(
         check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
-            folder.check_source(source, scale)
-            converter = convert(folder.go_on(vocabulary), folder.description.scale)
+            scale = folder.check_source(source, scale)
+            converter = convert(folder.go_on(vocabulary), scale)
             folder.check_labels(converter.known)
             folder.add(converter)
     for line in (*converter.warnings(), *_describe(groups)):
