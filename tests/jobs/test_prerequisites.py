@@ -13,6 +13,7 @@ from first_level.config import PlannedModel
 from jobs.graph import graph_of
 from jobs.job import Graph, Job
 from jobs.plans import Plan
+from jobs.rules import recipe_of
 from jobs.settings import Settings
 from stacking.config import Stacking
 from yt8m.base import paths
@@ -235,3 +236,11 @@ def test_settings_that_are_not_given_are_as_the_makefile_says():
     assert (found.holdout, found.budget_mb, found.dtype, found.videos) == ("0.1", "1000", "", 200)
     assert (found.jobs, found.threads, found.store) == (1, 1, Path("run/store"))
     assert (found.export, found.out) == (Path("run/export"), Path("run/submission.csv"))
+
+
+def test_a_job_that_runs_alone_has_all_cores():
+    world = PlanWithAll(REFIT, "both", JOBS="3", THREADS="2")
+    for job in world.graph.jobs:
+        text = recipe_of(job, world.settings)
+        assert ("OMP_NUM_THREADS=6 " in text) == job.alone, job.name
+        assert ("$(TRAINER)" in text) == (job.verb == "first_level.train"), job.name

@@ -26,7 +26,7 @@ class Pen:
     """A plot that notes what is drawn: (style, xs, ys) of lines and dots."""
 
     def __init__(self, *axes, **more):
-        self.lines, self.points, self.words = [], [], []
+        self.axes, self.lines, self.points, self.words = axes, [], [], []
 
     def line(self, xs, ys, style):
         self.lines.append((style, np.asarray(xs, float), np.asarray(ys, float)))
@@ -177,6 +177,7 @@ def test_the_table_of_classes_and_the_models_lines(store, splits, monkeypatch, p
     drawn = error_figures._against_samples(run, error_figures.Analysis("", counts, training))
     [(_, xs, ys)] = drawn.drawing.points
     assert (xs.tolist(), ys.round(4).tolist()) == ([100, 200, 300], [0.6667, 0, 0.375])
+    assert drawn.drawing.axes[0].log
     assert drawn.drawing.of("accent").round(4).tolist() == [[200], [0.375]], "medians"
     found = Predictions(store.ids[:9], np.zeros((9, 20), np.uint16), np.zeros((9, 20)))
     judged = SimpleNamespace(

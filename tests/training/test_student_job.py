@@ -8,6 +8,7 @@ import torch
 from distill_world import SCALE, soft_labels_of, toy_config
 
 from distill import job, train
+from distill.export import trained
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
 from yt8m.data.origins import Origin
@@ -140,3 +141,18 @@ def test_videos_without_labels_neither_count_nor_judge(store, splits, tmp_path, 
     empty = replace(lessons, holdout=splits.holdout[:0])
     replace(of_part, lessons=empty).finish(model, [{"seconds": 1.0}], 0.0)
     assert read_json(tmp_path / "report.json")["gap_holdout"] is None
+
+
+def test_thresholds_of_many_videos_are_chosen_by_some_from_all_of_them(
+    store, splits, tmp_path, monkeypatch
+):
+    soft_labels_of(store, splits, tmp_path / "soft.safetensors")
+    monkeypatch.setattr(trained, "JUDGED", 100)
+    monkeypatch.setattr(trained, "choose_thresholds", lambda *arguments: arguments)
+    run = trained.Trained(tmp_path, toy_config(), store, splits, tmp_path / "soft.safetensors")
+    soft, labels, classes, _ = run.thresholds()
+    rows = splits.training[:: -(-len(splits.training) // 100)]
+    assert len(rows) <= 100 < len(splits.training)
+    assert soft.ids.tolist() == store.ids[rows].tolist()
+    assert labels.indices.tolist() == store.labels.take(rows).indices.tolist()
+    assert classes == 30

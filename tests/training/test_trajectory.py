@@ -7,6 +7,8 @@ import pytest
 import torch
 from torch import nn
 
+from first_level.config import ModelConfig, build
+from yt8m.base.cli import InputError
 from yt8m.data.predictions import top_k
 from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import HardTargets, Source
@@ -206,3 +208,39 @@ def test_accuracies_of_classes_come_from_epochs_of_different_order(store, splits
     class_accuracy.label_accuracies(store, splits.others(0), targets, 5)
     expected = [seed_of(5, "accuracy", epoch) for epoch in range(class_accuracy.EPOCHS)]
     assert [seed for seed in seeds if seed is not None] == expected * 2
+
+
+def test_a_loss_that_is_not_finite_is_seen_in_its_own_epoch(store, splits, tmp_path):
+    class Breaking(_Net):
+        calls = 0
+
+        def forward(self, batch):
+            self.calls += self.training
+            return super().forward(batch) * (torch.nan if self.calls == 3 else 1)
+
+    source, targets = Source(store, "video", Inputs()), HardTargets(store.labels, 30)
+    settings = WHOLE.model_copy(update={"epochs": 2, "steps_per_epoch": 4})
+    with pytest.raises(InputError, match="at epoch 1, step 4"):
+        fit(
+            Breaking(store.dims), Examples(source, splits.others(0), targets), settings,
+            tmp_path, "test",
+        )  # fmt: skip
+
+
+def test_a_training_video_is_predicted_without_itself_by_its_neighbours(store):
+    source, targets = Source(store, "video", Inputs()), HardTargets(store.labels, 30)
+
+    def memory(rows):
+        config = ModelConfig(arch="neighbours", model={"neighbours": 2})
+        model = build(config, store.dims, "test")
+        model.remember(source.load(rows, CPU), targets(rows))
+        return model
+
+    rows = np.arange(10)
+    whole = memory(rows)
+    found = whole.train()(source.load(rows, CPU))
+    for row in rows:
+        others = memory(rows[rows != row])
+        others.prior = whole.prior
+        expected = others.eval()(source.load(rows[[row]], CPU))
+        torch.testing.assert_close(found[[row]], expected)
