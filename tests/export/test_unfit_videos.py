@@ -34,6 +34,13 @@ def test_an_export_refuses_what_training_refuses(students, videos, runtime):
     exported = Exported(students / "out", runtime)
     _, rgb, audio = videos
     classes, scores = exported.top(named(rgb[:9], audio[:9]))
+    real, taken = exported.student.run, []
+
+    def run(outputs, features, lengths):
+        taken.append(max(np.abs(values).max() for values in features.values()))
+        return real(outputs, features, lengths)
+
+    exported.student.run = run
     for value in UNFIT:
         broken = audio[:9].astype(np.float64)
         broken[4, 7] = value
@@ -47,6 +54,7 @@ def test_an_export_refuses_what_training_refuses(students, videos, runtime):
         others = np.arange(9) != 4
         np.testing.assert_array_equal(found[0][others], classes[others])
         np.testing.assert_allclose(found[1][others], scores[others], rtol=1e-6)
+    assert max(taken) < 100, "networks are given no such value"
     assert alone.UNFIT == ROUNDED_TO_INFINITY
     large = rgb[:9].copy()
     large[0, 0] = 65519  # which float16 holds as 65504
