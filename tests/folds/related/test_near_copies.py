@@ -96,6 +96,12 @@ def test_they_are_named_and_a_file_joins_them(store, tmp_path, capsys):
     assert line.startswith(f"near-copies: {count} pairs of videos have almost the same features (")
     assert f"{between} of them are in different folds or the holdout: " in line
     assert "v007 = v390" in line
+    shown = line.split("holdout: ")[1].split("; to keep")[0].split(", ")
+    rows = [[IDS.index(video) for video in pair.split(" = ")] for pair in shown]
+    assert [fold[one] != fold[two] for one, two in rows] == [True] * between + [False] * (
+        count - between
+    )
+    assert 0 < between < count
     assert line.endswith(f"to keep them together say GROUPS={groups}")
     assert groups.read_text().splitlines() == [
         *("id,group", "v003,v003", "v007,v007", "v008,v008", "v009,v008"),
