@@ -14,8 +14,8 @@ from yt8m.records import messages
 from yt8m.records.description import Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.messages import Record
-from yt8m.records.reader import Reader
-from yt8m.records.video import Video, check, read_video
+from yt8m.records.reader import Reader, check
+from yt8m.records.video import Video, read_video
 from yt8m.records.wire import Unusual
 
 MOST_CHANGES = 3  # of one record

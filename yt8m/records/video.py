@@ -73,7 +73,7 @@ def read_video(record: Record, description: Description) -> Video:
         segments = _segments(record, description)
     identity, labels = _id(record, description), _labels(record, description)
     if description.cut_frames:
-        frames = _cut_frames(_present(frames))
+        frames = cut_to_shortest(_present(frames))
     more = record.integers(STATEMENT), _group(record, description)
     video = Video(identity, labels, _present(features), _present(frames), segments, *more)
     arrays = [*video.features.values(), *video.frames.values()]
@@ -139,7 +139,7 @@ def check_classes(classes: list[int], limit: int, where: str, known: int | None 
         )
 
 
-def _cut_frames(frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+def cut_to_shortest(frames: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
     """The first frames of each kind, as many as the kind with the fewest has."""
     shortest = min(map(len, frames.values()), default=0)
     return {kind: array[:shortest] for kind, array in frames.items()}
