@@ -129,3 +129,10 @@ def test_the_file_keeps_the_groups_that_were_given(tmp_path, capsys):
     rows = (tmp_path / "near_copies.csv").read_text().splitlines()[1:]
     joined = [f"v{number:03d},blue" for number in (0, 1, 48, 49, 50)]
     assert sorted(rows) == sorted([*joined, "v010,green", "v011,green"])
+
+
+def test_what_all_have_in_common_is_in_no_code(store):
+    values = store.video(np.arange(COUNT))
+    codes = near_copies._Features(store).codes(values)
+    bits = np.unpackbits(codes.view(np.uint8)).reshape(COUNT, near_copies.BITS)
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.15
