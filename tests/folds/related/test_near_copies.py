@@ -96,6 +96,12 @@ def test_they_are_named_and_a_file_joins_them(store, tmp_path, capsys):
     assert line.startswith(f"near-copies: {count} pairs of videos have almost the same features (")
     assert f"{between} of them are in different folds or the holdout: " in line
     assert "v007 = v390" in line
+    shown = line.split("holdout: ")[1].split("; to keep")[0].split(", ")
+    rows = [[IDS.index(video) for video in pair.split(" = ")] for pair in shown]
+    assert [fold[one] != fold[two] for one, two in rows] == [True] * between + [False] * (
+        count - between
+    )
+    assert 0 < between < count
     assert line.endswith(f"to keep them together say GROUPS={groups}")
     assert groups.read_text().splitlines() == [
         *("id,group", "v003,v003", "v007,v007", "v008,v008", "v009,v008"),
@@ -123,3 +129,10 @@ def test_the_file_keeps_the_groups_that_were_given(tmp_path, capsys):
     rows = (tmp_path / "near_copies.csv").read_text().splitlines()[1:]
     joined = [f"v{number:03d},blue" for number in (0, 1, 48, 49, 50)]
     assert sorted(rows) == sorted([*joined, "v010,green", "v011,green"])
+
+
+def test_what_all_have_in_common_is_in_no_code(store):
+    values = store.video(np.arange(COUNT))
+    codes = near_copies._Features(store).codes(values)
+    bits = np.unpackbits(codes.view(np.uint8)).reshape(COUNT, near_copies.BITS)
+    assert np.abs(bits.mean(axis=0) - 0.5).max() < 0.15
