@@ -27,7 +27,7 @@ from yt8m.records import synthetic
 from yt8m.records.video import video_level
 from yt8m.training.weights import save_weights
 
-LONGEST = ("jobs", "distill", "bench")
+LONGEST = ("jobs", "distill", "export", "bench")
 
 
 def pytest_make_parametrize_id(val, argname):

@@ -61,31 +61,38 @@ def main(
     cut_frames: bool = False,
 ) -> None:
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
-    if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
-        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
     files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
-    for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
-        require(path, "give one that exists")
+    _check(shard_videos, scale, [*files.values(), ids, lengths, table, labels, vocabulary])
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
-    taken = {name.casefold() for name in (*named.values(), *label_column)}
-    groups = find_groups(source.ids, () if GROUP in taken else (table, labels), id_column)
+    taken = GROUP in {name.casefold() for name in (*named.values(), *label_column)}
+    groups = find_groups(source.ids, () if taken else (table, labels), id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
+
+    def convert(names: Vocabulary, scale: float) -> Converter:
+        known = read_classes(source.ids, labels, names, options)
+        return Converter(source, *known, scale, groups, cut_frames)
+
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
-        known, rows = read_classes(source.ids, labels, names, options)
-        converter = Converter(source, known, rows, scale or 1.0, groups, cut_frames)
-        write_new(out, converter, shard_videos)
+        write_new(out, converter := convert(names, scale or 1.0), shard_videos)
     else:
         check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
             scale = folder.check_source(source, scale)
-            known, rows = read_classes(source.ids, labels, folder.go_on(vocabulary), options)
-            folder.check_labels(known)
-            folder.add(converter := Converter(source, known, rows, scale, groups, cut_frames))
+            converter = convert(folder.go_on(vocabulary), scale)
+            folder.check_labels(converter.known)
+            folder.add(converter)
     for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
-    log(f"{out}: {_summary(converter.level, known, rows)}")
+    log(f"{out}: {_summary(converter.level, converter.known, converter.rows)}")
+
+
+def _check(shard_videos: int, scale: float | None, files: list[Path | None]) -> None:
+    if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
+        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
+    for path in filter(None, files):
+        require(path, "give one that exists")
 
 
 def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:

@@ -15,6 +15,7 @@ from stacking.learners import booster, network
 from stacking.table import Rows
 from yt8m.base import arrays
 from yt8m.data.predictions import Predictions
+from yt8m.inputs import derived
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.candidate_head import CandidateHead
@@ -168,3 +169,9 @@ def test_records_end_anywhere_in_a_block(tmp_path, monkeypatch, zipped):
         found = list(framing.read_records(path))  # all views are kept
         assert [bytes(view) for view in found] == payloads, block
         assert [bytes(view) for view in framing.read_records(path)] == payloads, block
+
+
+def test_of_too_many_videos_those_that_are_looked_at_are_spread_evenly():
+    rows = np.arange(1000, 2000)
+    assert derived._spread(rows, 1000) is rows
+    assert derived._spread(rows, 4).tolist() == [1000, 1333, 1666, 1999]

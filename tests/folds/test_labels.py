@@ -186,7 +186,7 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
         (
             ["Male speech, man", "cat, Male speech, man", "cat", "dog, cat", "dog"],
             {},
-            "may be one label, or the labels 'Male speech' and 'man'",
+            "'dog, cat' may be one label, or the labels 'dog' and 'cat'",
         ),
         (["cat,dog", "dog, cat", "cat"], {}, "separator comma or --label-separator none"),
         (

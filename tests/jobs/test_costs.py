@@ -3,6 +3,7 @@
 import pytest
 
 from first_level.config import PlannedModel
+from jobs import status
 from jobs.cost import stages
 from jobs.cost.stages import Counted, Speed
 from jobs.plans import Plan
@@ -55,3 +56,9 @@ def test_hours_of_the_first_level_are_of_five_folds():
     [first] = [c for c in stages.costs_of(plan, 1000, device, 1, SPEED) if c.stage == "first_level"]
     expected = 5 * device.training(training, model, 800) + model.gflop * 1000 / 5 / 3600
     assert first.hours == pytest.approx(expected)
+
+
+def test_what_is_left_is_shared_by_the_jobs_at_once():
+    assert status.sum_of([60.0, None, 120.0], 2) == "1:30 and 1 unknown"
+    assert [status.sum_of([90.0], 1), status.sum_of([], 3)] == ["1:30", "-"]
+    assert status.sum_of([None], 4) == "unknown"

@@ -12,9 +12,12 @@ from report import browser
 from report.figures import clean, confidence, curves, ensemble, error_figures
 from report.figures.errors import Counts
 from report.run import Sample
+from stacking import features
 from yt8m.base.paths import Artifacts
 from yt8m.data.predictions import Predictions, sigmoid
+from yt8m.data.splits import seed_of
 from yt8m.records.labels import Labels
+from yt8m.training import metrics
 
 STACK = {"members": {"a": {"gain": 0.7, "gap_oof": 0.5}, "b": {"gain": 0.0, "gap_oof": 0.4}}}
 
@@ -74,6 +77,17 @@ def test_each_curve_stands_under_its_own_name(pen):
         job["epochs"] = [line | {"gap": 0.5 - line["loss"]} for line in job["epochs"]]
     [first] = [panel for panel in curves.learning(run)[0] if panel.title == "a"]
     assert [ys.tolist() for _, _, ys in first.drawing.lines] == [[0.5, -0.5], [0.5, -1.5]]
+
+
+def test_of_many_models_the_best_and_the_worst_are_drawn(pen):
+    names = [f"m{i:02d}" for i in range(curves.PANELS + 5)]
+    epochs = [{"loss": 1.0}, {"loss": 0.5}]
+    reports = {name: [{"gap_fold": int(name[1:]), "epochs": epochs}] for name in names}
+    panels, left_out = curves.learning(SimpleNamespace(models=names, reports=reports, students={}))
+    half = curves.PANELS // 2
+    falling = names[::-1]
+    assert [panel.title for panel in panels] == falling[:half] + falling[-half:]
+    assert left_out == 5
 
 
 def test_reliability_and_thresholds_draw_what_their_legends_say(pen):
@@ -180,6 +194,41 @@ def test_the_table_of_classes_and_the_models_lines(store, splits, monkeypatch, p
         {"model": "a", "gain": 0.7, "loss": 0.1, "nearest": "b", "correlation": 0.3},
         {"model": "b", "gain": 0.0, "loss": 0.2, "nearest": "a", "correlation": 0.3},
     ]
+
+
+def test_a_shuffled_model_changes_its_own_columns_and_those_of_all(tmp_path, monkeypatch):
+    rng, n = np.random.default_rng(0), 30
+    logits, tops = rng.normal(size=(2, n, 4)), rng.integers(0, 3, (2, n, 4)).astype(float)
+    names, weights = features.names(["a", "b"], {}), rng.normal(size=23)
+    prior = rng.normal(size=(n, 4))
+    classes = np.stack([rng.permutation(9)[:4] for _ in range(n)]).astype(np.uint16)
+    labels = Labels.from_lists([rng.choice(9, 3, replace=False) for _ in range(n)])
+    assert len(names) == 22
+
+    def columns(logits) -> np.ndarray:
+        own = np.broadcast_arrays(*logits, *features.of_models(logits, *tops), prior)
+        return np.stack(own, 2).reshape(n * 4, -1)
+
+    def reached(logits) -> float:
+        return metrics.gap(classes, (columns(logits) @ weights).reshape(n, 4), labels)
+
+    rows = SimpleNamespace(matrix=lambda chosen, variant: columns(logits))
+    group = Sample(np.arange(n), classes, None, logits, None, None, rows, np.arange(n))
+    run = SimpleNamespace(
+        files=Artifacts(tmp_path, tmp_path), models=["a", "b"], labels_of=lambda ids: labels
+    )
+    learner = SimpleNamespace(score=lambda matrix: matrix @ weights)
+    monkeypatch.setattr(ensemble, "read_snapshot", lambda *_: None)
+    about = {"features": names, "label_features": ["prior"]}
+    monkeypatch.setattr(ensemble, "read_json", lambda path: about)
+    monkeypatch.setattr(ensemble.Learned, "read", lambda *_: learner)
+    whole, losses = ensemble.shuffled_losses(run, group)
+    assert whole == pytest.approx(reached(logits))
+    order = np.random.default_rng(seed_of("report", "shuffled")).permutation(n)
+    for model in (0, 1):
+        changed = logits.copy()
+        changed[model] = logits[model][order]
+        assert losses[model] == pytest.approx(whole - reached(changed))
 
 
 def test_a_row_of_the_browser_has_each_systems_own_score(monkeypatch):

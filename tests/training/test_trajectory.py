@@ -12,7 +12,7 @@ from yt8m.data.splits import seed_of
 from yt8m.inputs.batch import HardTargets, Source
 from yt8m.inputs.settings import Inputs
 from yt8m.networks.cpu import use_fast_layers
-from yt8m.training import losses
+from yt8m.training import class_accuracy, losses
 from yt8m.training.loop import Examples, fit
 from yt8m.training.metrics import gap
 from yt8m.training.mixup import mixup
@@ -192,3 +192,17 @@ def test_what_is_drawn_of_a_video_differs_in_training_alone(store, splits, tmp_p
     settings = WHOLE.model_copy(update={"epochs": 2, "steps_per_epoch": 3})
     fit(_Net(store.dims), Examples(source, rows, targets, check), settings, tmp_path, "test")
     assert drawn == [True, True, True, False] * 2
+
+
+def test_accuracies_of_classes_come_from_epochs_of_different_order(store, splits, monkeypatch):
+    seeds, cut = [], class_accuracy.batch_rows
+
+    def spy(rows, size, seed=None):
+        seeds.append(seed)
+        return cut(rows, size, seed)
+
+    monkeypatch.setattr(class_accuracy, "batch_rows", spy)
+    targets = HardTargets(store.labels, 30)
+    class_accuracy.label_accuracies(store, splits.others(0), targets, 5)
+    expected = [seed_of(5, "accuracy", epoch) for epoch in range(class_accuracy.EPOCHS)]
+    assert [seed for seed in seeds if seed is not None] == expected * 2
