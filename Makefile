@@ -1,9 +1,8 @@
 # The whole pipeline: records -> folds -> first_level -> stacking -> distill -> export -> report.
 #
-# jobs/plan.py reads the settings and the TOMLs once and writes every job as a rule into
-# artifacts/<plan>/jobs.mk, included below, and into jobs.json, its twin. Content decides what is
-# stale, not times; make runs what is absent or stale, in order. Values of settings are data: they
-# reach verbs in the environment or quoted. Only RUN, PYTHON and TRAINER are commands.
+# jobs/plan.py reads settings and TOMLs once and writes every job as a rule into
+# artifacts/<plan>/jobs.mk, included below. Content decides what is stale, not times. Values of
+# settings are data: they reach verbs in the environment or quoted. RUN, PYTHON, TRAINER: commands.
 
 ##@ Settings: make all PLAN=small DATA=/data/yt8m
 PLAN        := demo## which models: a folder of first_level/configs
@@ -59,8 +58,7 @@ override TRAINER := $(or $(TRAINER),$(PYTHON))
 open    := (
 UNFIT   := ' " \ ` ; : % & | < > [ ] { } * ? ! ~ = ^ , $$ \# $(open) )
 unfit    = $(filter-out 1,$(words $1))$(filter -%,$1)$(strip $(foreach c,$(UNFIT),$(findstring $c,$1)))
-$(if $(call unfit,$(ARTIFACTS)),\
-  $(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
+$(if $(call unfit,$(ARTIFACTS)),$(error ARTIFACTS $(ARTIFACTS): make cannot name files there; choose a folder without spaces, without - at its beginning, and without any of $(UNFIT)))
 $(if $(call unfit,$(PLAN))$(if $(filter $(call of_plan,$(PLAN)),$(PLANS)),,no),$(error no plan '$(PLAN)'; plans: $(PLANS)))
 $(if $(filter demo,$(MAKECMDGOALS)),$(if $(filter demo,$(PLAN)),,$(error demo is of plan demo; for plan $(PLAN) say: make all PLAN=$(PLAN))))
 letters  = $(subst 0,,$(subst 1,,$(subst 2,,$(subst 3,,$(subst 4,,$(subst 5,,$(subst 6,,$(subst 7,,$(subst 8,,$(subst 9,,$1))))))))))
@@ -76,7 +74,7 @@ export PYTHONUNBUFFERED := 1
 # Large blocks of memory in pages of 2 MB, where glibc (from 2.35) and Linux can: 4 % of a training step.
 export GLIBC_TUNABLES ?= glibc.malloc.hugetlb=1
 
-.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench plan-cost clean live FORCE
+.PHONY: $(PLANNED) help download test mutants lint format venv models status retrain canary bench torture plan-cost clean live FORCE
 FORCE:
 
 # On a terminal the same make runs again in a pipe, below a live view of its jobs.
@@ -102,22 +100,19 @@ endif
 
 ##@ The pipeline
 all: ## everything, ending with the table and the report
-	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(REPORTED)
 demo: ## the whole pipeline on generated records, in a few minutes
-	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(PYTHON) -m report.denoising $(A)
-	@$(REPORTED)
 rehearse: ## all of PLAN made small, on generated records, in about an hour
+all demo rehearse table:
 	@$(PYTHON) -m report.table $(A)/summary.json
-	@$(REPORTED)
+	@$(if $(filter demo,$@),$(PYTHON) -m report.denoising $(A))
+	@$(if $(filter table,$@),,$(REPORTED))
 REPORTED = printf '\nthe report, for a browser: %s\n' $(A)/report.html
 folds: ## records -> store, holdout and five folds
-first_level stacking distill:
-	@cat $(A)/$@/table.txt
 first_level: ## every model of PLAN on every fold
 stacking: ## trees and networks over the predictions; soft labels
 distill: ## the students, on soft labels
+first_level stacking distill:
+	@cat $(A)/$@/table.txt
 export: ## one folder to hand over, within BUDGET_MB: safetensors, JSON, ONNX
 segments: ## a branch: 5-second segments by PLAN's models with a table [segments]
 	@test -n "$^" || { echo "error: make: no model of plan $(PLAN) has a table [segments]" >&2; exit 2; }
@@ -125,7 +120,6 @@ segments: ## a branch: 5-second segments by PLAN's models with a table [segments
 
 ##@ Results
 table: ## the table of all systems
-	@$(PYTHON) -m report.table $(A)/summary.json
 report: ## one HTML file: systems, figures, errors, predictions of VIDEOS videos
 	@$(REPORTED)
 evaluate: ## the export's six figures on the holdout
@@ -168,6 +162,8 @@ format: | $(VENV) ## writes the format
 	$(PYTHON) -m ruff format .
 bench: | $(VENV) ## ratios to other ways, into bench/results: make bench PARTS="decode rows"
 	OMP_NUM_THREADS=$$(( $(JOBS) * $(THREADS) )) $(PYTHON) -m bench.speed.run bench/results --parts "$$YT8M_PARTS"
+torture: | $(VENV) ## what a small plan survives: kills, full disks, damaged files; an hour or more
+	$(PYTHON) -m bench.torture.run bench/results
 venv: .venv/requirements.lock ## the environment, from requirements.lock
 .venv/requirements.lock: requirements.lock
 	@python3 -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \

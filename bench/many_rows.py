@@ -23,8 +23,9 @@ from yt8m.base import cli
 from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json, working_in, write_json
-from yt8m.base.paths import CONFIG, PREDICTIONS, ROWS_ABOUT, Artifacts
+from yt8m.base.paths import CONFIG, FIRST_LEVEL, PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.tables import publish, table
+from yt8m.data.origins import Origin, without
 from yt8m.data.splits import Splits
 from yt8m.data.store import Store
 
@@ -88,7 +89,9 @@ def invent(files: Artifacts) -> None:
             logits = truth + rng.standard_normal(truth.shape, np.float32)
             made = sparse(store.ids[rows], logits, LISTED)
             made = replace(made, classes=np.take_along_axis(pool, made.classes, 1))
-            made.write(files.model_fold(name, fold) / PREDICTIONS)
+            learnt, inputs = without(fold, splits, store.ids), {"folds": splits.digest}
+            origin = Origin(f"{FIRST_LEVEL}/{name}", fold, learnt, inputs)
+            replace(made, origin=origin).write(files.model_fold(name, fold) / PREDICTIONS)
 
 
 def pools(store: Store, rows: np.ndarray, rng) -> np.ndarray:

@@ -1,7 +1,7 @@
 """The challenge's file of predictions, and the labels of records that it is scored against.
 
-Line 1 is HEADER, each other line `VideoId,class confidence ...`. It is a CSV: an id with a comma, a
-quote or a line end stands in quotes. N videos, K pairs at most.
+Line 1 is HEADER, each other line `VideoId,class confidence ...`, with up to 20 pairs or none. It is
+a CSV: an id with a comma, a quote or a line end stands in quotes. N videos, K pairs at most.
 """
 
 import csv
@@ -14,6 +14,7 @@ import numpy as np
 from yt8m.base.cli import InputError, log
 from yt8m.base.files import require
 from yt8m.data.predictions import TOP_K
+from yt8m.records.content import check_vocabularies
 from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
 from yt8m.records.reader import stream
@@ -43,12 +44,13 @@ def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     ids: list[str] = []
     counts, classes, scores = array("B"), array("i"), array("d")
     try:
-        with open(require(path, "distill.predict writes it"), encoding="utf-8", newline="") as file:
+        require(path, "distill.predict writes it")
+        with open(path, encoding="utf-8-sig", newline="") as file:
             rows = csv.reader(file)
             header = ",".join(next(rows, [])).strip()
             if header != HEADER:
                 raise InputError(f"{path}: line 1 is {header[:60]!r}; it must be {HEADER!r}")
-            for row in rows:
+            for row in (row for row in rows if "".join(row).strip()):
                 video, pairs = _parse_row(row, f"{path}: line {rows.line_num}")
                 ids.append(video)
                 counts.append(len(pairs) // 2)
@@ -59,7 +61,7 @@ def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
     if not ids:
         raise InputError(f"{path}: no predictions after the header; run distill.predict")
     lengths = np.frombuffer(counts, np.uint8).astype(np.int64)
-    filled = np.arange(lengths.max()) < lengths[:, None]  # (N, K)
+    filled = np.arange(max(lengths.max(), 1)) < lengths[:, None]  # (N, K)
     table, values = np.full(filled.shape, -1, np.int32), np.full(filled.shape, -np.inf)
     table[filled], values[filled] = classes, scores
     return ids, table, values
@@ -68,7 +70,7 @@ def read_predictions(path: Path) -> tuple[list[str], np.ndarray, np.ndarray]:
 def _parse_row(row: list[str], where: str) -> tuple[str, list]:
     """(id, [class, score, class, score, ...]) of a row."""
     video, words = (row[0], row[1].split()) if len(row) == 2 else ("", [])
-    if not video or not words or len(words) % 2:
+    if not video or len(words) % 2:
         raise InputError(f"{where}: not `VideoId,class confidence class confidence ...`")
     if len(words) > 2 * MOST_PAIRS:
         raise InputError(f"{where}: {len(words) // 2} pairs; at most {MOST_PAIRS} are allowed")
@@ -76,7 +78,7 @@ def _parse_row(row: list[str], where: str) -> tuple[str, list]:
         classes, scores = [int(word) for word in words[::2]], [float(word) for word in words[1::2]]
     except ValueError as error:
         raise InputError(f"{where}: not `class confidence` pairs ({error})") from error
-    if min(classes) < 0 or max(classes) > MOST_CLASS:
+    if min(classes, default=0) < 0 or max(classes, default=0) > MOST_CLASS:
         raise InputError(f"{where}: a class is out of range; 0 to {MOST_CLASS} are allowed")
     if len(set(classes)) < len(classes):
         raise InputError(f"{where}: a class appears twice; give each class once")
@@ -98,8 +100,9 @@ def read_labels(
     for data in records:
         found = find_shards(data)
         shards = found.get("video") or found["frame"]
-        names, _ = describe(data, {"video": shards}, description)
+        names, vocabulary = describe(data, {"video": shards}, description)
         name_unread(data, {"video": shards}, names)
+        check_vocabularies({"video": shards}, names, vocabulary)
         for video in stream(shards, names):
             name = video.id.decode()
             if name in rows or name in unlabelled:

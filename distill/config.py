@@ -1,11 +1,14 @@
 """Settings of the stage: configs/<plan>.toml states differences from these defaults."""
 
 import json
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import Field, ValidationInfo, field_validator
 
 from first_level.bundle.manifest import Member, ResnetModel
+from first_level.config import ModelConfig
+from yt8m.base.cli import InputError
 from yt8m.base.config import Config
 from yt8m.inputs.settings import Inputs
 from yt8m.training.settings import Training
@@ -114,6 +117,13 @@ class DistillConfig(Config):
         check_exportable(inputs)
         return inputs
 
+    @field_validator("export")
+    @classmethod
+    def _has_a_mean(cls, export: str, others: ValidationInfo) -> str:
+        if export == "both" and "refit" in others.data and others.data["refit"].models:
+            raise ValueError("re-ranked students have no mean; allowed: student, resnet")
+        return export
+
     def refit_targets(self) -> SoftLabels:
         """What refitted models learn."""
         return self.refit.targets or self.targets
@@ -146,3 +156,21 @@ def check_exportable(inputs: Inputs) -> None:
         raise ValueError(f"{name}: an export takes features as records have them; leave it out")
     if inputs.normalise not in ("none", "l2"):
         raise ValueError('normalise: an export supports only "none" and "l2"')
+
+
+def check_refittable(model: ModelConfig, where: Path) -> None:
+    """InputError when a model needs other models, or inputs that an export cannot make."""
+    for key in ("start", "teachers"):
+        if getattr(model, key) is not None:
+            raise InputError(
+                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
+            )
+    check_inputs(model, where)
+
+
+def check_inputs(model: ModelConfig, where: Path) -> None:
+    """InputError when an export cannot make the model's inputs."""
+    try:
+        check_exportable(model.inputs)
+    except ValueError as error:
+        raise InputError(f"{where}: cannot be refitted: {error}") from error

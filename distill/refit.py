@@ -14,9 +14,9 @@ from pathlib import Path
 
 import torch
 
-from distill.config import DistillConfig
+from distill.config import DistillConfig, check_refittable
 from distill.job import Lessons, StudentJob
-from distill.refittable import check_graph, check_refittable
+from distill.refittable import check_graph
 from first_level.config import ModelConfig, build
 from yt8m.base import cli, processor
 from yt8m.base.config import read_snapshot

@@ -6,7 +6,6 @@ from dataclasses import replace
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from distill.config import check_exportable
 from first_level.bundle.manifest import Member
 from first_level.bundle.network import build_network
 from first_level.config import ModelConfig, architecture
@@ -14,24 +13,6 @@ from yt8m.base.cli import InputError
 from yt8m.data.store import Dims
 
 MOST_PAIRS = (1 << 31) - 1  # of classes; int32
-
-
-def check_refittable(model: ModelConfig, where: Path) -> None:
-    """InputError when a model needs other models, or inputs that an export cannot make."""
-    for key in ("start", "teachers"):
-        if getattr(model, key) is not None:
-            raise InputError(
-                f"{where}: has a table [{key}], so it cannot be refitted; name it in [refit] folds"
-            )
-    check_inputs(model, where)
-
-
-def check_inputs(model: ModelConfig, where: Path) -> None:
-    """InputError when an export cannot make the model's inputs."""
-    try:
-        check_exportable(model.inputs)
-    except ValueError as error:
-        raise InputError(f"{where}: cannot be refitted: {error}") from error
 
 
 def check_graph(model: ModelConfig, dims: Dims, where: Path) -> None:

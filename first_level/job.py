@@ -15,7 +15,7 @@ from yt8m.base.arrays import open_arrays, read_metadata
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_snapshot
 from yt8m.base.digests import digest_of
-from yt8m.base.files import fingerprint, read_json, working_in, write_json
+from yt8m.base.files import fingerprint, read_json, seal, working_in, write_json
 from yt8m.base.paths import (
     CHECKPOINT,
     FIRST_LEVEL,
@@ -96,7 +96,7 @@ def keep_trained(
 ) -> None:
     """Writes training.json, then the weights; removes the checkpoint. started: this process."""
     seconds = seconds_of(history, time.monotonic() - started)
-    write_json(out / TRAINING, more | {"seconds": seconds, "epochs": history})
+    write_json(out / TRAINING, seal(more | {"seconds": seconds, "epochs": history}))
     header = origin.header if origin else {}
     save_weights(model, out / WEIGHTS, {"source": made_from} | header)
     (out / CHECKPOINT).unlink(missing_ok=True)

@@ -62,6 +62,17 @@ def check_unseen(config: ModelConfig, judged: np.ndarray, learnt: str, splits: S
 def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
     """Loads [start] into a new model for data of these dims, and freezes it if that is asked for.
 
+    InputError as `read_weights`.
+    """
+    loaded = read_weights(model, config, dims, where)
+    model.load_state_dict(loaded, strict=False)
+    if config.start.freeze:
+        freeze(model, model.state_dict().keys() - loaded.keys())
+
+
+def read_weights(model: nn.Module, config: ModelConfig, dims: Dims, where) -> dict[str, Tensor]:
+    """The tensors of [start] for a model of data of these dims: all but the classifier's.
+
     InputError names the tensor that does not fit.
     """
     path, own = Path(config.start.weights), model.state_dict()
@@ -76,9 +87,7 @@ def begin(model: nn.Module, config: ModelConfig, dims: Dims, where) -> None:
                 f"{path}: {name} is {theirs} there and {ours} in the model of {where}; [start] "
                 "takes weights of the same architecture, [model], [inputs] and feature widths"
             )
-    model.load_state_dict({name: loaded[name] for name in own.keys() - new}, strict=False)
-    if config.start.freeze:
-        freeze(model, new)
+    return {name: loaded[name] for name in own.keys() - new}
 
 
 def classifier_of(config: ModelConfig, dims: Dims, where) -> set[str]:

@@ -19,13 +19,13 @@ from folds.join import read_rows, write_rows
 from folds.parts import Finished, Part, Shard, arrange
 from yt8m.base.cli import InputError, log, name_some
 from yt8m.base.config import write_if_changed
-from yt8m.base.files import read_json, remove
+from yt8m.base.files import read_json, remove, seal
 from yt8m.base.paths import ABOUT, MANIFEST
 from yt8m.data.store import DERIVED, VERSION, Store
 from yt8m.records.content import by_folder, description_digests
 from yt8m.records.description import LEVELS, Description
 from yt8m.records.reader import dims_of
-from yt8m.records.video import UNFIT
+from yt8m.records.values import UNFIT
 from yt8m.records.vocabulary import Vocabulary
 
 DERIVED_NAME = r"[a-z]+-[0-9a-f]{16}"
@@ -106,13 +106,12 @@ def _arrange_levels(levels: dict[str, Part], store: Path, *, look: bool = False)
 def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     """Joins the parts unless that is done, writes the manifest, then removes what it does not name;
     whether anything was to do."""
-    changed = [part for members in parts.values() for part in members if not part.finished]
+    whole = [part for members in parts.values() for part in members]
+    changed = [part for part in whole if not part.finished]
     if changed:
         raise InputError(f"{changed[0].shards[0].path}: changed while it was read; run it again")
     finished = Finished(store)
-    report_skipped(
-        [finished.parts[p.kind][p.finished] for ps in parts.values() for p in ps], recipe
-    )
+    report_skipped([finished.parts[part.kind][part.finished] for part in whole], recipe)
     digests = by_folder(recipe.shards, finished.digests, recipe.held_out)
     needs = [members[0].needs for members in parts.values()]
     text = json.dumps([digests, needs, recipe.without_key], sort_keys=True)
@@ -127,7 +126,7 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
         "description": recipe.description.model_dump(mode="json"),
         "class_names": recipe.vocabulary.names,
         "content": {"shards": digests} | described,
-        "shard_bytes": sum(part.size for members in parts.values() for part in members),
+        "shard_bytes": sum(part.size for part in whole),
     }
     manifest = {
         "version": VERSION,
@@ -139,7 +138,7 @@ def _finish(recipe: Recipe, parts: Parts, store: Path) -> bool:
     }
     files = {ABOUT: names, MANIFEST: manifest}
     written = [
-        write_if_changed(store / name, json.dumps(values, indent=1) + "\n")
+        write_if_changed(store / name, json.dumps(seal(values), indent=1) + "\n")
         for name, values in files.items()
     ]
     _remove_stale(parts, store, rows.name)

@@ -46,6 +46,8 @@ def main(
     described = describe(data, shards, description)
     name_unread(data, shards, described[0])
     held_out = find_held_out(holdout, shards) if holdout else {}
+    if holdout:
+        name_unread(holdout, held_out, described[0])
     recipe = Recipe(data, shards, *described, held_out, skip_bad=skip_bad)
     check_vocabularies(recipe.all_shards, recipe.description, recipe.vocabulary)
     levels = recipe.levels()

@@ -16,7 +16,7 @@ from yt8m.base.arrays import create, let_go, scratch
 from yt8m.base.checksums import open_checked, write_sums
 from yt8m.base.cli import InputError, log
 from yt8m.base.digests import read_cache
-from yt8m.base.files import read_json, write_json, writing
+from yt8m.base.files import read_json, seal, write_json, writing
 from yt8m.records.description import RATED
 from yt8m.records.labels import Labels
 
@@ -60,7 +60,7 @@ def write_rows(
         videos = {level: table.videos for level, table in tables.items()}
         about = {"videos": len(rows), "max_frames": longest, "parts": videos}
         write_sums(temporary)
-        write_json(temporary / ROWS, about | {"files": sizes_of(temporary)})
+        write_json(temporary / ROWS, seal(about | {"files": sizes_of(temporary)}))
     return about
 
 

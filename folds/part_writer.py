@@ -10,14 +10,15 @@ from pathlib import Path
 import numpy as np
 
 from folds.parts import MANIFEST, Part, sizes_of
-from yt8m.base.checksums import write_sums
+from yt8m.base.checksums import Sums, write_sums
 from yt8m.base.cli import InputError
-from yt8m.base.files import write_json, writing
+from yt8m.base.files import seal, write_json, writing
 from yt8m.data.feature_files import SEGMENT_TYPES
 from yt8m.data.store import VERSION
 from yt8m.records.framing import new_digest
 from yt8m.records.reader import Reader
-from yt8m.records.video import UNFIT, Video, find_unfit, video_level
+from yt8m.records.values import UNFIT, find_unfit
+from yt8m.records.video import Video, video_level
 
 CHUNK = 256  # videos gathered before they are written,
 HELD = 1 << 20  # or bytes of their frames: views of what was read, whose memory is then used again
@@ -41,7 +42,7 @@ def write_part(part: Part, folder: Path) -> dict:
                     writer.add(video, (shard.path, number))
                 digests.append(digest.hexdigest())
             writer.finish()
-        write_sums(temporary)
+        write_sums(temporary, writer.sums())
         manifest = {
             "version": VERSION,
             "videos": len(writer.rows),
@@ -57,7 +58,7 @@ def write_part(part: Part, folder: Path) -> dict:
             manifest["skipped"] = writer.skipped
         if writer.left_out:
             manifest["outside"] = {"segments": writer.left_out, "first": writer.outside}
-        write_json(temporary / MANIFEST, manifest)
+        write_json(temporary / MANIFEST, seal(manifest))
     return manifest
 
 
@@ -147,6 +148,11 @@ class _PartWriter:
         for column in (*self.means.values(), *self.frames.values()):
             column.file.close()
 
+    def sums(self) -> dict[str, np.ndarray]:
+        """Checksums of the files that grew."""
+        columns = (*self.means.values(), *self.frames.values())
+        return {Path(column.file.name).name: column.sums.end() for column in columns}
+
     def finish(self) -> None:
         """Writes what is pending, the final headers and the small arrays."""
         self._flush()
@@ -191,12 +197,15 @@ class _Column:
 
     def __init__(self, path: Path, width: int, dtype: str):
         self.width, self.dtype, self.rows = int(width), np.dtype(dtype), 0
-        self.file = open(path, "wb")
+        self.file, self.sums = open(path, "wb"), Sums()
         self._header()
+        self.sums.add(bytes(self.file.tell()))
 
     def append(self, rows: np.ndarray) -> None:
         """rows: (n, W)."""
-        self.file.write(np.ascontiguousarray(rows, self.dtype).data)
+        data = np.ascontiguousarray(rows, self.dtype).data
+        self.file.write(data)
+        self.sums.add(data)
         self.rows += len(rows)
 
     def finish(self) -> None:

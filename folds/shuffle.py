@@ -16,6 +16,7 @@ from folds.false_labels import FOLD, false_labels, permute
 from folds.join import ROWS
 from folds.parts import sizes_of
 from yt8m.base import cli
+from yt8m.base.checksums import write_sums
 from yt8m.base.cli import log
 from yt8m.base.files import read_json, remove, working_in, write_json, writing
 from yt8m.base.paths import ABOUT, MANIFEST
@@ -52,8 +53,10 @@ def write_rows(source: Path, folder: Path, labels: Labels) -> None:
     shutil.copytree(source, folder)
     np.save(folder / "indptr.npy", labels.indptr)
     np.save(folder / "indices.npy", labels.indices)
+    write_sums(folder)
     about = read_json(folder / ROWS)
     (folder / ROWS).unlink()
+    write_sums(folder)
     write_json(folder / ROWS, about | {"files": sizes_of(folder)})
 
 

@@ -28,7 +28,7 @@ def graph_of(plan: Plan, settings: Settings) -> Graph:
     everything = ("report/page", "report/summary", *(f"report/{stage}" for stage in TABLES))
     submissions = [job.name for job in jobs if job.name.endswith("/segments/submission")]
     goals = {
-        "folds": ("folds/assign",),
+        "folds": ("folds/fit",),
         "first_level": ("report/first_level",),
         "stacking": ("stacking/soft_labels", "report/stacking"),
         "distill": ("report/distill",),

@@ -17,7 +17,7 @@ class Job:
     last one first; folders: those of which it writes every file; settings: values that decide
     beside the inputs; records: a folder of records whose content decides; kin: names of groups
     whose jobs take about as long, the nearest first; alone: it may use all cores; trains: it would
-    use a GPU.
+    use a GPU; after: files that have to be there first, but decide nothing.
     """
 
     name: str
@@ -32,6 +32,7 @@ class Job:
     kin: tuple[str, ...] = ()
     alone: bool = False
     trains: bool = False
+    after: tuple[Path, ...] = ()
 
     @property
     def target(self) -> Path:
@@ -75,7 +76,9 @@ class Graph:
         """The jobs whose outputs a job reads, by name."""
         return {
             job.name: tuple(
-                dict.fromkeys(self.makers[p].name for p in job.inputs if p in self.makers)
+                dict.fromkeys(
+                    self.makers[p].name for p in (*job.inputs, *job.after) if p in self.makers
+                )
             )
             for job in self.jobs
         }

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import get_args
 
-from distill.config import DistillConfig, Part
+from distill.config import DistillConfig, Part, check_inputs, check_refittable
 from first_level.config import EXPORTED, PlannedModel, check_arguments, check_teachers, read
 from jobs.rehearsal import shrink_model, shrink_stack, shrink_students
 from stacking.config import Stacking, check_booster
@@ -66,8 +66,9 @@ class Plan:
         return Plan(name, models, shrink_stack(self.stack), shrink_students(self.distill))
 
     def check_refit(self, where: Path) -> None:
-        """InputError when [refit] names a model that the plan lacks."""
-        for name in self.distill.refit.models:
+        """InputError when [refit] names a model that the plan lacks, or that cannot be refitted."""
+        refit = self.distill.refit
+        for name in refit.models:
             if name not in self.models:
                 raise InputError(
                     f"{where}: [refit] names {name!r}, which is no model of "
@@ -78,6 +79,8 @@ class Plan:
                     f"{where}: [refit] names {name!r} of arch {EXPORTED!r}, which reads another "
                     "export's folder and so cannot be part of one"
                 )
+            check = check_inputs if name in refit.folds else check_refittable
+            check(self.models[name], FIRST_LEVEL / self.name / f"{name}.toml")
 
     @property
     def segmented(self) -> list[str]:

@@ -13,14 +13,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from folds.related.id_files import SHARE, share_of
+from jobs.given.memory import REMEMBERED, read_given
+from jobs.given.numbers import number, whole
 from yt8m.base import locks
 from yt8m.base.cli import InputError
-from yt8m.base.files import check_output, read_json
+from yt8m.base.files import check_output
 from yt8m.base.paths import CANARY, FLIPS, REHEARSAL, Artifacts
 from yt8m.records.description import check_exists, is_shard
 
 PREFIX = "YT8M_"
-REMEMBERED = ("DATA", "DESCRIPTION", "UNLABELLED", "HOLDOUT", "GROUPS", "SKIP_BAD", "STORE")
 PLAIN = re.compile(r"[\w./+@][\w./+@-]*")  # names that make can have in rules
 DTYPES = ("", "float16", "float32", "int8")
 
@@ -225,16 +226,8 @@ class Settings:
 
     def check(self) -> None:
         """InputError on the first setting that cannot be used; nothing was written yet."""
-        for name in (
-            "holdout_file",
-            "skip_bad",
-            "budget_mb",
-            "dtype",
-            "videos",
-            "jobs",
-            "threads",
-            "out",
-        ):
+        numbers = ("budget_mb", "videos", "jobs", "threads")
+        for name in (*numbers, "holdout_file", "skip_bad", "dtype", "out"):
             getattr(self, name)
         for name in ("DATA", "UNLABELLED", "RECORDS"):
             if self.given.get(name):
@@ -251,34 +244,3 @@ class Settings:
 
     def _before(self, name: str) -> str:
         return self.before.get(name, "")
-
-
-def read_given(run: Path) -> dict[str, str]:
-    """What the run was given before; nothing when it is new. InputError when it is no such file."""
-    path = Artifacts(run, run).given
-    if not path.is_file():
-        return {}
-    found = read_json(path)
-    if not isinstance(found, dict) or not all(
-        isinstance(found.get(n, ""), str) for n in REMEMBERED
-    ):
-        raise InputError(f"{path}: not what make writes; delete it and give DATA again")
-    return {name: found.get(name, "") for name in REMEMBERED}
-
-
-def number(name: str, text: str) -> float:
-    """InputError unless the text is a number."""
-    try:
-        value = float(text if text.isascii() and "_" not in text else "nan")
-    except ValueError:
-        value = float("nan")
-    if value != value or value in (float("inf"), float("-inf")):
-        raise InputError(f"{name} {text}: a number is needed")
-    return value
-
-
-def whole(name: str, text: str, least: int) -> int:
-    """InputError unless the text is a whole number, `least` or more."""
-    if not text.isascii() or not text.isdigit() or int(text) < least:
-        raise InputError(f"{name} {text}: a whole number is needed, {least} or more")
-    return int(text)

@@ -6,7 +6,8 @@ A and B are submissions (VideoId,LabelConfidencePairs), a stage's predictions (.
 files by numpy of the same arrays: ids, classes, logits. They are joined by id; videos that only one
 of them has are left out, and counted. The interval is a paired bootstrap over videos (Efron, 1979):
 both systems are scored on the same resampled videos, so that what makes a video hard for both
-cancels out. The last line printed is one JSON object.
+cancels out. Where FOLDS has groups of videos, groups are resampled. The last line printed is one
+JSON object.
 """
 
 import json
@@ -47,9 +48,11 @@ def main(
         raise InputError(f"--samples {samples}: must be 1 or more")
     if part != "holdout" and not folds:
         raise InputError(f"--part {part}: needs --folds")
-    ids, truth = labels_of(labels)
+    (ids, truth), groups = labels_of(labels), None
     if folds:
-        chosen = rows_of(Splits.read(Path(folds), ids), part)
+        splits = Splits.read(Path(folds), ids)
+        chosen = rows_of(splits, part)
+        groups = None if splits.groups is None else splits.groups[chosen]
         ids, truth = ids[chosen], truth.take(chosen)
     both = [read(path) for path in (first, second)]
     common = np.isin(ids, both[0].ids) & np.isin(ids, both[1].ids)
@@ -61,7 +64,8 @@ def main(
     rows = np.flatnonzero(common)
     aligned, truth = [file.align(ids[rows]) for file in both], truth.take(rows)
     hits = [ranked_hits(file.classes, file.logits, truth) for file in aligned]
-    found = paired_bootstrap(*hits, truth.counts(), samples, seed)
+    groups = None if groups is None else groups[rows]
+    found = paired_bootstrap(*hits, truth.counts(), samples, seed, groups)
     found |= {"videos": len(rows), "left_out": left_out}
     log(f"{len(rows):,} videos in both; in only one, and left out: {left_out}; {MAP_COUNTS}")
     found["figures"] = print_figures((first, second), aligned, truth)

@@ -40,7 +40,10 @@ def alarms_of(figures: dict, files: Artifacts, videos: int) -> list[str]:
 
 
 def suspects_of(reports: Mapping[str, list[dict]]) -> list[str]:
-    """The same of first-level models alone. reports: what the jobs of each wrote."""
+    """The same of first-level models alone. reports: what the jobs of each wrote; models of older
+    reports, which lack figures, are left out."""
+    wanted = {"gap_fold", "gap_holdout", "out_of_fold", "holdout"}
+    reports = {n: found for n, found in reports.items() if all(wanted <= r.keys() for r in found)}
     gaps = [
         {name: [report[key] for report in found] for name, found in reports.items()}
         for key in ("gap_fold", "gap_holdout")

@@ -23,7 +23,7 @@ class Booster(Config):
     objective: Literal["cross_entropy", "binary"] = "cross_entropy"
     max_rounds: int = Field(800, ge=1, lt=1 << 31)
     early_stopping_rounds: int = Field(30, ge=1, lt=1 << 31)
-    learning_rate: float = Field(0.06, gt=0)
+    learning_rate: float = Field(0.06, gt=0, le=10)
     num_leaves: int = Field(63, ge=2, le=131_072)  # LightGBM's limit, as the next ones
     min_data_in_leaf: int = Field(50, ge=1, lt=1 << 31)
     lambda_l2: float = Field(1.0, ge=0)

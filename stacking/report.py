@@ -29,22 +29,19 @@ from stacking.table import (
     FOLD_PREFIX,
     HOLDOUT_PREFIX,
     Rows,
+    check_read,
     column_names,
     fold_predictions,
-    origin_of_rows,
     read_models,
 )
 from yt8m.base import cli
-from yt8m.base.cli import InputError, log
+from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
-from yt8m.base.digests import digest_of
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import (
     BOOSTER_TRAINING,
-    FIRST_LEVEL,
     HEAD_TRAINING,
     HOLDOUT_FOLDER,
-    PREDICTIONS,
     ROWS,
     ROWS_ABOUT,
     Artifacts,
@@ -70,6 +67,8 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     truth = Truth(videos, Splits.read(folds, videos.ids), out.parent)
     files = Artifacts(run, store)
     stacking = files.stacking
+    for name in names:
+        check_read(files, name)  # InputError on other predictions than the stack has read
     boosted = [fold_predictions(stacking, k, truth.learnt[k]) for k in FOLDS]
     figures = {"stack": truth.score(boosted, out.parent / HOLDOUT_FOLDER / "stack.safetensors")}
     figures |= means(stacking, names, truth, settings)
@@ -77,7 +76,6 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     figures["members"] = {}
     for name in names:
         parts = [fold_predictions(files.model(name), k, truth.learnt[k]) for k in FOLDS]
-        check_read(files, name)
         own = truth.score(parts, out.parent / HOLDOUT_FOLDER / f"{name}.safetensors")
         figures["members"][name] = own | {"gain": gains[name]}
     best = max(names, key=lambda name: figures["members"][name]["gap_oof"] or 0)
@@ -89,17 +87,6 @@ def main(config: Path, models: Path, run: Path, store: Path, folds: Path, out: P
     log(f"[stack] {'best member':14s} {_text(figures['members'][best])} ({best})")
     for line in alarms:
         log(f"warning: {line}")
-
-
-def check_read(files: Artifacts, name: str) -> None:
-    """InputError when the stack has read other predictions of a model than those that are there."""
-    for fold in FOLDS:
-        origin, path = origin_of_rows(files.stack_rows(fold), fold), files.model_fold(name, fold)
-        if origin.inputs.get(f"{FIRST_LEVEL}/{name}") != digest_of(path / PREDICTIONS):
-            raise InputError(
-                f"{files.stack_rows(fold)}: was made from other predictions than those in {path}; "
-                "delete it and run `make`"
-            )
 
 
 class Truth:
@@ -240,10 +227,8 @@ def _gap(found: Predictions, labels: Labels) -> float | None:
 
 def _text(figures: dict) -> str:
     texts = {"gap_oof": "out of fold", "gap_holdout": "holdout", "gap_holdout_single": "single"}
-    known = [
-        f"{text} {figures[key]:.4f}" for key, text in texts.items() if figures[key] is not None
-    ]
-    return "GAP@20 " + ", ".join(known)
+    known = [key for key in texts if figures[key] is not None]
+    return "GAP@20 " + ", ".join(f"{texts[key]} {figures[key]:.4f}" for key in known)
 
 
 if __name__ == "__main__":

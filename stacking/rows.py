@@ -21,7 +21,7 @@ from stacking.writer import RowWriter
 from yt8m.base import cli
 from yt8m.base.cli import log
 from yt8m.base.config import read_snapshot
-from yt8m.base.files import working_in, write_json, writing
+from yt8m.base.files import seal, working_in, write_json, writing
 from yt8m.base.paths import PREDICTIONS, ROWS_ABOUT, Artifacts
 from yt8m.base.receipts import commit
 from yt8m.data.origins import MADE_FROM
@@ -57,7 +57,7 @@ def main(
         about = RowWriter(videos, splits, settings, frames).write_fold(folder, fold, paths, names)
         about |= {MADE_FROM: asdict(origin)}
         about |= {"seconds": round(time.monotonic() - started, 2), "commit": commit()}
-        write_json(folder / ROWS_ABOUT, about)
+        write_json(folder / ROWS_ABOUT, seal(about))
     log(
         f"[stack fold{fold}] {about['videos']:,} videos and {about['holdout_videos']:,} of the "
         f"holdout, {about['candidates']} candidates (recall {about['recall'] or 0:.4f}), "

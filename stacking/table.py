@@ -131,6 +131,17 @@ def origin_of_rows(folder: Path, fold: int) -> Origin:
     return check_origin(found, folder / ROWS_ABOUT, ROWS, fold, ANY)
 
 
+def check_read(files: Artifacts, name: str) -> None:
+    """InputError when the stack has read other predictions of a model than those that are there."""
+    for fold in range(NUM_FOLDS):
+        origin, path = origin_of_rows(files.stack_rows(fold), fold), files.model_fold(name, fold)
+        if origin.inputs.get(f"{FIRST_LEVEL}/{name}") != digest_of(path / PREDICTIONS):
+            raise InputError(
+                f"{files.stack_rows(fold)}: was made from other predictions than those in {path}; "
+                "delete it and run `make`"
+            )
+
+
 def origin_of_learner(stacking: Path, groups: list[FoldRows], fold: int) -> Origin:
     """What a learner of these rows is made from; fold: which it leaves out, or ALL.
 

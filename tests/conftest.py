@@ -13,6 +13,7 @@ import torch
 from convert_world import write_forms
 from download_world import NAMES, content
 from export_world import random_network, run_export
+from forked_python import ForkedPython
 from make_world import make, make_tree
 from record_bytes import videos_of
 from shard_server import STALL, Shards, serving
@@ -26,7 +27,7 @@ from yt8m.records import synthetic
 from yt8m.records.video import video_level
 from yt8m.training.weights import save_weights
 
-LONGEST = ("jobs", "distill", "bench")
+LONGEST = ("jobs", "distill", "export", "bench")
 
 
 def pytest_make_parametrize_id(val, argname):
@@ -101,9 +102,27 @@ def videos(data_set):
 
 
 @pytest.fixture(scope="session")
-def made_tree(tmp_path_factory):
+def forked(tmp_path_factory):
+    """A server of forks that have what others wrote; scripts of it start like `python`."""
+    modules = ("torch", "lightgbm", "pydantic", "safetensors.numpy", "scipy.sparse")
+    server = ForkedPython(tmp_path_factory.mktemp("forked"), *modules)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def planning(tmp_path_factory):
+    """A server of forks that have the planner, for jobs that only write their outputs."""
+    modules = ("jobs.planner", "jobs.rules", "jobs.durations", "yt8m.records.content")
+    server = ForkedPython(tmp_path_factory.mktemp("planning"), *modules)
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def made_tree(tmp_path_factory, planning):
     """A copy of the project with everything made once."""
-    tree = make_tree(tmp_path_factory.mktemp("made"))
+    tree = make_tree(tmp_path_factory.mktemp("made"), planning)
     make(tree)
     return tree
 

@@ -3,6 +3,7 @@
 The first level is bench/experiments/zoo_configs/noise.
 """
 
+from dataclasses import replace
 from pathlib import Path
 
 from bench.experiments.jobs import run_verb
@@ -13,7 +14,8 @@ from stacking.config import Stacking
 from stacking.table import out_of_fold
 from stacking.writer import RowWriter
 from yt8m.base.config import read_toml, write_snapshot
-from yt8m.base.paths import CONFIG, PREDICTIONS, Artifacts
+from yt8m.base.paths import CONFIG, PREDICTIONS, STACKING, Artifacts
+from yt8m.data.origins import Origin, without
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.training.settings import Noise
@@ -56,7 +58,9 @@ def train_stack(files: Artifacts, seed: int) -> None:
     splits = Splits.read(files.folds, data.ids)
     write_rows(out, files, list(MODELS), RowWriter(data, splits, settings))
     for fold in range(NUM_FOLDS):
-        boost(out, fold, settings).write(files.stack_fold(fold) / PREDICTIONS)
+        origin = Origin(STACKING, fold, without(fold, splits, data.ids))
+        found = replace(boost(out, fold, settings), origin=origin)
+        found.write(files.stack_fold(fold) / PREDICTIONS)
     out_of_fold(out, data.ids, splits, out).write(files.soft_labels)
 
 

@@ -1,15 +1,17 @@
 """A stack over some models of a run, for the measurements: the rows and boosters of stacking."""
 
+from dataclasses import asdict
 from pathlib import Path
 
 from stacking.config import Stacking, parameters
 from stacking.learners.booster import Trees, fit, sequences
 from stacking.learners.learned import Learned
-from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows
+from stacking.table import FOLD_PREFIX, HOLDOUT_PREFIX, Rows, origin_of_models
 from stacking.writer import RowWriter
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import PREDICTIONS, REPORT, ROWS, ROWS_ABOUT, Artifacts
+from yt8m.data.origins import MADE_FROM
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS
 
@@ -20,7 +22,10 @@ def write_rows(out: Path, files: Artifacts, models: list[str], writer: RowWriter
         folder = out / f"fold{fold}" / ROWS
         folder.mkdir(parents=True, exist_ok=True)
         paths = [files.model_fold(name, fold) / PREDICTIONS for name in models]
-        write_json(folder / ROWS_ABOUT, writer.write_fold(folder, fold, paths, models))
+        data, splits = writer.store, writer.splits
+        origin = origin_of_models(files, models, fold, data, splits, PREDICTIONS)
+        about = writer.write_fold(folder, fold, paths, models)
+        write_json(folder / ROWS_ABOUT, about | {MADE_FROM: asdict(origin)})
 
 
 def boost(out: Path, fold: int, settings: Stacking, threads: int = 1) -> Predictions:

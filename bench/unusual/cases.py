@@ -14,7 +14,7 @@ from bench.unusual.data import (
     set_one,
 )
 
-DECODE, ASSIGN = "folds/decode", "folds/assign"
+DECODE, ASSIGN, FIRST = "folds/decode", "folds/assign", "first_level/linear/fold0"
 EVERY_FOLD_BUT = ("0", "1", "3", "4", "holdout")
 
 
@@ -43,8 +43,8 @@ CASES = {
     "zeros, whitened": Case(scale(0), inputs={"normalise": "whiten"}),
     "zeros, standardised": Case(scale(0), inputs={"normalise": "standard"}),
     "tiny": Case(scale(1e-7)),
-    "beyond float16": refuse(DECODE, "a feature is not finite or beyond 65504", scale(1e6)),
-    "not a number": refuse(DECODE, "a feature is not finite", scale(np.nan)),
+    "beyond float16": refuse(DECODE, "not finite or beyond 65504", scale(1e6)),
+    "not a number": refuse(DECODE, "rgb has a value that is not finite", scale(np.nan)),
     "width 1": Case(widths={"rgb": 1, "audio": 1}),
     "one kind": Case(widths={"rgb": 4}),
     "only frames": Case(levels=("frame",)),
@@ -87,6 +87,7 @@ CASES = {
     "no frames of one": refuse(DECODE, "without values", lambda v: cut_all(v[3], 0)),
     "most frames": Case(add_frames(360)),
     "too many frames": refuse(DECODE, "has 361 frames; 1 to 360 are allowed", add_frames(361)),
+    "more frames are allowed": Case(add_frames(500), more="max_frames = 1000\n"),
     "kinds differ in frames": refuse(DECODE, r"rgb and audio differ in frames", cut_audio(7, 3)),
     "kinds cut to the shortest": Case(cut_audio(7, 3), more="cut_frames = true\n"),
     "one lacks audio": refuse(DECODE, "lacks audio; `optional = true`", cut_audio(7, None)),
@@ -110,14 +111,13 @@ CASES = {
     # Settings that data of this size cannot have, or that go wrong.
     "patience": Case(count=25, training={"patience": 1, "epochs": 2}),
     "patience without labels": refuse(
-        "first_level/lstm/fold0",
+        FIRST,
         "no videos with labels for the inner",
         clear_labels("1", "2", "3", "4"),
         training={"patience": 1},
     ),
     "batches of two": Case(count=41, training={"batch_size": 2, "epochs": 1}),
-    "huge lr": refuse("first_level/lstm/fold0", "[lstm fold0]", training={"lr": 1e30}),
-    "huge lr of the stack": refuse("stacking/", "learning_rate", booster={"learning_rate": 1e300}),
+    "huge lr": refuse(FIRST, "predictions are not numbers; lower lr", training={"lr": 1e30}),
     "more centroids than frames": refuse(
         "first_level/lstm/fold0", "give fewer", inputs={"sampling": "centroids"}
     ),

@@ -23,7 +23,7 @@ Videos = list[dict]  # id, labels, features and frames by kind, segments
 @dataclass(frozen=True)
 class Case:
     """change: makes videos unusual; classes, more: of dataset.toml; settings: of make; inputs: of
-    the frame-level model; training: of all models; booster: of the stack; refused: (job, text)."""
+    the frame-level model; training: of all models; refused: (job, text)."""
 
     change: Callable[[Videos], None] = lambda videos: None
     count: int = 60
@@ -33,7 +33,6 @@ class Case:
     settings: Mapping[str, str] = field(default_factory=dict)
     inputs: Mapping = field(default_factory=dict)
     training: Mapping = field(default_factory=dict)
-    booster: Mapping = field(default_factory=dict)
     levels: tuple[str, ...] = ("video", "frame")
     goal: str = "all"
     refused: tuple[str, str] | None = None

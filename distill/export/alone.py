@@ -75,7 +75,7 @@ class Model:
             whole = np.full(len(frames), frames.shape[1])
             feed["lengths"] = np.asarray(whole if lengths is None else lengths, np.int64)
         classes, logits, every = self.session.run(["classes", "best_logits", "logits"], feed)
-        if not (fine := np.isfinite(every.sum(1))).all():
+        if not (fine := np.isfinite(every).all(1)).all():
             item = start + int(np.flatnonzero(~fine)[0])
             raise ValueError(f"item {item}: its logits are not finite")
         classes, logits = classes[:, :top], logits[:, :top].astype(np.float64)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from yt8m.data.store import Dims, Features, Videos
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 MOST = 8192  # frames of a batch, padding included: tens of MB
 VIDEOS = 128  # videos whose frames are read at a time

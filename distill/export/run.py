@@ -23,7 +23,7 @@ from yt8m.base.cli import InputError
 from yt8m.base.paths import EXPORT_GRAPH, EXPORT_MANIFEST
 from yt8m.data.predictions import TOP_K
 from yt8m.data.store import Features, Videos
-from yt8m.records.video import UNFIT, find_unfit
+from yt8m.records.values import UNFIT, find_unfit
 
 TOGETHER = 512  # videos of a batch
 
@@ -99,10 +99,10 @@ class Exported:
                 ready[name] = values.copy()
                 ready[name][unfit] = 0
         found = self.student.run(outputs, ready, lengths)
-        # A sum is finite only if all are; of the best they are then, too.
-        with np.errstate(invalid="ignore", over="ignore"):
-            overflows = np.flatnonzero(~np.isfinite(found[-1].sum(1))).tolist()
-        return found, dict.fromkeys(overflows, "its logits are not finite") | faults
+        for part in found:  # the best ones may come from a re-ranker
+            overflows = np.flatnonzero(~np.isfinite(part).all(1)).tolist()
+            faults = dict.fromkeys(overflows, "its logits are not finite") | faults
+        return found, faults
 
     def _refuse(self, faults: dict[int, str]) -> None:
         for row in sorted(faults)[:1]:

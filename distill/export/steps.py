@@ -23,10 +23,14 @@ Top = Callable[[VideoBatch], tuple[np.ndarray, np.ndarray]]  # classes and score
 class Steps:
     """Some videos of the holdout, and what each form of a student says of them."""
 
-    def __init__(self, data: Store, holdout: np.ndarray, dims: Dims):
+    def __init__(
+        self, data: Store, holdout: np.ndarray, dims: Dims, groups: np.ndarray | None = None
+    ):
+        """holdout: store rows; groups: of all rows, if there are any."""
         count = min(MOST, len(holdout))
         self.rows = holdout[np.linspace(0, len(holdout) - 1, count).astype(np.int64)]
         self.data, self.dims = data, dims
+        self.groups = None if groups is None else groups[self.rows]
         self.labels = data.labels.take(self.rows)
         self.hits: dict[str, tuple[np.ndarray, np.ndarray]] = {}
         self.megabytes: dict[str, float] = {}
@@ -46,11 +50,11 @@ class Steps:
 
     def lines(self) -> list[dict]:
         """Of each step: its name, MB, GAP@20, and the difference to the first with its 95 %
-        interval (paired bootstrap over the videos)."""
+        interval (paired bootstrap over the videos, or their groups)."""
         counts, first = self.labels.counts(), next(iter(self.hits.values()), None)
         lines = []
         for name, hits in self.hits.items():
-            found = paired_bootstrap(first, hits, counts, SAMPLES, 0)
+            found = paired_bootstrap(first, hits, counts, SAMPLES, 0, self.groups)
             line = {"step": name, "megabytes": round(self.megabytes[name], 2)}
             line |= {"gap20": found["second"], "difference": found["difference"]}
             lines.append(line | {"interval": found["interval"], "videos": len(self.rows)})

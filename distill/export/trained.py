@@ -5,11 +5,10 @@ from pathlib import Path
 
 import numpy as np
 
-from distill.config import DistillConfig, member_of
+from distill.config import DistillConfig, check_inputs, check_refittable, member_of
 from distill.export.reranking import REMEDY, add_reranker
 from distill.export.thresholds import Thresholds, choose_thresholds
 from distill.job import check_student, rows_of
-from distill.refittable import check_inputs, check_refittable
 from first_level.bundle.manifest import FORMAT, Expected, ExportedKind, MadeFrom, Manifest, Member
 from first_level.bundle.network import Network, build_network
 from first_level.config import ModelConfig

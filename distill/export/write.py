@@ -74,7 +74,7 @@ def main(
     trained = Trained(distill, settings, data, splits, soft_labels)
     network, manifest = trained.read(name or settings.export, dtype, plan)
     sample = ParitySample.of(network, data, manifest.dims)
-    steps = Steps(data, splits.holdout, manifest.dims)
+    steps = Steps(data, splits.holdout, manifest.dims, splits.groups)
     with working_in(out.parent), writing(out) as folder:
         folder.mkdir()
         save_file(rounded_state(network, dtype), folder / EXPORT_WEIGHTS, {"format": "pt"})
@@ -87,20 +87,20 @@ def main(
         _check_budget(folder, budget_mb, out, twice=onnx)
         parity = check_parity(sample, steps, folder, onnx, dtype, threads)
         write_receivers(steps, folder, onnx)
-        state_sums(folder)
         size = _check_budget(folder, budget_mb, out)
     log(f"[export] {out}: {manifest.values:,} values, {size:,.1f} of {budget_mb:,.0f} MB; {parity}")
 
 
 def write_receivers(steps: Steps, folder: Path, onnx: bool) -> None:
     """Says in a file of its own, and in the README, what each form of the student has; puts in
-    what runs its graph."""
+    what runs its graph; then states the checksums of all files."""
     if onnx:
         (folder / EXPORT_PREDICT).write_bytes(ALONE.read_bytes())
     lines = steps.lines()
     write_json(folder / EXPORT_STEPS, lines)
     with open(folder / EXPORT_README, "a") as file:
         file.write(f"\nOn videos that no stage has seen:\n\n{table_of(lines)}\n")
+    state_sums(folder)
 
 
 def readme(manifest: Manifest) -> str:

@@ -15,6 +15,11 @@ EXACT = "reranker."  # begins the names of values that are few, and stay as they
 DTYPES = {"float16": torch.float16, "float32": torch.float32, "int8": torch.float16}  # of vectors
 
 
+def least_mb(values: int, dtype: str) -> float:
+    """MB that an export of so many values takes at least, with its graph."""
+    return 2 * values * {"float32": 4, "float16": 2, "int8": 1}[dtype] / 1e6
+
+
 def rounded_state(network: torch.nn.Module, dtype: str) -> dict[str, torch.Tensor]:
     """Its values as `dtype` (a key of DTYPES), to be stored.
 

@@ -21,7 +21,7 @@ from torch import nn
 from first_level.config import PlannedModel, build
 from first_level.job import has_weights, keep_trained
 from first_level.segments.ratings import Ratings, SegmentTraining, Taught, latest, rating_of
-from first_level.segments.windows import Windows, every_window, rated_windows
+from first_level.segments.windows import Windows, check_segments, every_window, rated_windows
 from yt8m.base import cli, device, processor
 from yt8m.base.cli import InputError, log
 from yt8m.base.config import read_snapshot
@@ -46,9 +46,6 @@ from yt8m.training import metrics
 from yt8m.training.loop import Examples, fit, logits_of
 from yt8m.training.weights import load_weights
 
-# Inputs that make something else of a video's frames, which a few seconds cannot give.
-OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
-
 
 def main(
     config: Path,
@@ -64,7 +61,7 @@ def main(
     processor.set_threads(threads)
     settings, data = read_snapshot(config, PlannedModel), Store(store)
     model = build(settings, data.dims, config)
-    check(settings, model, data, config)
+    check_segments(settings, model.level, data, config)
     weights = require(parent / WEIGHTS, "run `make first_level` to train the parent")
     made_from = fingerprint(config, store / MANIFEST, folds, weights, fold)
     name = f"{config.parent.parent.name} segments fold{fold}"
@@ -77,23 +74,6 @@ def main(
             job.train(model, origin, weights)
         load_weights(model, out / WEIGHTS)
         job.predict(model, figures, origin)
-
-
-def check(settings: PlannedModel, model: nn.Module, data: Store, where: Path) -> None:
-    """InputError when the model, its inputs or the data are not for segments."""
-    if settings.segments is None:
-        raise InputError(f"{where}: has no [segments]; add the table to the model's TOML")
-    if model.level != "frame":
-        raise InputError(f"{where}: {settings.arch} is video-level; only frame-level models fit")
-    for name in ("dynamics", "sampling"):
-        value = getattr(settings.inputs, name)
-        if value in OF_VIDEOS:
-            raise InputError(f"{where}: inputs.{name} = {value!r} is of whole videos; leave it out")
-    if not len(data.segments(np.arange(len(data)))):
-        raise InputError(
-            f"{data.folder}: has no rated segments; give DATA segment-rated records (a segment/ "
-            "folder beside frame/), or leave [segments] out"
-        )
 
 
 @dataclass(frozen=True)

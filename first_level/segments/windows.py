@@ -3,13 +3,21 @@
 A frame is a second, so a segment's times are numbers of frames. W windows, S rated segments.
 """
 
+import re
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cached_property
+from pathlib import Path
 
 import numpy as np
 
+from first_level.config import PlannedModel
+from yt8m.base.cli import InputError
 from yt8m.data.store import Dims, Features, Segments, Store
+from yt8m.inputs.settings import Level
+
+# Inputs that make something else of a video's frames, which a few seconds cannot give.
+OF_VIDEOS = ("centred", "high_pass", "pcp", "centroids", "subset_mean")
 
 
 @dataclass(frozen=True)
@@ -86,3 +94,24 @@ def rated_windows(segments: Segments, store: Store, context: int) -> Windows:
     """A window for each rated segment; one rated for two classes appears twice."""
     start, end = (column.astype(np.int64) for column in (segments.start, segments.end))
     return Windows(store, segments.rows, start, end, context)
+
+
+def check_segments(settings: PlannedModel, level: Level, data: Store, where: Path) -> None:
+    """InputError when a model, its inputs or the data are not for segments."""
+    if settings.segments is None:
+        raise InputError(f"{where}: has no [segments]; add the table to the model's TOML")
+    if level != "frame":
+        raise InputError(f"{where}: {settings.arch} is video-level; only frame-level models fit")
+    for name in ("dynamics", "sampling"):
+        value = getattr(settings.inputs, name)
+        if value in OF_VIDEOS:
+            raise InputError(f"{where}: inputs.{name} = {value!r} is of whole videos; leave it out")
+    if not len(data.segments(np.arange(len(data.ids)))):
+        raise InputError(
+            f"{data.folder}: has no rated segments; give DATA segment-rated records (a segment/ "
+            "folder beside frame/), or leave [segments] out"
+        )
+    for identity in data.ids:
+        if re.search(rb'[\s,"]', identity):
+            text = f"id {identity.decode()!r} cannot stand in a list of segments"
+            raise InputError(f"{data.folder}: {text}; no space, comma or quote is allowed")

@@ -215,8 +215,10 @@ def _makes_fewer(texts: list[str], separator: str) -> bool:
 
 
 def _refuse(texts: list[str], separator: str, where, other: str = "one label"):
-    text = next((text for text in texts if _cuts(text, separator)), texts[0])
-    pieces = " and ".join(map(repr, _pieces(text, separator)))
+    """Shows both readings of the shortest text that has the separator."""
+    text = min((text for text in texts if _cuts(text, separator)), key=len)
+    pieces = _pieces(text, separator)
+    shown = " and ".join(map(repr, pieces[:3])) + (" and more" if len(pieces) > 3 else "")
     word = WORDS.get(separator, separator)
     remedy = f"choose with --label-separator {word} or --label-separator none"
-    raise InputError(f"{where}: {text!r} may be {other}, or the labels {pieces}; {remedy}")
+    raise InputError(f"{where}: {text[:80]!r} may be {other}, or the labels {shown}; {remedy}")

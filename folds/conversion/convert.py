@@ -20,6 +20,7 @@ Features, one of:
 --label-separator  between labels of a cell: space, comma, semicolon, bar, none, or characters
 --vocabulary       CSV of class numbers and names
 --scale            factor for all values (1); frames are stored in 8 bits between -2 and 2
+--cut-frames       where the kinds of a video differ in frames, keeps as many as the shortest has
 --shard-videos     videos in one file of records
 --add              adds videos to the folder OUT: its classes keep their numbers, new ones come last
 """
@@ -57,40 +58,55 @@ def main(
     scale: float | None = None,
     shard_videos: int = 1000,
     add: bool = False,
+    cut_frames: bool = False,
 ) -> None:
     """Converts features and labels to records, in the new folder OUT, or adds them to it."""
-    if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
-        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
-    named = kinds_of(feature)
-    files = files_of({"rgb": rgb, "audio": audio}, named, table)
-    for path in filter(None, (*files.values(), ids, lengths, table, labels, vocabulary)):
-        require(path, "give one that exists")
+    files = files_of({"rgb": rgb, "audio": audio}, named := kinds_of(feature), table)
+    _check(shard_videos, scale, [*files.values(), ids, lengths, table, labels, vocabulary])
     source = Table(table, id_column, named, PUBLISHED) if table else from_files(files, ids, lengths)
-    tables = [path for path in (table, labels) if path and has_groups(path, id_column)]
-    taken = {name.casefold() for name in (*named.values(), *label_column)}
-    groups = groups_for(source.ids, [] if GROUP in taken else tables, id_column)
+    taken = GROUP in {name.casefold() for name in (*named.values(), *label_column)}
+    groups = find_groups(source.ids, () if taken else (table, labels), id_column)
     options = LabelOptions(id_column, tuple(label_column), label_separator, vocabulary is None)
+
+    def convert(names: Vocabulary, scale: float) -> Converter:
+        known = read_classes(source.ids, labels, names, options)
+        return Converter(source, *known, scale, groups, cut_frames)
+
     if not add:
         names = read_vocabulary(vocabulary) if vocabulary else Vocabulary([])
-        known, rows = read_classes(source.ids, labels, names, options)
-        converter = Converter(source, known, rows, scale or 1.0, groups)
-        write_new(out, converter, shard_videos)
+        write_new(out, converter := convert(names, scale or 1.0), shard_videos)
     else:
         check_exists(out)
         with working_in(out):
             folder = DataFolder.read(out)
-            folder.check_source(source, scale)
-            names = folder.go_on(vocabulary)
-            known, rows = read_classes(source.ids, labels, names, options)
-            folder.check_labels(known)
-            converter = Converter(source, known, rows, folder.description.scale, groups)
+            scale = folder.check_source(source, scale)
+            converter = convert(folder.go_on(vocabulary), scale)
+            folder.check_labels(converter.known)
             folder.add(converter)
-    for line in converter.warnings():
+    for line in (*converter.warnings(), *_describe(groups)):
         log(f"[convert] {line}")
-    if groups is not None:
-        count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
-        log(f"[convert] {count:,} groups; {without:,} videos have none")
-    log(f"{out}: {_summary(converter.level, known, rows)}")
+    log(f"{out}: {_summary(converter.level, converter.known, converter.rows)}")
+
+
+def _check(shard_videos: int, scale: float | None, files: list[Path | None]) -> None:
+    if shard_videos < 1 or not (scale is None or 0 < scale < 1e9):
+        raise InputError(f"--shard-videos {shard_videos} --scale {scale}: above 0 is allowed")
+    for path in filter(None, files):
+        require(path, "give one that exists")
+
+
+def find_groups(ids: np.ndarray, tables: tuple, id_column: str) -> np.ndarray | None:
+    """The groups of videos, of those tables (paths or None) that have any; None without one."""
+    known = [path for path in tables if path and has_groups(path, id_column)]
+    return groups_for(ids, known, id_column)
+
+
+def _describe(groups: np.ndarray | None) -> list[str]:
+    """A line on the groups, if there are any."""
+    if groups is None:
+        return []
+    count, without = len(set(groups.tolist()) - {b""}), int((groups == b"").sum())
+    return [f"{count:,} groups; {without:,} videos have none"]
 
 
 def read_classes(ids: np.ndarray, labels: Path | None, names: Vocabulary, options: LabelOptions):

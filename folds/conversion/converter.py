@@ -13,7 +13,8 @@ from folds.conversion.sources import FeatureSource
 from yt8m.base.cli import InputError
 from yt8m.records.description import GROUP
 from yt8m.records.messages import example, sequence
-from yt8m.records.video import QUANTUM, UNFIT, find_unfit, quantise
+from yt8m.records.values import QUANTUM, UNFIT, find_unfit, quantise
+from yt8m.records.video import cut_to_shortest
 from yt8m.records.vocabulary import CLASS_NAMES, STATEMENT, state_vocabulary
 
 EDGE = 2.0  # frame features are stored in 255 steps from -2 to 2
@@ -31,10 +32,11 @@ class Converter:
         rows: np.ndarray,
         scale: float,
         groups: np.ndarray | None = None,
+        cut_frames: bool = False,
     ):
         """rows: int64 (N,), of each video in `known`, -1 = unlabelled; groups: bytes (N,), b"" for
-        none."""
-        self.groups = groups
+        none; cut_frames: kinds that differ in frames are cut to the shortest."""
+        self.groups, self.cut_frames = groups, cut_frames
         self.source, self.known, self.rows, self.scale = source, known, rows, scale
         self.videos = enumerate(source)
         self.names = known.vocabulary.names
@@ -68,19 +70,22 @@ class Converter:
                 features[f"mean_{kind}"] = ready[kind]
             if self.source.frames:
                 frames = {kind: ready[kind] for kind in ready if kind in self.source.frames}
-                self._check_lengths(frames, where)
+                frames = self._check_lengths(frames, where)
                 yield sequence(features, {frames_name(kind): f for kind, f in frames.items()})
             else:
                 yield example(features)
 
-    def _check_lengths(self, frames: dict[str, np.ndarray], where: str) -> None:
+    def _check_lengths(self, frames: dict[str, np.ndarray], where: str) -> dict[str, np.ndarray]:
+        """The frames, cut if that is wanted."""
+        frames = cut_to_shortest(frames) if self.cut_frames else frames
         lengths = {len(values) for values in frames.values()}
         if len(lengths) > 1:
-            kinds = " and ".join(frames)
-            raise InputError(f"{where}: {kinds} differ in frames {sorted(lengths)}")
+            text = f"{' and '.join(frames)} differ in frames {sorted(lengths)}"
+            raise InputError(f"{where}: {text}; --cut-frames cuts them to the shortest")
         if not lengths:
             raise InputError(f"{where}: has no frames, others have; leave it out")
         self.longest = max(self.longest, *lengths)
+        return frames
 
     def _convert(self, kind: str, values: np.ndarray, where: str) -> np.ndarray:
         """float32 (W,) or uint8 (T, W). InputError on what no record can hold."""

@@ -133,8 +133,9 @@ class DataFolder:
             raise InputError(f"{path}: {text}; keep its classes, and put new ones behind them")
         return found
 
-    def check_source(self, source: FeatureSource, scale: float | None) -> None:
-        """InputError for other kinds of features, another scale, or a video that is there."""
+    def check_source(self, source: FeatureSource, scale: float | None) -> float:
+        """The folder's scale. InputError for other kinds of features, another scale, or a video
+        that is there."""
         if scale not in (None, self.description.scale):
             text = f"was converted with --scale {self.description.scale:g}; leave --scale out"
             raise InputError(f"{self.path}: {text}")
@@ -153,6 +154,7 @@ class DataFolder:
                 f"has {first!r} already, and {len(both):,} of these videos in all; leave them out"
             )
             raise InputError(f"{self.path}: {text}")
+        return self.description.scale
 
     def check_labels(self, known: LabelFile) -> None:
         """InputError for names of classes where the folder has numbers alone."""

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 
 from yt8m.base.cli import InputError
-from yt8m.records.video import explain_id, is_id
+from yt8m.records.values import explain_id, is_id
 
 
 def as_ids(values, where) -> np.ndarray:

@@ -154,7 +154,7 @@ class _Csv:
         import pandas  # takes a while to import, and only this needs it
 
         form = {"header": None, "dtype": str, "keep_default_na": False, "engine": "python"}
-        form |= {"encoding": "utf-8-sig", "skipinitialspace": True, "sep": delimiter}
+        form |= {"skipinitialspace": True, "sep": delimiter}
         try:
             found = pandas.read_csv(self.path, **form, **more)
             yield from [found] if "nrows" in more else found

@@ -115,7 +115,7 @@ def trained_videos(training: Training, videos: int) -> float:
     """Videos that a training run sees at most, early stopping left out."""
     if training.steps_per_epoch:
         return training.epochs * training.steps_per_epoch * training.batch_size
-    return training.epochs * videos
+    return max(training.epochs * videos, training.least_steps * training.batch_size)
 
 
 def decoding(videos: int, frames: bool, cores: int, speed: dict) -> Cost:

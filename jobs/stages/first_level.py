@@ -34,6 +34,7 @@ def fold_jobs(context: Context, name: str, model: PlannedModel, fold: int) -> It
         in_folder(out, *TRAINED),
         kin=(f"first_level/{name}", f"arch {model.arch}"),
         trains=True,
+        after=(files.fit,),
     )
     if context.settings.unlabelled:
         yield job(

@@ -20,6 +20,7 @@ def folds_jobs(context: Context) -> Iterator[Job]:
     if settings.original is not None:
         yield shuffle_job(context, settings.original)
         yield assign_job(context)
+        yield fit_job(context)
         return
     if settings.generated:
         yield job(
@@ -39,6 +40,7 @@ def folds_jobs(context: Context) -> Iterator[Job]:
         store = files.unlabelled_store
         yield store_job(context, "unlabelled", settings.unlabelled, store, [files.manifest])
     yield assign_job(context)
+    yield fit_job(context)
 
 
 def shuffle_job(context: Context, original: Artifacts) -> Job:
@@ -72,6 +74,25 @@ def assign_job(context: Context) -> Job:
         [files.manifest, *filter(None, (ids, settings.groups))],
         [files.folds],
         settings={"HOLDOUT": decisive},
+    )
+
+
+def fit_job(context: Context) -> Job:
+    """Whether all models of the plan fit the data: before anything trains."""
+    files, settings = context.files, context.settings
+    dtype = ["--dtype", settings.dtype] if settings.dtype else []
+    segments = ["--segments"] * ("segments" in settings.goals)
+    configs = [files.model(name) / paths.CONFIG for name in context.plan.models]
+    return job(
+        "folds/fit",
+        "jobs.fit.check",
+        [settings.plan, files.store, files.folds, files.fit, "--budget-mb", settings.budget_mb]
+        + dtype
+        + segments,
+        [files.manifest, files.folds, files.stacking / paths.CONFIG, files.distill / paths.CONFIG]
+        + configs,
+        [files.fit],
+        settings={"BUDGET_MB": settings.budget_mb, "DTYPE": settings.dtype},
     )
 
 

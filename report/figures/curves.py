@@ -6,7 +6,7 @@ from report.figures.svg import Axis, Figure, Plot, absent
 from report.run import Run
 from yt8m.data.splits import uniform
 from yt8m.inputs.settings import Inputs
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 PANELS = 24  # models whose curves are drawn
 LOOKED_AT = 200  # videos among which samples are chosen

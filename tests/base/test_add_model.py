@@ -2,7 +2,6 @@
 
 import re
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -40,9 +39,10 @@ def shown() -> dict[str, str]:
 
 
 @pytest.fixture(scope="module")
-def copy(shown, tmp_path_factory):
+def copy(shown, tmp_path_factory, forked):
     """A copy of the project with those files, and nothing else, added."""
     copy = copy_project(tmp_path_factory.mktemp("copy"))
+    forked.write(copy / "python")
     for path, text in shown.items():
         assert not (copy / path).exists(), f"{path} is there already: the README adds nothing"
         (copy / path).write_text(text)
@@ -66,7 +66,7 @@ def test_the_readme_shows_a_configuration_and_an_architecture(shown):
 def test_make_lists_it(copy, shown):
     (toml,) = (Path(path) for path in shown if path.endswith(".toml"))
     plan = toml.parent.name
-    lines = _run(copy, "make", "models", f"PLAN={plan}", f"PYTHON={sys.executable}")
+    lines = _run(copy, "make", "models", f"PLAN={plan}", "PYTHON=./python")
     before = len(list((ROOT / "first_level" / "configs" / plan).glob("*.toml")))
     assert f"| {toml.stem} " in lines
     assert f"{before + 1} models" in lines
@@ -74,12 +74,12 @@ def test_make_lists_it(copy, shown):
 
 def test_it_trains_and_predicts(copy, shown, data_set, tmp_path):
     (toml,) = (Path(path) for path in shown if path.endswith(".toml"))
-    _run(copy, sys.executable, "-c", SNAPSHOTS, str(toml.parent), str(tmp_path))
+    _run(copy, "./python", "-c", SNAPSHOTS, str(toml.parent), str(tmp_path))
     config = tmp_path / toml.stem / "config.json"
     places = map(
         str, (config, data_set / "store", data_set / "folds.safetensors", tmp_path / "job")
     )
-    _run(copy, sys.executable, "-m", "first_level.train", *places, "--fold", "2")
+    _run(copy, "./python", "-m", "first_level.train", *places, "--fold", "2")
     report = read_json(tmp_path / "job" / "report.json")
     assert report["model"] == toml.stem
     assert report["gap_fold"] > 0.2  # chance is below 0.1

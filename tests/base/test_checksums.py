@@ -107,6 +107,19 @@ def test_columns_that_lie_one_after_the_other(tmp_path):
     np.testing.assert_array_equal(open_checked(tmp_path / "a.npy"), values)
 
 
+@pytest.mark.parametrize("size", [0, 3, 160, 161, 1000])
+def test_what_is_summed_while_it_is_written(tmp_path, monkeypatch, size):
+    monkeypatch.setattr(checksums, "BLOCK", 160)
+    np.save(tmp_path / "a.npy", np.arange(size, dtype=np.uint8))
+    write_sums(tmp_path)
+    expected, data = (tmp_path / checksums.SUMS).read_bytes(), (tmp_path / "a.npy").read_bytes()
+    sums = checksums.Sums()
+    for start in range(0, len(data), 37):
+        sums.add(b"\0" * 37 if start < 128 - 37 else data[start : start + 37])
+    write_sums(tmp_path, {"a.npy": sums.end()})
+    assert (tmp_path / checksums.SUMS).read_bytes() == expected
+
+
 def test_arrays_without_rows(tmp_path):
     for name, values in {
         "none": np.zeros((0, 4)),

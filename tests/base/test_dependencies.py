@@ -132,3 +132,9 @@ def test_the_project_installs_with_its_configurations_and_one_command(tmp_path):
         command = [sys.executable, "-c", INSTALLED, *verb.split()]
         done = subprocess.run(command, cwd=tmp_path / "there", capture_output=True, text=True)
         assert found in done.stdout, (verb, done)
+
+
+def test_pandas_is_imported_only_where_a_table_is_read():
+    files = [path for folder in PACKAGES for path in (ROOT / folder).rglob("*.py")]
+    eager = [path for path in files if re.search(r"^(import|from) pandas", path.read_text(), re.M)]
+    assert eager == [], "it takes half a second: import it in the function that needs it"

@@ -11,7 +11,6 @@ import re
 import shlex
 import shutil
 import subprocess
-import sys
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -128,14 +127,12 @@ RUNNING, SHOWING = (
 
 
 @pytest.fixture(scope="module")
-def page(request, tmp_path_factory):
+def page(request, tmp_path_factory, forked):
     """A page, and a copy of the project with an environment that make finds and its inputs."""
     tree = copy_project(tmp_path_factory.mktemp("docs"))
     (tree / ".venv/bin").mkdir(parents=True)
     shutil.copyfile(tree / "requirements.lock", tree / ".venv/requirements.lock")
-    python = tree / ".venv/bin/python"
-    python.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} "$@"\n')
-    python.chmod(0o755)
+    forked.write(tree / ".venv/bin/python")
     for folder in SHOWN_DATA:
         synthetic.main(tree / folder.lstrip("/"), videos=10, classes=5, rgb=4, audio=2)
     INPUTS.get(request.param, lambda _: None)(tree)

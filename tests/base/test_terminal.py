@@ -60,7 +60,7 @@ class Terminal:
 def test_jobs_are_shown_and_their_lines_go_to_a_file(tree):
     terminal = Terminal(tree, "all", "JOBS=3", "RUN=env WHO='a b'", LASTING="folds.assign")
     assert terminal.status() == 0, terminal.printed
-    assert "39 of 39 jobs done" in terminal.printed
+    assert "40 of 40 jobs done" in terminal.printed
     assert "-m first_level.train" not in terminal.printed
     assert "folds assign" in terminal.printed, "a job that runs has a row"
     assert terminal.printed.count(SHOW_CURSOR) == 1

@@ -56,7 +56,7 @@ def test_fidelity_of_a_perfect_and_of_a_shuffled_student(run, data_set, tmp_path
     assert other[1] > loss + 1
     absent = fidelity.figures_of(teacher, classes + 30, scores)
     assert absent[0] == 0
-    run_export(run / "distill", data_set, run / "export")
+    run_export(run / "distill", data_set, run / "export", onnx=False)
     names = np.array(Store(run / "store").ids)
     (run / "stacking/holdout").mkdir(exist_ok=True)
     everything = Predictions(names, np.tile(classes[:1], (len(names), 1)).astype(np.uint16),

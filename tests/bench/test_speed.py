@@ -122,7 +122,7 @@ def test_cost_of_a_plan(capsys):
     text = capsys.readouterr().out
     assert "12 models x 5 folds, 4 of them" in text
     assert "| student " in text
-    assert "99 jobs: 2 of folds, 60 of first_level, 22 of stacking, 8 of distill" in text
+    assert "100 jobs: 3 of folds, 60 of first_level, 22 of stacking, 8 of distill" in text
     assert "calibration: " in text
     assert "NOT MEASURED" not in text
     plan_cost.main("demo", videos=1000, device="h200")

@@ -11,7 +11,7 @@ from yt8m.base.cli import InputError
 from yt8m.data.store import Store
 from yt8m.records import synthetic
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 
 @pytest.fixture

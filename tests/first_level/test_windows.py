@@ -1,14 +1,17 @@
 """Windows of videos, what raters said of them, and how a model learns it."""
 
 import copy
+from types import SimpleNamespace
 
 import numpy as np
+import pytest
 import torch
 from kinds import named
 
-from first_level.config import ModelConfig, build
+from first_level.config import ModelConfig, PlannedModel, SegmentSettings, build
 from first_level.segments.ratings import Ratings, Taught, latest, rating_of
-from first_level.segments.windows import Windows, every_window, rated_windows
+from first_level.segments.windows import Windows, check_segments, every_window, rated_windows
+from yt8m.base.cli import InputError
 from yt8m.data.store import Dims, Segments
 from yt8m.inputs.batch import Batch, Targets
 from yt8m.training import losses
@@ -125,3 +128,14 @@ def test_a_rating_is_found_by_video_second_and_class_and_the_later_one_counts():
     assert rating_of(windows, found, classes).tolist() == [[1, 1, -1], [-1] * 3, [-1, -1, 1]]
     none = FewVideos().rated
     assert (rating_of(windows, none, classes) == -1).all()
+
+
+@pytest.mark.parametrize("name", ["a b", "a,b", 'a"b', "a\nb", "a\rb", "a\tb"])
+def test_ids_that_cannot_stand_in_a_list_are_refused(name):
+    model = PlannedModel(arch="lstm", segments=SegmentSettings())
+    found = SimpleNamespace(folder="s", ids=np.array([b"ok", name.encode()]))
+    found.segments = lambda rows: rows
+    with pytest.raises(InputError, match="^s: id .* cannot stand in a list of segments; no space"):
+        check_segments(model, "frame", found, "c.json")
+    found.ids = found.ids[:1]
+    check_segments(model, "frame", found, "c.json")

@@ -10,7 +10,7 @@ from record_bytes import decoded
 from folds.conversion import convert
 from folds.conversion.label_files import read_labels
 from yt8m.records.description import describe, find_shards
-from yt8m.records.video import QUANTUM, dequantise
+from yt8m.records.values import QUANTUM, dequantise
 from yt8m.records.vocabulary import Vocabulary
 
 

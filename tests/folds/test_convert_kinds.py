@@ -12,7 +12,7 @@ from yt8m.base.cli import InputError
 from yt8m.convert import newer
 from yt8m.data.store import Store
 from yt8m.data.unlabelled import FOLDER
-from yt8m.records.video import QUANTUM, dequantise
+from yt8m.records.values import QUANTUM, dequantise
 
 RNG = np.random.default_rng(3)
 TITLE = RNG.normal(size=(5, 384)).astype(np.float32)

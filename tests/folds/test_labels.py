@@ -62,6 +62,7 @@ def test_numbers_in_every_form(tmp_path, column, cells):
         (("tabby cat|dog", "", "Bird|"), {}),
         (('["tabby cat","dog"]', "[]", '["Bird"]'), {}),
         (("['tabby cat', 'dog']", "", "['Bird']"), {}),
+        (("['tabby cat' 'dog']", "['nan']", "['Bird']"), {}),
         (("['tabby cat' 'dog']", "[nan]", "['Bird' None]"), {}),
         (("('tabby cat', \"dog\")", "()", "('Bird',)"), {}),
         (("'tabby cat','dog'", "", "'Bird'"), {}),
@@ -185,7 +186,7 @@ def test_one_name_in_two_unicode_forms_is_one_class(tmp_path):
         (
             ["Male speech, man", "cat, Male speech, man", "cat", "dog, cat", "dog"],
             {},
-            "may be one label, or the labels 'Male speech' and 'man'",
+            "'dog, cat' may be one label, or the labels 'dog' and 'cat'",
         ),
         (["cat,dog", "dog, cat", "cat"], {}, "separator comma or --label-separator none"),
         (

@@ -8,11 +8,12 @@ import pytest
 from convert_world import converted
 from record_bytes import decoded, videos_of
 
+from distill.challenge import read_labels
 from folds.conversion import convert, folder
 from yt8m.base.cli import InputError
 from yt8m.records.description import describe, find_shards
 from yt8m.records.framing import read_records, write_records
-from yt8m.records.video import dequantise
+from yt8m.records.values import dequantise
 
 FIRST = {"a": "cat", "b": "dog", "c": "cat"}
 LATER = {"x": "baby", "y": "cat", "z": "zebra"}
@@ -63,6 +64,8 @@ def test_a_shard_of_another_vocabulary_is_refused_with_the_first_class_that_diff
     text = "more.tfrecord: class 0 is 'baby' there and 'cat' in this data set; convert it again"
     with pytest.raises(InputError, match=text):
         decoded(out, tmp_path / "store")
+    with pytest.raises(InputError, match=text):
+        read_labels([out], None)
     (out / "video/more.tfrecord").unlink()
     assert len(decoded(out, tmp_path / "store")) == 3
     (out / "vocabulary.csv").write_text("Index,Name\n0,cat\n1,cow\n")
@@ -135,6 +138,15 @@ def test_added_frames_are_scaled_as_the_first_ones(tmp_path):
     np.testing.assert_allclose(got, np.load(tmp_path / "m.npy") * 0.1, atol=0.01)
     with pytest.raises(InputError, match="out: was converted with --scale 0.1; leave --scale out"):
         add(tmp_path, **write_batch(tmp_path, {"q": "cat"}, "m", frames=True), scale=1.0)
+
+
+def test_the_first_record_has_the_names_and_dataset_toml_stays_while_it_is_right(out, tmp_path):
+    shard = out / "video/converted-00000-of-00002.tfrecord"
+    assert [b"_class_names" in bytes(record) for record in read_records(shard)] == [True, False]
+    text = (out / "dataset.toml").read_text() + "# of 2026\n"
+    (out / "dataset.toml").write_text(text)
+    add(tmp_path, **MORE)
+    assert (out / "dataset.toml").read_text() == text
 
 
 def test_a_folder_of_numbers_takes_numbers(tmp_path):

@@ -8,10 +8,11 @@ import pytest
 from make_world import add_shard
 
 from jobs import plans
+from jobs.given.memory import read_given
 from jobs.plan import announce
 from jobs.planner import plan
 from jobs.rules import jobs_text, submission_rule
-from jobs.settings import Settings, read_given
+from jobs.settings import Settings
 from yt8m.base.cli import InputError
 from yt8m.base.files import read_json, write_json
 from yt8m.base.paths import ABOUT, MANIFEST, Artifacts
@@ -51,7 +52,8 @@ def finish(found) -> set[str]:
         if job["name"] in found.state.reasons:
             with Recorder(files, job).recording():
                 for path in map(Path, job["outputs"]):
-                    content = content_of(found.settings.data, {}) if path.name == ABOUT else {}
+                    records = found.settings.data, {}, None, found.settings.holdout_records
+                    content = content_of(*records) if path.name == ABOUT else {}
                     write_json(path, {"content": content} if content else job["name"])
     return set(found.state.reasons)
 
@@ -145,9 +147,74 @@ def test_a_remembered_store_is_no_code():
             planned()
 
 
+def command_of(name: str, found) -> list[str]:
+    return found.graph.by_name[name].command
+
+
+def test_a_share_is_held_out_as_ever():
+    found = planned(DATA="records", HOLDOUT="0.20")
+    job = found.graph.by_name["folds/assign"]
+    store, folds = RUN / "store", RUN / "folds.safetensors"
+    assert job.command == ["folds.assign", str(store), str(folds), "--holdout", "0.2"]
+    assert (job.settings, job.inputs) == ({"HOLDOUT": "0.2"}, (store / MANIFEST,))
+    assert command_of("folds/decode", found)[:3] == ["folds.decode", "records", str(store)]
+    assert "--holdout" not in command_of("folds/decode", found)
+
+
+def test_files_of_groups_and_of_ids_are_remembered_and_their_content_decides():
+    groups, ids = Path("a b.csv"), Path("0.5.txt")
+    groups.write_text("id,group\nx,y\n")
+    ids.write_text("x\n")
+    found = planned(DATA="records", GROUPS="a b.csv", HOLDOUT="0.5.txt")
+    options = ["--holdout", "0.5.txt", "--groups", "a b.csv"]
+    assert command_of("folds/assign", found)[-4:] == options
+    assert not set(options) & set(command_of("folds/decode", found))
+    assert found.graph.by_name["folds/assign"].settings == {"HOLDOUT": "ids"}
+    all_but_decode = finish(found) - {"folds/decode"}
+    assert planned().state.reasons == {}, "remembered"
+    groups = groups.rename("c.csv")
+    with pytest.raises(InputError, match="^GROUPS a b.csv: no such file$"):
+        planned()
+    ids = ids.rename("0.5.csv")
+    renamed = {"GROUPS": "c.csv", "HOLDOUT": "0.5.csv"}
+    assert planned(**renamed).state.reasons == {}, "only their names"
+    for path, text in ((groups, "id,group\nx,z\n"), (ids, "y\n")):
+        before = path.read_text()
+        path.write_text(text)
+        assert planned(**renamed).state.reasons.keys() == all_but_decode
+        path.write_text(before)
+    assert planned(GROUPS="", HOLDOUT="0.5.csv").state.reasons.keys() == all_but_decode
+    assert planned(GROUPS="c.csv", HOLDOUT="0.1").state.reasons.keys() == all_but_decode
+
+
+def test_records_are_held_out():
+    Path("held").mkdir()
+    add_shard(Path("held/h.tfrecord"), seed=3)
+    found = planned(DATA="records", HOLDOUT="held")
+    assert "--holdout" not in command_of("folds/assign", found)
+    decode = command_of("folds/decode", found)
+    assert decode[decode.index("--holdout") + 1] == "held"
+    every = finish(found)
+    assert planned().state.reasons == {}, "remembered"
+    assert planned(HOLDOUT="held/h.tfrecord").state.reasons == {}, "all that the folder has"
+    assert planned(HOLDOUT="0.1").state.reasons.keys() == every, "fewer videos are decoded"
+    Path("held/h.tfrecord").rename("held/renamed.tfrecord")
+    assert planned().state.reasons == {}, "only its name"
+    add_shard(Path("held/more.tfrecord"), seed=4)
+    assert planned().state.reasons.keys() == every
+
+
 @pytest.mark.parametrize(
     ("given", "message"),
     [
+        ({"GROUPS": "records"}, "GROUPS records: not a file"),
+        (
+            {"GROUPS": "stacking/configs/p.toml"},
+            "stacking/configs/p.toml: columns id and group are",
+        ),
+        ({"HOLDOUT": "nowhere"}, "HOLDOUT nowhere: no such file or folder; a share (0.1), a file"),
+        ({"HOLDOUT": "stacking"}, "stacking: no records (*.tfrecord"),
+        ({"HOLDOUT": "1"}, "HOLDOUT 1: at least 0 and less than 1 is allowed"),
         ({"DATA": "no"}, "DATA no: no such file or folder"),
         ({"DATA": "/dev/null"}, "DATA /dev/null: neither a folder nor a file of records; give one"),
         ({"DATA": "pipe"}, "DATA pipe: neither a folder nor a file of records"),

@@ -55,6 +55,11 @@ class PlanWithAll:
         """Files that the job's verb opens."""
         return getattr(self, job.verb.replace(".", "_"))(job, self.files, job.name.split("/"))
 
+    def jobs_fit_check(self, job, files, name):
+        configs = [files.model(model) / paths.CONFIG for model in self.plan.models]
+        stages = [files.stacking / paths.CONFIG, files.distill / paths.CONFIG]
+        return [files.manifest, files.folds, *configs, *stages]
+
     def first_level_train(self, job, files, name):
         model, fold = self.plan.models[name[1]], int(name[2][4:])
         found = [files.model(name[1]) / paths.CONFIG, files.manifest, files.folds]
@@ -210,8 +215,8 @@ def test_a_job_comes_after_those_that_it_needs():
     ("setting", "value", "changed"),
     [
         ("HOLDOUT", "0.3", {"folds/assign"}),
-        ("DTYPE", "int8", {"export/write"}),
-        ("BUDGET_MB", "7", {"export/write"}),
+        ("DTYPE", "int8", {"export/write", "folds/fit"}),
+        ("BUDGET_MB", "7", {"export/write", "folds/fit"}),
         ("VIDEOS", "9", {"report/page"}),
         ("THREADS", "8", set()),
         ("JOBS", "8", set()),

@@ -153,3 +153,9 @@ def test_position_codes_differ_at_every_frame():
 def test_arguments_out_of_range_are_told(arch, arguments, message):
     with pytest.raises(InputError, match=f"x.toml: {message}"):
         _model(arch, Dims({"rgb": 6, "audio": 3}, 9, 12), **arguments)
+
+
+def test_all_convolutions_but_the_last_pool():
+    model = _model("frame_convolutions", Dims({"rgb": 6, "audio": 3}, 9, 12))
+    blocks = (*model.towers["rgb"], *model.both)
+    assert [block.pool for block in blocks] == [True, True, True, False]

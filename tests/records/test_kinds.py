@@ -9,7 +9,8 @@ from yt8m.base.config import read_toml
 from yt8m.records.description import Description, Dims, FeatureKind
 from yt8m.records.framing import write_records
 from yt8m.records.reader import dims_of, stream
-from yt8m.records.video import dequantise, parse, video_level
+from yt8m.records.values import dequantise
+from yt8m.records.video import parse, video_level
 
 TITLE = np.arange(5, dtype=np.float32)
 FOUR = Description.model_validate(

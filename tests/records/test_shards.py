@@ -10,8 +10,8 @@ from yt8m.base.cli import InputError
 from yt8m.records.description import Dims
 from yt8m.records.framing import write_records
 from yt8m.records.messages import Record
-from yt8m.records.reader import Reader, stream
-from yt8m.records.video import check, read_video
+from yt8m.records.reader import Reader, check, stream
+from yt8m.records.video import read_video
 from yt8m.records.wire import MESSAGE, field
 
 

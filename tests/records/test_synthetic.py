@@ -11,9 +11,10 @@ from yt8m.base.cli import InputError
 from yt8m.records import synthetic
 from yt8m.records.description import describe, find_shards
 from yt8m.records.labels import Labels
-from yt8m.records.scenes import make_appearance, make_clips
-from yt8m.records.topics import clean_labels, draw_topics, make_world, noisy_labels
-from yt8m.records.video import dequantise, quantise, video_level
+from yt8m.records.values import dequantise, quantise
+from yt8m.records.video import video_level
+from yt8m.records.worlds.scenes import make_appearance, make_clips
+from yt8m.records.worlds.topics import clean_labels, draw_topics, make_world, noisy_labels
 
 SMALL = {"videos": 90, "classes": 20, "rgb": 8, "audio": 4, "shards": 3, "max_frames": 20}
 

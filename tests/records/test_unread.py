@@ -77,6 +77,13 @@ def test_shards_beside_folders_of_both_levels_and_of_the_other_level(tmp_path, c
     assert text in capsys.readouterr().out
 
 
+def test_records_of_a_holdout_too(records, tmp_path, capsys):
+    write(tmp_path / "later" / "h.tfrecord", "v9")
+    write(tmp_path / "later" / "h.tfrecord.part", "v10")
+    decode.main(records, tmp_path / "store", jobs=1, holdout=tmp_path / "later")
+    assert "later: 1 files or folders are not read: h.tfrecord.part; " in capsys.readouterr().out
+
+
 @pytest.mark.parametrize("place", ["", "video"])
 def test_frames_among_video_level_records_are_refused(records, place):
     write(records / place / "0.tfrecord", "v0")

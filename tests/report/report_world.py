@@ -1,6 +1,7 @@
 """A small finished run for the tests of the report: real stacking, noted results of networks."""
 
 import re
+from dataclasses import replace
 
 import numpy as np
 
@@ -8,7 +9,9 @@ from report import browser, summary
 from stacking import predict, report, rows, soft_labels, train
 from stacking.config import Stacking
 from yt8m.base.config import write_snapshot
+from yt8m.base.digests import digest_of
 from yt8m.base.files import write_json
+from yt8m.data.origins import Origin, without
 from yt8m.data.predictions import Predictions
 from yt8m.data.splits import NUM_FOLDS, Splits
 
@@ -65,7 +68,10 @@ def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
         of = np.concatenate([splits.rows(fold), splits.holdout])
         logits = truth[of] + off * rng.normal(size=(len(of), truth.shape[1]))
         out = folder / f"fold{fold}"
-        _predictions(logits, of, store).write(out / "predictions.safetensors")
+        learnt, folds = without(fold, splits, store.ids), folder.parents[1] / "folds.safetensors"
+        origin = Origin(f"first_level/{folder.name}", fold, learnt, {"folds": digest_of(folds)})
+        found = replace(_predictions(logits, of, store), origin=origin)
+        found.write(out / "predictions.safetensors")
         epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
         about = {"level": "video", "gap_fold": 0.5, "megabytes": 2.0, "seconds": 10.0}
         write_json(out / "report.json", about | {"epochs": epochs})

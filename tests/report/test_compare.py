@@ -8,6 +8,7 @@ import pytest
 from report import compare
 from yt8m.base.cli import InputError
 from yt8m.data.predictions import Predictions
+from yt8m.data.splits import Splits
 from yt8m.records.labels import Labels
 from yt8m.training import bootstrap, metrics
 
@@ -73,6 +74,20 @@ def test_pairing_narrows_the_interval(world):
     assert high - low < 1.96 * np.std(gaps) * 2**0.5  # half of it
 
 
+def test_groups_are_drawn_as_wholes(world):
+    """Every video twice is no new evidence if the two are a group."""
+    labels, good, bad = world
+    twice = np.repeat(np.arange(len(labels)), 2)
+    names = np.array([f"{row:04d}".encode() for row in twice])
+    many = labels.take(twice)
+    hits = [metrics.ranked_hits(one.classes[twice], one.logits[twice], many) for one in (bad, good)]
+    found = bootstrap.paired_bootstrap(*hits, many.counts(), 200, 0, names)
+    low, high = _bootstrap(world, bad, good)["interval"]
+    assert found["interval"] == pytest.approx([low, high], abs=1e-3)
+    low_alone, high_alone = bootstrap.paired_bootstrap(*hits, many.counts(), 200, 0)["interval"]
+    assert (high_alone - low_alone) < 0.85 * (high - low)
+
+
 def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     world, store, splits, tmp_path, capsys
 ):
@@ -117,6 +132,11 @@ def test_files_are_joined_by_id_and_what_only_one_has_is_counted(
     compare.main(*files, folds=str(folds), samples=20)
     alone = json.loads(capsys.readouterr().out.splitlines()[-1])
     assert alone["videos"] == np.isin(splits.holdout, order).sum()
+    one_group = Splits(splits.fold, np.full(len(store), b"one"))
+    one_group.write(tmp_path / "grouped.safetensors", store.ids)
+    compare.main(*files, folds=str(tmp_path / "grouped.safetensors"), samples=20)
+    grouped = json.loads(capsys.readouterr().out.splitlines()[-1])
+    assert grouped["interval"] == pytest.approx([grouped["difference"]] * 2, abs=1e-12)
     with pytest.raises(InputError, match="--part fold1: needs --folds"):
         compare.main(*files, part="fold1")
     with pytest.raises(InputError, match="--part test: holdout, fold0, .* are allowed"):

@@ -22,6 +22,7 @@ from yt8m.training import checkpoint
 from yt8m.training.metrics import gap
 
 EPOCHS = 4
+NETWORK = "network/weights.safetensors"
 
 
 @pytest.fixture(scope="module")
@@ -37,13 +38,22 @@ def world(tmp_path_factory):
 
 def learn(world, out, stacking=None, fold=2):
     """Trains a network into a folder; returns its file."""
-    path = out / "network/weights.safetensors"
+    path = out / NETWORK
     train.main(world.config, stacking or world.stacking, path, fold=fold, learner="network")
     return path
 
 
-def test_training_resumes_to_the_same_bytes(world, tmp_path, monkeypatch):
-    expected = learn(world, tmp_path / "whole").read_bytes()
+@pytest.fixture(scope="module")
+def learnt(world, tmp_path_factory):
+    """A folder with the network and the trees that never saw fold 2."""
+    out = tmp_path_factory.mktemp("learnt")
+    learn(world, out)
+    train.main(world.config, world.stacking, out / "model.txt", fold=2, learner="trees")
+    return out
+
+
+def test_training_resumes_to_the_same_bytes(world, learnt, tmp_path, monkeypatch):
+    expected = (learnt / NETWORK).read_bytes()
     epochs, train_epoch = [], network._train_epoch
 
     def killed(run, rows):
@@ -63,11 +73,11 @@ def test_training_resumes_to_the_same_bytes(world, tmp_path, monkeypatch):
     assert learn(world, tmp_path / "other", fold=1).read_bytes() != expected
 
 
-def test_it_learns_more_than_the_mean_of_logits(world, tmp_path):
+def test_it_learns_more_than_the_mean_of_logits(world, learnt):
     rows = Rows.open(world.stacking / "fold2/rows", FOLD_PREFIX)
     columns = column_names(read_json(world.stacking / "fold2/rows/rows.json"))
     settings = read_snapshot(world.config, Stacking)
-    learner = NetworkOfRows.read(learn(world, tmp_path), settings, columns)
+    learner = NetworkOfRows.read(learnt / NETWORK, settings, columns)
     matrix = rows.matrix(slice(None), 2)
     labels = world.store.labels.take(world.splits.rows(2))
     assert (rows.ids == world.ids[world.splits.rows(2)]).all()
@@ -82,9 +92,9 @@ def test_it_learns_more_than_the_mean_of_logits(world, tmp_path):
     assert shares.shape == (len(columns),)
 
 
-def test_nothing_that_knows_the_fold_is_read(world, tmp_path):
+def test_nothing_that_knows_the_fold_is_read(world, learnt, tmp_path):
     """Planted: what a network must not read is nan, or away."""
-    expected = learn(world, tmp_path / "before").read_bytes()
+    expected = (learnt / NETWORK).read_bytes()
     stacking = shutil.copytree(world.stacking, tmp_path / "stacking")
     shutil.rmtree(stacking / "fold2")
     for path in stacking.glob("fold*/rows/*label_features.npy"):
@@ -157,13 +167,11 @@ def test_both_are_the_mean_of_their_logits():
 
 
 @pytest.mark.parametrize(("learner", "count"), [("trees", 1), ("network", 1), ("both", 2)])
-def test_the_learners_that_the_settings_name_are_read(world, tmp_path, learner, count):
+def test_the_learners_that_the_settings_name_are_read(world, learnt, learner, count):
     folder = world.stacking / "fold2"
-    learn(world, tmp_path)
-    train.main(world.config, world.stacking, tmp_path / "model.txt", fold=2, learner="trees")
     settings = read_snapshot(world.config, Stacking).model_copy(update={"learner": learner})
     about = read_json(folder / "rows/rows.json")
-    found = Learned.read(tmp_path, settings, about)
+    found = Learned.read(learnt, settings, about)
     assert len(found.learners) == count
     assert found.shares().sum() == pytest.approx(1)
     matrix = Rows.open(folder / "rows", FOLD_PREFIX).matrix(slice(9), 2)
@@ -171,7 +179,7 @@ def test_the_learners_that_the_settings_name_are_read(world, tmp_path, learner, 
     np.testing.assert_allclose(found.score(matrix), sum(each) / count, rtol=1e-6)
     other = about | {"features": about["features"][::-1]}
     with pytest.raises(InputError, match="was trained on other columns"):
-        Learned.read(tmp_path, settings, other)
+        Learned.read(learnt, settings, other)
 
 
 def test_what_a_learner_says_of_itself(world, tmp_path):

@@ -1,5 +1,10 @@
 """The training loop: it learns, resumes to the same bytes, and never looks where it must not."""
 
+import io
+import os
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -112,6 +117,43 @@ def test_a_checkpoint_of_other_data_is_not_gone_on_from(store, splits, tmp_path,
     fresh, _ = _fit(store, rows, tmp_path / "new", fingerprint="two")
     again, _ = _fit(store, rows, tmp_path, fingerprint="two")
     assert _bytes(fresh) == _bytes(found) == _bytes(again)
+
+
+def test_a_damaged_checkpoint_is_removed(store, splits, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(checkpoint, "CHECKPOINT_SECONDS", 0.0)
+    rows, path = splits.others(0)[:60], tmp_path / "a" / "checkpoint.pt"
+    whole, _ = _fit(store, rows, path.parent)
+    left = path.read_bytes()
+    flipped = bytearray(left)
+    flipped[len(left) // 2] ^= 1
+    foreign = io.BytesIO()
+    torch.save({"odd": 1}, foreign)
+    for data in (b"", os.urandom(5000), left[:-1], left[:999], flipped, foreign.getvalue()):
+        path.write_bytes(data)
+        again, _ = _fit(store, rows, path.parent)
+        assert _bytes(again) == _bytes(whole)
+        assert "checkpoint.pt is damaged (" in capsys.readouterr().out
+    path.write_bytes(left)
+    _fit(store, rows, path.parent)
+    assert "resuming after epoch" in capsys.readouterr().out
+
+
+def test_a_limit_on_files_at_a_checkpoint_is_one_line(tmp_path):
+    code = (
+        "import resource, sys, torch; from pathlib import Path\n"
+        "from yt8m.base.cli import InputError\n"
+        "from yt8m.training.checkpoint import TrainingRun\n"
+        "from yt8m.training.settings import Training\n"
+        "from torch import nn\n"
+        "run = TrainingRun(nn.Linear(500, 500), nn.Module(), Training(), 'cpu', Path(sys.argv[1]),"
+        " 'a', '')\n"
+        "resource.setrlimit(resource.RLIMIT_FSIZE, (99_999, 99_999))\n"
+        "try:\n    run._save()\nexcept InputError as error:\n    print(error)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert "checkpoint.pt: the limit on a file's size (ulimit -f) is too low; raise" in done.stdout
+    assert not list(tmp_path.iterdir())
 
 
 def test_early_stopping_keeps_the_best_epoch(store, splits, tmp_path):

@@ -7,6 +7,7 @@ from first_level.config import PlannedModel
 from stacking.config import Stacking, check_booster
 from yt8m.base.cli import InputError
 from yt8m.base.config import read_toml
+from yt8m.base.files import read_json
 
 MODEL = "arch = 'linear'\n"
 ODD = {  # of a model
@@ -45,6 +46,12 @@ def test_a_file_that_is_no_toml(tmp_path):
     (tmp_path / "x.toml").write_bytes(b"arch = '\xff'")
     with pytest.raises(InputError, match="x.toml: not TOML: .*utf-8"):
         read_toml(tmp_path / "x.toml", PlannedModel)
+    for name, text in (("x.toml", "a = "), ("x.json", "")):
+        (tmp_path / name).write_text(text + "[" * 100_000)
+    with pytest.raises(InputError, match="x.toml: not TOML: "):
+        read_toml(tmp_path / "x.toml", PlannedModel)
+    with pytest.raises(InputError, match="x.json: not JSON .*recursion"):
+        read_json(tmp_path / "x.json")
     with pytest.raises(InputError, match="is a folder; a TOML file is needed"):
         read_toml(tmp_path, PlannedModel)
 
@@ -58,6 +65,7 @@ def test_a_bom_is_no_part_of_the_text(tmp_path):
     [
         ("num_leafs = 3", "unknown key 'booster.num_leafs'; .*; did you mean 'num_leaves'"),
         ("num_leaves = 1000000000000", "num_leaves = 1000000000000: Input should be less than"),
+        ("learning_rate = 1e300", "booster.learning_rate = 1e.300: Input should be less than or"),
         ("extra.max_dept = 3", "booster.extra: unknown LightGBM parameter 'max_dept'; did you me"),
         ("extra.num_leaf = 3", "booster.extra: 'num_leaf' is set by this stage; use the keys of"),
         ("extra.max_depth = 'deep'", "booster.extra: LightGBM does not take it: .*max_depth"),

@@ -4,23 +4,29 @@ Every verb that make calls notes its call and writes the outputs that jobs.json 
 receipt; the planner, the live view and status are the real ones.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
+from yt8m.base.files import read_json
 from yt8m.records import synthetic
 
 ROOT = Path(__file__).parents[2]
-FAKE = """#!{python}
-import json, os, pathlib, sys, time
+FAKE = """
+import json, os, pathlib, runpy, sys, time
 module, arguments = sys.argv[2], sys.argv[3:]
+sys.path.insert(0, os.getcwd())
 if module in ("jobs.plan", "jobs.status", "jobs.live", "jobs.retrain"):
-    os.execv("{python}", ["{python}", *sys.argv[1:]])
+    from jobs import plans
+    plans.ROOT = pathlib.Path.cwd()  # a fork may have another copy's
+    sys.argv[:3] = [module]
+    runpy.run_module(module, run_name="__main__", alter_sys=True)
+    sys.exit()
 with open("calls.txt", "a") as calls:
     calls.write(" ".join([module, *arguments]) + "\\n")
-sys.path.insert(0, os.getcwd())
 from yt8m.base.receipts import Recorder
 recorder = Recorder.of_command(module, arguments)
 if recorder is None:
@@ -34,17 +40,17 @@ with recorder.recording():
     if os.environ.get("SLOW") == module:
         print("[slow] begins", flush=True)
         time.sleep(60)
-    texts = {{}}
+    texts = {}
     if recorder.job["records"]:
         from yt8m.records.content import content_of
         described = [pathlib.Path(a) for a in arguments if a.endswith(".toml")]
-        found = content_of(pathlib.Path(arguments[0]), {{}}, *described)
-        texts = {{"about.json": {{"content": found}}, "manifest.json": {{"videos": 8}}}}
+        found = content_of(pathlib.Path(arguments[0]), {}, *described)
+        texts = {"about.json": {"content": found}, "manifest.json": {"videos": 8}}
     for output in map(pathlib.Path, recorder.job["outputs"]):
         output.parent.mkdir(parents=True, exist_ok=True)
         output.write_text(json.dumps(texts.get(output.name, "made")) + "\\n")
 """
-PRINTED = ("report.table", "report.segments", "report.stage", "distill.predict")
+PRINTED = ("jobs.fit.check", "report.table", "report.segments", "report.stage", "distill.predict")
 PACKAGES = ("yt8m", "folds", "first_level", "stacking", "distill", "jobs", "report")
 RUN = Path("artifacts/tiny")
 
@@ -59,8 +65,11 @@ def copy_project(tree, *without: str):
     return tree
 
 
-def make_tree(tree):
-    """A copy of the project with a plan `tiny` of two models, and records."""
+def make_tree(tree, forked=None):
+    """A copy of the project with a plan `tiny` of two models, records, and that Python.
+
+    forked: the server in whose forks it runs (`forked_python`), if any.
+    """
     copy_project(tree, "paper", "audioset", "best")
     plan = tree / "first_level" / "configs" / "tiny"
     plan.mkdir()
@@ -70,8 +79,11 @@ def make_tree(tree):
         (tree / stage / "configs" / "tiny.toml").write_text("# all defaults\n")
     (tree / "records").mkdir()
     add_shard(tree / "records" / "a.tfrecord")
-    (tree / "python").write_text(FAKE.format(python=sys.executable))
-    (tree / "python").chmod(0o755)
+    if forked:
+        forked.write(tree / "python", "-c", FAKE)
+    else:
+        (tree / "python").write_text(f"#!{sys.executable}{FAKE}")
+        (tree / "python").chmod(0o755)
     return tree
 
 
@@ -120,3 +132,31 @@ STACK_ON = ["stacking.train"] * 5 + ["stacking.predict"] * 5
 STACK_ON += ["stacking.report", "stacking.soft_labels"]
 SCORE_ON = ["distill.export.evaluate", "report.page", "report.summary"]
 DISTILL_ON = ["distill.train"] * 8 + ["distill.export.write", *SCORE_ON]
+
+
+WITHOUT_EACH = """
+import json, sys
+from jobs.planner import plan
+from jobs.settings import Settings
+settings, found = Settings.read(), {}
+assert not plan(settings).state.reasons
+paths = sorted(path for path in settings.run.rglob("*") if path.is_file())
+for path in paths[:: int(sys.argv[1])]:
+    kept = path.rename(path.with_name("kept"))
+    found[str(path)] = list(plan(settings).state.reasons)
+    kept.rename(path)
+print(json.dumps(found))
+"""
+
+
+def planned_without_each(tree, artifacts: str, step: int = 1) -> tuple[dict, dict]:
+    """(the jobs that are planned when a file of the run is gone, by its path, for every `step`-th
+    file; all jobs by their names)."""
+    command = [sys.executable, "-c", WITHOUT_EACH, str(step)]
+    settings = {"YT8M_PLAN": "tiny", "YT8M_ARTIFACTS": artifacts}
+    done = subprocess.run(
+        command, cwd=tree, env=environment() | settings, capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr
+    jobs = read_json(tree / artifacts / "tiny/jobs.json")["jobs"]
+    return json.loads(done.stdout), {job["name"]: job for job in jobs}

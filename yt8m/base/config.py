@@ -38,7 +38,7 @@ def read_toml(path: Path, cls: type[AnyConfig]) -> AnyConfig:
         raise InputError(f"{path}: no such file") from error
     except IsADirectoryError as error:
         raise InputError(f"{path}: is a folder; a TOML file is needed") from error
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise InputError(f"{path}: not TOML: {error}") from error
     _check_integers(values, path)
     return validate(values, cls, path)

@@ -21,6 +21,8 @@ import time
 import zipfile
 from pathlib import Path
 
+from crc32c import crc32c
+
 from yt8m.base import locks
 from yt8m.base.cli import DISK_FULL, InputError
 
@@ -31,6 +33,7 @@ ABANDONED = 24 * 3600  # seconds after which a temporary file of another host is
 HOST = re.sub(r"[^A-Za-z0-9]", "", platform.node())[:32]
 TEMPORARY = re.compile(r"\.(?:(?P<host>\w*)-(?P<pid>\d+)-\d+\.)?tmp")  # ends a name
 FSYNC = os.environ.get("YT8M_FSYNC") != "0"  # tests do without: a disk takes milliseconds for each
+CHECKSUM = "crc32c"  # a key of JSON objects
 _numbers = itertools.count()
 
 
@@ -190,13 +193,25 @@ def write_json(path: Path, value, durable: bool = True) -> None:
 
 
 def read_json(path: Path):
-    """Reads JSON; InputError when the file is absent or not JSON."""
+    """Reads JSON, without the checksum that `seal` added. InputError when the file is absent, not
+    JSON, or differs from its checksum."""
     try:
-        return json.loads(Path(path).read_text())
+        found = json.loads(Path(path).read_text())
     except FileNotFoundError as error:
         raise InputError(f"{path}: no such file; run `make` to build it") from error
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON ({error}); delete it and run `make`") from error
+    if isinstance(found, dict) and CHECKSUM in found:
+        stated = found.pop(CHECKSUM)
+        if seal(found)[CHECKSUM] != stated:
+            raise InputError(f"{path}: its checksum differs; delete it and run `make`")
+    return found
+
+
+def seal(value: dict) -> dict:
+    """A JSON object with its checksum as one more entry."""
+    text = json.dumps(value, sort_keys=True)
+    return value | {CHECKSUM: f"{crc32c(text.encode()):08x}"}
 
 
 def fingerprint(*parts) -> str:

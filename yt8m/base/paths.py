@@ -10,7 +10,6 @@ from pathlib import Path
 from yt8m.base.files import read_json
 from yt8m.base.locks import LOCK
 
-# Files that several folders have.
 CONFIG = "config.json"  # a snapshot of settings, defaults included
 WEIGHTS = "weights.safetensors"
 PREDICTIONS = "predictions.safetensors"
@@ -19,41 +18,33 @@ REPORT = "report.json"
 TRAINING = "training.json"  # seconds and epochs of a training that has ended
 CHECKPOINT = "checkpoint.pt"
 RUN_LOG = "log.jsonl"  # a line for each epoch
-TABLE = "table.txt"
-SUBMISSION = "submission.csv"
-MODELS = "models.txt"  # names of a plan's models, one a line
-MEMBERS = "members.txt"  # of the re-ranked student, one a line
+TABLE, SUBMISSION = "table.txt", "submission.csv"
+MODELS, MEMBERS = "models.txt", "members.txt"  # of a plan, of its re-ranked student: one a line
 SEGMENTS = "segments"  # folder of a model that is fine-tuned on segments
-MANIFEST = "manifest.json"
-ABOUT = "about.json"
-# Of records.
-DESCRIPTION_FILE = "dataset.toml"
+MANIFEST, ABOUT = "manifest.json", "about.json"
+DESCRIPTION_FILE = "dataset.toml"  # of records
 NEAR_COPIES = "near_copies.csv"  # beside the folds: groups that join videos that are alike
 CLEAN_LABELS = "clean_labels.safetensors"  # of generated records, for reports
 REHEARSAL = "_rehearsal"  # ends the name of a plan made small, and so of its run
 CANARY, FLIPS = "_canary", "_flips"  # of plans that `make canary` runs on false labels
 # Folders of stages.
 FIRST_LEVEL, STACKING, DISTILL = "first_level", "stacking", "distill"
-# Of a fold of the stack.
 ROWS, ROWS_ABOUT, BOOSTER, BOOSTER_TRAINING = "rows", "rows.json", "model.txt", "train.json"
 # The network over rows has a folder of its own, since two jobs never write into one.
 HEAD, HEAD_TRAINING = f"network/{WEIGHTS}", f"network/{REPORT}"
-HOLDOUT_FOLDER = "holdout"  # predictions of every system on the holdout, of stacking.report
-RERANKER_FOLDER = "reranker"
+HOLDOUT_FOLDER, RERANKER_FOLDER = "holdout", "reranker"  # the first is of stacking.report
 LETTERS = "abcdef"  # of the extractors of the paper's student
 FINE_TUNE = "fine_tune"  # folder of the paper's student where all of it is trained at the end
-# Of an export.
-EXPORT_MANIFEST, EXPORT_WEIGHTS = "model.json", "model.safetensors"
-EXPORT_GRAPH, EXPORT_README = "model.onnx", "README.md"
+EXPORT_MANIFEST, EXPORT_WEIGHTS, EXPORT_GRAPH = "model.json", "model.safetensors", "model.onnx"
+EXPORT_README, EXPORT_SUMS = "README.md", "SHA256SUMS"
 EXPORT_STEPS = "compression.json"  # GAP of each form of the student
 EXPORT_PREDICT = "predict.py"  # runs the graph without this project
 EXPORT_TRAINED_ON = "trained_on.safetensors"  # hashes of the videos that it learnt from
-EXPORT_SUMS = "SHA256SUMS"
 
 
-def trained_on(predictions: Path) -> Path:
+def trained_on(csv: Path) -> Path:
     """The file beside a file of predictions: hashes of the videos that trained what made it."""
-    return predictions.with_name(f"{predictions.name}.{EXPORT_TRAINED_ON}")
+    return csv.with_name(f"{csv.name}.{EXPORT_TRAINED_ON}")
 
 
 def fold_folder(folder: Path, fold: int) -> Path:
@@ -83,8 +74,8 @@ class Artifacts:
 
     @property
     def lock(self) -> Path:
-        """Who works on the run."""
-        return self.run / LOCK
+        """Says which make works on the run; its jobs lock their folders, the run's among them."""
+        return self.run / f".make{LOCK}"
 
     @property
     def jobs(self) -> Path:
@@ -107,10 +98,9 @@ class Artifacts:
 
     def shorten(self, path: Path) -> str:
         """A path as receipts have it, whatever folder the run lies in: @run/..., @store/..."""
-        for name, folder in (("@store", self.store), ("@run", self.run)):
-            if path.is_relative_to(folder):
-                return f"{name}/{path.relative_to(folder)}"
-        return str(path)
+        folders = {"@store": self.store, "@run": self.run}
+        own = [f"{n}/{path.relative_to(f)}" for n, f in folders.items() if path.is_relative_to(f)]
+        return own[0] if own else str(path)
 
     def find(self, text: str) -> Path:
         """The path that `shorten` made the text of."""
@@ -159,6 +149,11 @@ class Artifacts:
     @property
     def folds(self) -> Path:
         return self.run / "folds.safetensors"
+
+    @property
+    def fit(self) -> Path:
+        """What each model of the plan takes of the data."""
+        return self.run / "fit.json"
 
     # 2. first_level
     @property

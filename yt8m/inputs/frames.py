@@ -12,7 +12,7 @@ from torch import Tensor
 
 from yt8m.data.store import Videos
 from yt8m.inputs.settings import Inputs
-from yt8m.records.video import LOWEST, QUANTUM
+from yt8m.records.values import LOWEST, QUANTUM
 
 SCALE, SHIFT = float(QUANTUM), float(LOWEST)  # of stored bytes, as records.video.dequantise
 

@@ -104,7 +104,7 @@ class Inputs(Config):
                 lacks = "has no frames of" if name in dims.features else "lacks"
                 raise InputError(
                     f"{where}: inputs.features names {name!r}, which the data {lacks}; "
-                    f"it has {', '.join(known) or 'none'}"
+                    f"it has {', '.join(known) or 'none'}; take the model out of the plan"
                 )
         if level == "frame" and self.statistics != ("mean",):
             raise InputError(

@@ -90,8 +90,7 @@ class Description(Config):
     max_frames: int = Field(360, ge=1)
     renamed: dict[str, str] = {}  # corrected names of classes, by the names that records state
     scale: float = Field(1.0, gt=0)  # by which a conversion multiplied all values
-    # Kinds that differ in frames are cut to the shortest. Only where true: stores stay as they are.
-    cut_frames: bool = Field(False, exclude_if=lambda value: not value)
+    cut_frames: bool = Field(False, exclude_if=lambda value: not value)  # to the shortest kind
 
     @property
     def kinds(self) -> dict[str, FeatureKind]:
@@ -181,9 +180,8 @@ def check_exists(data: Path, name: str = "") -> None:
 
 
 def _shards_in(folder: Path) -> list[Path]:
-    if not folder.is_dir():
-        return []
-    files = (path for path in folder.iterdir() if is_shard(path) and path.is_file())
+    files = folder.iterdir() if folder.is_dir() else ()
+    files = (path for path in files if is_shard(path) and path.is_file())
     return sorted(path for path in files if not path.name.startswith("."))
 
 
@@ -225,7 +223,7 @@ def describe(
 def _with_classes(description, source, built_in, folders, first):
     name = description.vocabulary
     path = next((f / name for f in folders if (f / name).is_file()), None) if name else None
-    if name and source and path is None:
+    if name and source and (path is None or Path(name).name != name):
         raise InputError(f"{source}: vocabulary {name!r} is not beside the records")
     vocabulary = read_vocabulary(path) if path else Vocabulary([])
     explicit = description.classes if source else None

@@ -15,7 +15,8 @@ import numpy as np
 
 from yt8m.records.description import MAX_CLASSES, Description
 from yt8m.records.messages import FLOAT, protobuf
-from yt8m.records.video import Video, is_id
+from yt8m.records.values import is_id
+from yt8m.records.video import Video
 from yt8m.records.vocabulary import STATEMENT
 from yt8m.records.wire import MESSAGE, VALUE, field
 

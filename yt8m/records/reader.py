@@ -3,12 +3,15 @@
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 
+import numpy as np
+
 from yt8m.base.cli import InputError
 from yt8m.records.description import MAX_CLASSES, Description, Dims
 from yt8m.records.framing import read_records
 from yt8m.records.layouts import Layouts
 from yt8m.records.messages import Record
-from yt8m.records.video import Video, check, parse, read_video, widths
+from yt8m.records.values import NOTHING
+from yt8m.records.video import Video, check_classes, parse, read_video
 
 
 class Reader:
@@ -26,16 +29,21 @@ class Reader:
         """
         statement = None
         for number, payload in enumerate(read_records(shard, digest)):
-            video = self.layouts.read(payload)
-            if video is None:
-                video = self._judge(payload, f"{shard}: record {number}")
-            elif len(video.features) < len(self.dims.features):
-                check(video, self.dims, self.description, f"{shard}: record {number}")
+            video = self.read(payload, shard, number)
             statement = statement if number else video.statement
             if video.statement != statement and self.description.labels:
                 text = "has labels of another vocabulary than record 0; keep them in own shards"
                 raise InputError(f"{shard}: record {number}: {text}")
             yield video
+
+    def read(self, payload: memoryview, shard: Path, number: int) -> Video:
+        """One record, of that number in a shard."""
+        video = self.layouts.read(payload)
+        if video is None:
+            return self._judge(payload, f"{shard}: record {number}")
+        if len(video.features) < len(self.dims.features):
+            check(video, self.dims, self.description, f"{shard}: record {number}")
+        return video
 
     def _judge(self, payload: memoryview, where: str) -> Video:
         record = Record(payload, where)
@@ -89,3 +97,49 @@ def _parse_all(shards: Iterable[Path], description: Description) -> Iterator[tup
         for number, payload in enumerate(read_records(shard)):
             where = f"{shard}: record {number}"
             yield where, parse(payload, description, where)
+
+
+def widths(video: Video, where: str) -> dict[str, int]:
+    """W of each kind that a video has. InputError if its means and its frames disagree."""
+    found = {kind: len(values) for kind, values in video.features.items()}
+    for kind, frames in video.frames.items():
+        width = frames.shape[1]
+        if found.setdefault(kind, width) != width:
+            raise InputError(
+                f"{where}: means and frames differ in width ({found[kind]}, {width} of {kind})"
+            )
+    return found
+
+
+def check(video: Video, dims: Dims, description: Description, where: str) -> None:
+    """Fills in zeros for optional kinds of features that a video lacks; InputError for other
+    widths, or a class that is not below `dims.classes`."""
+    found, kinds = widths(video, where), description.kinds
+    lacking = [kind for kind in dims.features if kind not in found and kinds[kind].optional]
+    expected = {kind: width for kind, width in dims.features.items() if kind not in lacking}
+    if found != expected:
+        raise InputError(f"{where}: {_explain_widths(found, expected, dims)}")
+    _fill(video, {kind: dims.features[kind] for kind in lacking}, dims.frameless)
+    labels = video.labels
+    if labels is not None and len(labels) and labels[-1] >= dims.classes:
+        check_classes(labels.tolist(), dims.classes, where)
+    if video.segments is not None and len(video.segments[2]):
+        check_classes(np.sort(video.segments[2]).tolist(), dims.classes, where)
+
+
+def _explain_widths(found: dict[str, int], expected: dict[str, int], dims: Dims) -> str:
+    """What is wrong with the kinds of features that a video has."""
+    both, odd = expected.keys() & found.keys(), expected.keys() ^ found.keys()
+    if not odd or any(found[kind] != expected[kind] for kind in both):
+        sizes = Dims(found, 0, 0).sizes
+        return f"has {sizes} wide, not {dims.sizes}; is it of another data set?"
+    names, first = " and ".join(sorted(odd)), min(odd)
+    text = f"lacks {names}" if odd <= expected.keys() else f"has {names}, which the first one lacks"
+    return f"{text}; `optional = true` in [features.{first}] of dataset.toml fills in zeros"
+
+
+def _fill(video: Video, lacking: Mapping[str, int], frameless) -> None:
+    for kind, width in lacking.items():
+        video.features[kind] = np.zeros(width, np.float32)
+        if video.frames and kind not in frameless:
+            video.frames[kind] = np.full((video.num_frames, width), NOTHING, np.uint8)

@@ -22,9 +22,9 @@ from yt8m.base.paths import CLEAN_LABELS, DESCRIPTION_FILE
 from yt8m.records.framing import write_records
 from yt8m.records.labels import Labels
 from yt8m.records.messages import example, sequence
-from yt8m.records.scenes import Clips, concatenate, make_appearance, make_clips
-from yt8m.records.topics import World, clean_labels, draw_topics, make_world, noisy_labels
-from yt8m.records.video import LOWEST, QUANTUM
+from yt8m.records.values import LOWEST, QUANTUM
+from yt8m.records.worlds.scenes import Clips, concatenate, make_appearance, make_clips
+from yt8m.records.worlds.topics import World, clean_labels, draw_topics, make_world, noisy_labels
 
 ALPHABET = "0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz"
 SEGMENT_SECONDS = 5

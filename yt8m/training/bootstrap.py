@@ -9,16 +9,22 @@ import numpy as np
 from yt8m.training.metrics import average_precision
 
 
-def paired_bootstrap(first, second, counts: np.ndarray, samples: int, seed: int) -> dict:
+def paired_bootstrap(
+    first, second, counts: np.ndarray, samples: int, seed: int, groups: np.ndarray | None = None
+) -> dict:
     """GAP@20 of both, their difference, its 95 % interval and the share of resamples that favour
-    the second. first, second: of `ranked_hits`; counts: labels of each video (N,).
+    the second. first, second: of `ranked_hits`; counts: labels of each video (N,); groups: of each
+    video (N,), which are then drawn as wholes: videos of one are no independent witnesses.
     """
     once = np.ones(len(counts), np.int64)
     gaps = [weighted_gap(*system, counts, once) for system in (first, second)]
     rng = np.random.default_rng(seed)
-    differences = np.empty(samples)
+    differences, units, unit = np.empty(samples), len(counts), slice(None)
+    if groups is not None:
+        names, unit = np.unique(groups, return_inverse=True)
+        units = len(names)
     for sample in range(samples):
-        drawn = np.bincount(rng.integers(0, len(counts), len(counts)), minlength=len(counts))
+        drawn = np.bincount(rng.integers(0, units, units), minlength=units)[unit]
         one, two = (weighted_gap(*system, counts, drawn) for system in (first, second))
         differences[sample] = two - one
     return {

@@ -40,7 +40,8 @@ def halvings(gaps: list[float], patience: int) -> int:
 
 def steps_of(rows: np.ndarray, settings: Training) -> int:
     """Batches of an epoch."""
-    return settings.steps_per_epoch or _per_pass(rows, settings)
+    least = math.ceil(settings.least_steps / max(settings.epochs, 1))
+    return settings.steps_per_epoch or max(_per_pass(rows, settings), least)
 
 
 def videos_of(rows: np.ndarray, settings: Training) -> int:

@@ -61,6 +61,9 @@ class Training(Config):
 
     epochs: int = Field(10, ge=0)
     steps_per_epoch: int = Field(0, ge=0)  # batches of an endless shuffled stream; 0: all rows once
+    # With few videos an epoch goes over them several times, so that all epochs together have as
+    # many batches as this. In snapshots only if it is set.
+    least_steps: int = Field(0, ge=0, exclude_if=lambda value: not value)
     batch_size: int = Field(512, ge=2)
     optimizer: Literal["adamw", "adam", "rmsprop", "adagrad"] = "adamw"
     lr: float = Field(1e-3, gt=0)

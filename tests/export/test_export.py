@@ -40,7 +40,7 @@ def test_the_folder(students, data_set):
     names |= {"predict.py", "trained_on.safetensors"}
     assert {p.name for p in folder.iterdir()} == names | {"SHA256SUMS"}
     subprocess.run(["sha256sum", "--check", "--quiet", "SHA256SUMS"], cwd=folder, check=True)
-    assert {line.split()[1] for line in open(folder / "SHA256SUMS")} == names
+    assert set((folder / "SHA256SUMS").read_text().split()[1::2]) == names
     readme = (folder / "README.md").read_text()
     assert "inputs `rgb` (N, 24) and `audio` (N, 8)" in readme
     assert "$" not in readme
@@ -156,7 +156,8 @@ def test_export_errors(students, data_set, tmp_path):
 @pytest.mark.parametrize("runtime", ["torch", "onnx"])
 def test_damaged_or_foreign_networks(students, tmp_path, runtime):
     name = {"torch": "model.safetensors", "onnx": "model.onnx"}[runtime]
-    unfit = {"torch": "does not fit model.json", "onnx": "cannot be loaded"}[runtime]
+    unloaded = "cannot be loaded .*; export again"
+    unfit = {"torch": "does not fit model.json", "onnx": unloaded}[runtime]
     other = {"torch": unfit, "onnx": "gives 30 classes, but model.json has 31"}[runtime]
     shutil.copytree(students / "out", tmp_path / "out")
     path = tmp_path / "out" / name

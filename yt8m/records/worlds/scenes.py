@@ -10,8 +10,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from yt8m.records.topics import LATENT, World
-from yt8m.records.video import quantise
+from yt8m.records.values import quantise
+from yt8m.records.worlds.topics import LATENT, World
 
 MODES = 3
 MOST_SCENES = 5

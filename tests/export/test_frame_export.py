@@ -14,6 +14,7 @@ from kinds import FOUR, as_tensors, random_features
 from rounded_inputs import rounded_inputs
 
 from distill import predict, refittable
+from distill.config import check_refittable
 from distill.export import batches as given
 from distill.export import evaluate as score
 from distill.export.graph import session_of
@@ -99,15 +100,17 @@ def test_neither_padding_nor_batch_mates_change_a_score(run, store, runtime):
 
 @pytest.mark.parametrize("dtype", ["float16", "int8"])
 def test_the_graph_gives_what_torch_gives(run, data_set, store, tmp_path, dtype):
-    run_export(run / "distill", data_set, tmp_path / "x", dtype=dtype)
+    folder = run / "export"
+    if dtype == "int8":
+        run_export(run / "distill", data_set, folder := tmp_path / "x", dtype=dtype)
     batch = batch_of(store, np.arange(100), store.dims)
-    by_torch, by_graph = (Exported(tmp_path / "x", runtime) for runtime in ("torch", "onnx"))
+    by_torch, by_graph = (Exported(folder, runtime) for runtime in ("torch", "onnx"))
     rounded = rounded_inputs(by_torch.network) if dtype == "int8" else nullcontext()
     with rounded:
         expected = by_torch.logits(batch.features, batch.lengths)
     found = by_graph.logits(batch.features, batch.lengths)
     np.testing.assert_allclose(found, expected, atol=1e-4 / len(MODELS))
-    check_graph_alone(tmp_path / "x", batch.features, batch.lengths)
+    check_graph_alone(folder, batch.features, batch.lengths)
 
 
 def test_constants_of_recurrent_layers_keep_eight_bits_from_their_weights(run):
@@ -250,7 +253,7 @@ def test_frames_that_an_export_is_not_given_are_refused(tmp_path):
         config = ModelConfig.model_validate({"arch": "lstm", "inputs": inputs})
         text = f"cannot be refitted: {next(iter(inputs))}: an export takes features as records have"
         with pytest.raises(InputError, match=text):
-            refittable.check_refittable(config, tmp_path / "config.json")
+            check_refittable(config, tmp_path / "config.json")
 
 
 def test_an_older_export_takes_no_frames(run, tmp_path):

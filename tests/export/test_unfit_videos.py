@@ -13,7 +13,7 @@ from distill.challenge import HEADER, lines, read_predictions
 from distill.export import alone
 from distill.export.run import Exported
 from yt8m.base.cli import InputError
-from yt8m.records.video import ROUNDED_TO_INFINITY
+from yt8m.records.values import ROUNDED_TO_INFINITY
 
 ODD = [
     "clip 1, take 2.mp4",

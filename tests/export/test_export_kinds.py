@@ -22,7 +22,8 @@ CLASSES = 20
 
 def test_students_of_four_kinds_have_graphs_with_an_input_for_each(tmp_path):
     torch.manual_seed(0)
-    members = [Member(kind="student", scale=0.01), Member(kind="resnet", resnet=ResnetModel())]
+    small = Member(kind="resnet", resnet=ResnetModel(width=8))
+    members = [Member(kind="student", scale=0.01), small]
     dims = Dims(FOUR, CLASSES, 0)
     network = build_network(members, Inputs(), dims)
     write_onnx(network, dims, tmp_path / "x.onnx", "float32")
