@@ -8,7 +8,8 @@ import torch
 from distill_world import SCALE, soft_labels_of, toy_config
 
 from distill import job, train
-from distill.export import trained
+from distill.export import trained, write
+from yt8m.base.cli import InputError
 from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
 from yt8m.data.origins import Origin
@@ -156,3 +157,10 @@ def test_thresholds_of_many_videos_are_chosen_by_some_from_all_of_them(
     assert soft.ids.tolist() == store.ids[rows].tolist()
     assert labels.indices.tolist() == store.labels.take(rows).indices.tolist()
     assert classes == 30
+
+
+def test_the_graph_that_follows_counts_in_the_budget(tmp_path):
+    (tmp_path / "model.safetensors").write_bytes(bytes(600_000))
+    assert write._check_budget(tmp_path, 1.0, tmp_path) == 0.6
+    with pytest.raises(InputError, match=r"takes 1.2 MB, over the budget of 1.0 MB"):
+        write._check_budget(tmp_path, 1.0, tmp_path, twice=True)
