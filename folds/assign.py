@@ -24,7 +24,8 @@ from folds.related.near_copies import find_alike
 from yt8m.base import cli
 from yt8m.base.arrays import blocks
 from yt8m.base.cli import InputError, log, name_some
-from yt8m.base.paths import NEAR_COPIES
+from yt8m.base.files import writing
+from yt8m.base.paths import NEAR_COPIES, for_numpy
 from yt8m.data.splits import HOLDOUT, NUM_FOLDS, UNUSED, Splits, uniform
 from yt8m.data.store import Store
 from yt8m.records.labels import Labels
@@ -57,6 +58,8 @@ def main(store: Path, folds: Path, *, holdout: str = "", groups: Path | None = N
     alike = find_alike(data, folds.parent)
     for line in report_alike(data, splits, alike, folds.with_name(NEAR_COPIES)):
         log(line)
+    with writing(for_numpy(folds)) as temporary, open(temporary, "wb") as file:
+        np.savez(file, ids=data.ids, fold=splits.fold)
     splits.write(folds, data.ids)
 
 

@@ -72,7 +72,7 @@ def assign_job(context: Context) -> Job:
         "folds.assign",
         [files.store, files.folds, *options],
         [files.manifest, *filter(None, (ids, settings.groups))],
-        [files.folds],
+        [files.folds, paths.for_numpy(files.folds)],
         settings={"HOLDOUT": decisive},
     )
 

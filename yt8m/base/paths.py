@@ -47,6 +47,11 @@ def trained_on(csv: Path) -> Path:
     return csv.with_name(f"{csv.name}.{EXPORT_TRAINED_ON}")
 
 
+def for_numpy(folds: Path) -> Path:
+    """The folds once more, for scripts of people: `np.load`."""
+    return folds.with_suffix(".npz")
+
+
 def fold_folder(folder: Path, fold: int) -> Path:
     """The folder of one fold in that of a model or a stack."""
     return folder / f"fold{fold}"
@@ -114,7 +119,6 @@ class Artifacts:
         """What make and its jobs printed below the live view."""
         return self.run / "make.log"
 
-    # 1. folds
     @property
     def records(self) -> Path:
         """Generated records."""
@@ -155,7 +159,6 @@ class Artifacts:
         """What each model of the plan takes of the data."""
         return self.run / "fit.json"
 
-    # 2. first_level
     @property
     def first_level(self) -> Path:
         return self.run / FIRST_LEVEL
@@ -176,7 +179,6 @@ class Artifacts:
         """The folder of a model that is fine-tuned on segments."""
         return self.model(name) / SEGMENTS
 
-    # 3. stacking
     @property
     def stacking(self) -> Path:
         return self.run / STACKING
@@ -195,7 +197,6 @@ class Artifacts:
     def unlabelled_soft_labels(self) -> Path:
         return self.stacking / UNLABELLED_PREDICTIONS
 
-    # 4. distill
     @property
     def distill(self) -> Path:
         return self.run / DISTILL
@@ -220,7 +221,6 @@ class Artifacts:
     def reranker(self) -> Path:
         return self.distill / RERANKER_FOLDER
 
-    # 5. export and report
     @property
     def export(self) -> Path:
         return self.run / "export"
