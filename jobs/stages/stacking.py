@@ -6,6 +6,7 @@ from pathlib import Path
 from jobs.job import Job
 from jobs.stages.context import FOLDS, Context, in_folder, job
 from yt8m.base import paths
+from yt8m.base.checksums import SUMS
 
 LEARNED = {  # the files that a learner of rows writes
     "trees": (paths.BOOSTER, paths.BOOSTER_TRAINING),
@@ -48,7 +49,7 @@ def rows_job(
         [config, listed, files.run, files.store, files.folds, out, "--fold", fold, *options],
         [config, listed, files.manifest, files.folds]
         + [files.model_fold(name, fold) / paths.PREDICTIONS for name in models],
-        in_folder(out, paths.ROWS_ABOUT, *arrays),
+        in_folder(out, paths.ROWS_ABOUT, SUMS, *arrays),
         kin=(f"{out.relative_to(files.run).parts[0]}/rows",),
     )
 

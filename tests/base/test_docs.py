@@ -37,7 +37,12 @@ from yt8m.training.weights import save_weights
 
 ROOT = Path(__file__).parents[2]
 BLOCK = re.compile(r"(?:^<!-- (.*?) -->\n\n)?((?:^    .*\n|^\n+(?=    ))+)", re.M)
-SHOWN_DATA = ("/data/yt8m", "/data/test")  # make looks for records there
+SHOWN_DATA = (
+    "/data/yt8m",
+    "/data/test",
+    "/data/train",
+    "/data/validate",
+)  # make looks for records there
 PROGRAMS = ("make", "python -m", "cp", "rm", "mkdir", "sed")
 PROGRAMS += ("python example.py", "python alone.py", "python export/predict.py")
 
@@ -93,6 +98,7 @@ def _data_inputs(folder: Path) -> None:
     labels = rng.integers(0, 12, (60, 2))
     rows = (f"{i},{a} {b}\n" for i, (a, b) in zip(ids, labels, strict=True))
     (folder / "labels.csv").write_text("id,labels\n" + "".join(rows))
+    (folder / "groups.csv").write_text("id,group\n" + "".join(f"{i},{i[:2]}\n" for i in ids))
     write_records(folder / "other" / "a.tfrecord", map(_other_record, ids))
 
 

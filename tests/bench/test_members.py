@@ -6,9 +6,7 @@ import pytest
 from stacking_world import MODELS, StackingWorld
 
 from bench.experiments import members
-from first_level.config import ModelConfig
 from yt8m.base.cli import InputError
-from yt8m.base.config import write_snapshot
 from yt8m.base.files import read_json
 
 
@@ -18,8 +16,6 @@ def test_all_members_are_the_stack_and_the_rest_are_subsets(tmp_path, monkeypatc
     report = world.run()
     monkeypatch.setattr(members, "Store", lambda _: world.store)
     shutil.copy(world.config, world.stacking / "config.json")
-    for name, arch in zip(MODELS, ("linear", "linear", "moe"), strict=True):
-        write_snapshot(world.folder / "first_level" / name / "config.json", ModelConfig(arch=arch))
     members.main(world.folder, None, tmp_path / "out")
     found = {path.parent.name: read_json(path) for path in tmp_path.glob("out/*/result.json")}
     assert found["all"]["fold"] == pytest.approx(report["stack"]["gap_folds"][0])

@@ -47,13 +47,13 @@ STAGES = {  # and what each makes: removed before, so that a fast machine has no
     "distill.export.evaluate": "evaluation.json",
     "report.page": "report.html",
 }
-TIMED = {"report.json", "training.json", "train.json", "rows.json", "summary.json"}
+TIMED = {".make.lock", "report.json", "training.json", "train.json", "rows.json", "summary.json"}
 TIMED |= {"log.jsonl", "table.txt", "report.html", "jobs.json", "jobs.mk", "looked.json"}
 
 
 # Written by the planner itself, whenever they are gone.
 PLANNERS = {"jobs.mk", "jobs.json", "given.json", "looked.json", "checked.json", "config.json"}
-PLANNERS |= {"models.txt", "members.txt", "student.json", "resnet.json", "refit.json"}
+PLANNERS |= {".make.lock", "models.txt", "members.txt", "student.json", "resnet.json", "refit.json"}
 
 
 # The first fold's jobs and those without a fold are processes; to fork the others saves minutes.

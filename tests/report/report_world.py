@@ -64,18 +64,20 @@ def _predictions(logits, of, store, keep=20) -> Predictions:
 
 
 def _model(folder, truth, off, store, splits: Splits, rng, config: str) -> None:
+    folder.mkdir(parents=True)
+    (folder / "config.json").write_text(config)
     for fold in range(NUM_FOLDS):
         of = np.concatenate([splits.rows(fold), splits.holdout])
         logits = truth[of] + off * rng.normal(size=(len(of), truth.shape[1]))
         out = folder / f"fold{fold}"
         learnt, folds = without(fold, splits, store.ids), folder.parents[1] / "folds.safetensors"
-        origin = Origin(f"first_level/{folder.name}", fold, learnt, {"folds": digest_of(folds)})
+        inputs = {"config": digest_of(folder / "config.json"), "folds": digest_of(folds)}
+        origin = Origin(f"first_level/{folder.name}", fold, learnt, inputs)
         found = replace(_predictions(logits, of, store), origin=origin)
         found.write(out / "predictions.safetensors")
         epochs = [{"epoch": e + 1, "loss": 3 - e, "gap": 0.3 + 0.1 * e} for e in range(3)]
         about = {"level": "video", "gap_fold": 0.5, "megabytes": 2.0, "seconds": 10.0}
         write_json(out / "report.json", about | {"epochs": epochs})
-    (folder / "config.json").write_text(config)
 
 
 def _stack(run, store) -> None:

@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import numpy as np
 
+from first_level.config import ModelConfig
 from stacking import predict, report, rows, soft_labels, train
 from stacking.config import Stacking
 from yt8m.base.config import read_snapshot, write_snapshot
@@ -85,7 +86,11 @@ class StackingWorld:
         values = np.take_along_axis(logits[of], order, 1).astype(np.float16)
         found = Predictions(self.ids[of], order.astype(np.uint16), values)
         learnt, folds = without(k, self.splits, self.ids), self.folder / "folds.safetensors"
-        origin = Origin(f"first_level/{name}", k, learnt, {"folds": digest_of(folds)})
+        config = self.folder / "first_level" / name / "config.json"
+        if not config.is_file():
+            write_snapshot(config, ModelConfig(arch="moe" if name == "third" else "linear"))
+        inputs = {"config": digest_of(config), "folds": digest_of(folds)}
+        origin = Origin(f"first_level/{name}", k, learnt, inputs)
         replace(found, origin=origin).write(self.path(name, k))
 
     def rows(self, k):
