@@ -15,7 +15,7 @@ import numpy as np
 ROOT = Path(__file__).parents[1]
 ITEMS, TAGS = 300, 12
 NAMES = [f"{kind} tutorial" for kind in ("makeup", "guitar", "cooking", "chess")]
-NAMES += ["cats, indoors", "babies", "cars", "trains", "surfing", "news", "opera", "knots"]
+NAMES += ["indoor cats", "babies", "cars", "trains", "surfing", "news", "opera", "knots"]
 
 
 def write_items(folder: Path) -> None:
