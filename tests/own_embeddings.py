@@ -46,10 +46,11 @@ def test_the_lines_of_the_readme(tmp_path):
     for file in tmp_path.iterdir():
         (ROOT / file.name).symlink_to(file)
     try:
-        environment = {k: v for k, v in os.environ.items() if not k.startswith("MAKE")}
+        own = ("MAKE", "OMP", "YT8M")  # what conftest or an outer make has set
+        environment = {k: v for k, v in os.environ.items() if not k.startswith(own)}
         script = "set -euo pipefail\n" + "\n".join(lines)
         subprocess.run(["bash", "-c", script], cwd=ROOT, check=True, env=environment)
-        found = list(csv.DictReader(open(ROOT / "yes.csv", newline="")))
+        found = list(csv.DictReader((ROOT / "yes.csv").read_text().splitlines()))
     finally:
         for file in tmp_path.iterdir():
             (ROOT / file.name).unlink()
