@@ -100,7 +100,7 @@ CASES = {
     "segments": Case(rate(0, 5), goal="segments"),
     "segment cut by the end": Case(rate(0, 500), goal="segments"),
     "segment after the end": refuse(
-        "segments/fold0", "no rated segments", rate(100, 105), goal="segments"
+        "folds/fit", "no rated segments", rate(100, 105), goal="segments"
     ),
     "segment backwards": refuse(DECODE, "a segment goes from 3 to 1 s", rate(3, 1)),
     "empty segment": refuse(DECODE, "a segment goes from 2 to 2 s", rate(2, 2)),
@@ -119,7 +119,7 @@ CASES = {
     "batches of two": Case(count=41, training={"batch_size": 2, "epochs": 1}),
     "huge lr": refuse(FIRST, "predictions are not numbers; lower lr", training={"lr": 1e30}),
     "more centroids than frames": refuse(
-        "first_level/lstm/fold0", "give fewer", inputs={"sampling": "centroids"}
+        "folds/fit", "give fewer", inputs={"sampling": "centroids"}
     ),
 }
 
