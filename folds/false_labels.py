@@ -34,16 +34,18 @@ def false_labels(data: Store, splits: Splits, share: float, seed: int) -> FalseL
     """A share of the labels of fold 0's videos, one at least, replaced by classes of other labels
     of that fold that the video has not."""
     rng = np.random.default_rng(seed_of("canary flips", seed))
-    lists = np.split(np.array(data.labels.indices), data.labels.indptr[1:-1])
+    indices, indptr = np.array(data.labels.indices), data.labels.indptr
     own = splits.rows(FOLD)
     owner = np.repeat(own, data.labels.take(own).counts())
     pool = data.labels.take(own).indices
-    rows, classes = [], []
+    found: dict[int, int] = {}  # video -> its false class
     for at in rng.permutation(len(owner))[: max(1, round(share * len(owner)))]:
         row, new = int(owner[at]), int(rng.choice(pool))
-        if new in lists[row] or row in rows:
+        labels = indices[indptr[row] : indptr[row + 1]]
+        if new in labels or row in found:
             continue
-        lists[row][rng.integers(len(lists[row]))] = new
-        rows.append(row)
-        classes.append(new)
-    return FalseLabels(Labels.from_lists(lists), np.array(rows, int), np.array(classes, int))
+        labels[rng.integers(len(labels))] = new
+        labels.sort()
+        found[row] = new
+    rows, classes = (np.array(list(part), int) for part in (found.keys(), found.values()))
+    return FalseLabels(Labels(np.array(indptr), indices), rows, classes)

@@ -25,13 +25,3 @@ def rows_alike(hashes_of: Callable[[slice], np.ndarray], count: int) -> np.ndarr
             where = (np.isin(hashes_of(block), twice) for block in blocks(count, BLOCK))
             found.append(np.flatnonzero(np.concatenate(list(where))))
     return np.sort(np.concatenate(found))
-
-
-def hash_ids(ids: np.ndarray) -> np.ndarray:
-    """A number of each id: uint64 (n,)."""
-    words = ids.astype(f"S{-(-ids.itemsize // 8) * 8}").view("<u8").reshape(len(ids), -1)
-    found = np.zeros(len(ids), np.uint64)
-    for column in words.T:
-        found = (found ^ column) * np.uint64(0x9E3779B97F4A7C15)
-        found ^= found >> np.uint64(29)
-    return found

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.hashes import hash_ids, rows_alike
+from folds.hashes import rows_alike
 from folds.parts import MANIFEST, Part, is_complete, sizes_of
 from yt8m.base.arrays import create, let_go, scratch
 from yt8m.base.checksums import open_checked, write_sums
 from yt8m.base.cli import InputError, log
 from yt8m.base.digests import read_cache
 from yt8m.base.files import read_json, seal, write_json, writing
+from yt8m.data.origins import hash_ids
 from yt8m.records.description import RATED
 from yt8m.records.labels import Labels
 

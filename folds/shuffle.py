@@ -53,7 +53,6 @@ def write_rows(source: Path, folder: Path, labels: Labels) -> None:
     shutil.copytree(source, folder)
     np.save(folder / "indptr.npy", labels.indptr)
     np.save(folder / "indices.npy", labels.indices)
-    write_sums(folder)
     about = read_json(folder / ROWS)
     (folder / ROWS).unlink()
     write_sums(folder)

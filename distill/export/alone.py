@@ -15,6 +15,7 @@ the threshold of its class). Best first, --top of an item. In your own code:
 
 import argparse
 import csv
+import hashlib
 import json
 import os
 import sys
@@ -49,6 +50,7 @@ class Model:
         path = Path(folder) / "model.onnx"
         if not path.is_file():
             raise ValueError(f"{path}: not there; give the folder of an export that has a graph")
+        _check_sum(path)
         self.session = onnxruntime.InferenceSession(
             path, options, providers=["CPUExecutionProvider"]
         )
@@ -98,6 +100,16 @@ class Model:
             item = start + int(np.flatnonzero(~fine)[0])
             raise ValueError(f"{name}: item {item} has a value that is not finite or beyond 65504")
         return values
+
+
+def _check_sum(path: Path) -> None:
+    """ValueError unless the file is as SHA256SUMS beside it says, if there is such a list."""
+    sums = path.with_name("SHA256SUMS")
+    if sums.is_file():
+        with open(path, "rb") as file:
+            found = f"{hashlib.file_digest(file, 'sha256').hexdigest()}  {path.name}"
+        if found not in sums.read_text().splitlines():
+            raise ValueError(f"{path}: is not as SHA256SUMS says; copy the folder again")
 
 
 def read(paths: list[str], kinds: dict) -> tuple[dict, list[str] | None]:

@@ -9,12 +9,12 @@ from pathlib import Path
 
 import numpy as np
 
-from folds.hashes import hash_ids
 from folds.related.id_files import IdFile, check_groups, read_groups
 from folds.related.near_copies import Alike
 from yt8m.base.arrays import blocks, scratch
 from yt8m.base.cli import InputError
 from yt8m.base.files import writing
+from yt8m.data.origins import hash_ids
 from yt8m.data.splits import NUM_FOLDS, Splits
 from yt8m.data.store import Store
 from yt8m.records.description import GROUP

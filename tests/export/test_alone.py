@@ -1,6 +1,7 @@
 """predict.py of an export folder: it needs numpy and onnxruntime, and nothing of this project."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from importlib.util import module_from_spec, spec_from_file_location
@@ -106,6 +107,17 @@ def test_what_does_not_fit_is_one_line(alone, videos, tmp_path, monkeypatch, cha
     with np.errstate(over="ignore"), pytest.raises(SystemExit, match=message):
         run_main(alone, monkeypatch, tmp_path / "in.npz", tmp_path / "out.csv")
     assert [path.name for path in tmp_path.iterdir()] == ["in.npz"]
+
+
+def test_a_flipped_byte_of_the_graph_is_found(students, alone, tmp_path):
+    shutil.copytree(students / "out", tmp_path / "copy")
+    alone.Model(tmp_path / "copy")
+    graph = tmp_path / "copy" / "model.onnx"
+    data = bytearray(graph.read_bytes())
+    data[len(data) // 2] ^= 1
+    graph.write_bytes(data)
+    with pytest.raises(ValueError, match="model.onnx: is not as SHA256SUMS says"):
+        alone.Model(tmp_path / "copy")
 
 
 def test_only_an_older_result_is_replaced(alone, videos, tmp_path, monkeypatch):

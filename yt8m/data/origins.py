@@ -54,16 +54,23 @@ class Origin:
 
 
 def hashes_of(ids: np.ndarray, rows: np.ndarray | None = None) -> np.ndarray:
-    """A number of 64 bits for each id, ascending: uint64 (N,). ids bytes (N,), of any width; rows:
-    of which of them (all). Those of other widths, padded with zeros, have the same numbers."""
+    """`hash_ids`, ascending: uint64 (N,). rows: of which of the ids (all)."""
     rows = np.arange(len(ids)) if rows is None else rows
-    found, words = np.zeros(len(rows), np.uint64), -(-ids.dtype.itemsize // 8)
+    found = np.zeros(len(rows), np.uint64)
     for block in blocks(len(rows), BLOCK):
-        parts = ids[rows[block]].astype(f"S{8 * words}").view("<u8").reshape(-1, words)
-        for place in range(words):
-            key = _mix(np.array([place + 1], np.uint64))
-            found[block] += np.where(parts[:, place] == 0, 0, _mix(parts[:, place] ^ key))
-    return np.sort(_mix(found))
+        found[block] = hash_ids(ids[rows[block]])
+    return np.sort(found)
+
+
+def hash_ids(ids: np.ndarray) -> np.ndarray:
+    """A number of 64 bits for each id: uint64 (n,). ids bytes (n,), of any width: those of other
+    widths, padded with zeros, have the same numbers."""
+    words = -(-ids.dtype.itemsize // 8)
+    parts, found = ids.astype(f"S{8 * words}").view("<u8").reshape(-1, words), np.uint64(0)
+    for place in range(words):
+        key = _mix(np.array([place + 1], np.uint64))
+        found = found + np.where(parts[:, place] == 0, np.uint64(0), _mix(parts[:, place] ^ key))
+    return _mix(found)
 
 
 def _mix(x: np.ndarray) -> np.ndarray:
